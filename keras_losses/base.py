@@ -1,0 +1,494 @@
+"""The contract that every loss keeps, once, for everybody.
+
+`Loss` is the contract; `ElementwiseLoss`, `ClassificationLoss` and `CrossentropyFamily` add what a whole
+family shares, so that a loss is a formula, its hyper-parameters and a card.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+import keras
+import numpy as np
+from keras import ops
+
+# Keras has no public way to read the mask that a layer left on its output; on JAX it is not an attribute
+# of the tensor but an entry of a table. tests/test_private_keras.py fails when this moves.
+from keras.src.backend import get_keras_mask
+
+from keras_losses import config, labels, numerics
+from keras_losses.card import Card, Parameter, flag, parameter, signature
+from keras_losses.labels import Labels, Predictions
+from keras_losses.numerics import Tensor
+
+PACKAGE = "keras_losses"
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
+
+
+def _dtype(value: Any) -> Any:
+    """the name of a dtype or a keras.DTypePolicy"""
+    if value is None:
+        return None
+    policy = keras.dtype_policies.get(value)
+    if not keras.backend.is_float_dtype(policy.compute_dtype):
+        raise ValueError("it is not a floating-point dtype")
+    return policy.name
+
+
+COMMON = {
+    "name": Parameter(None, kw_only=True),
+    "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
+    "dtype": Parameter(None, convert=_dtype, optional=True, kw_only=True),
+}
+
+
+@dataclass_transform(field_specifiers=(parameter, flag))
+class Loss(keras.losses.Loss):  # type: ignore[misc]
+    """Base of all losses: hyper-parameters that are declared, checked and saved; exact masks and weights.
+
+    A subclass declares its hyper-parameters in its body and states its formula in `call`:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> from keras_losses.base import Loss
+    >>> from keras_losses.card import parameter
+    >>> class CubicLoss(Loss):
+    ...     scale: float = parameter(default=1.0, within="(0, inf)")
+    ...
+    ...     def call(self, y_true, y_pred):
+    ...         return ops.mean(ops.abs(y_pred - y_true) ** 3, axis=-1) / self.scale
+    >>> float(CubicLoss(scale=2.0)(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]])))  # (2^3 + 0) / 2 / 2
+    2.0
+    >>> CubicLoss(scale=-1.0)
+    Traceback (most recent call last):
+    ValueError: CubicLoss: `scale` must be a number in (0, inf). Received: scale=-1.0
+
+    `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a batch scalar. It gets
+    tensors of one shape in the dtype that is computed in (at least float32), free of the samples whose
+    weight is 0 or which are masked; weights, masks and the reduction are applied to what it returns.
+
+    Args:
+        name: the name of the instance; the class's name in snake case by default.
+        reduction: Keras's: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
+            `"none"` or None.
+        dtype: what to compute in; the default is `keras.config.floatx()`. Half precision is computed,
+            and returned, in float32.
+
+    Raises:
+        TypeError, ValueError: for a hyper-parameter out of its range, shapes that do not match, and in
+            eager mode for labels or predictions outside the loss's domain.
+    """
+
+    card: ClassVar[Card | None] = None
+    parameters: ClassVar[dict[str, Parameter]] = {}
+
+    if TYPE_CHECKING:
+        name: str | None = parameter(default=None, kw_only=True)
+        reduction: str | None = parameter(default="sum_over_batch_size", kw_only=True)
+        dtype: Any = parameter(default=None, kw_only=True)
+
+    # Hyper-parameters --------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
+        # A subclass that gives a hyper-parameter a plain value has fixed it.
+        inherited = {name: p for name, p in cls.parameters.items() if name not in vars(cls)}
+        cls.parameters = {**own, **inherited}
+        cls.__signature__ = (  # type: ignore[attr-defined]
+            inspect.signature(cls.__init__) if "__init__" in vars(cls) else signature({**cls.parameters, **COMMON})
+        )
+        package = PACKAGE if cls.__module__.startswith(f"{PACKAGE}.") else cls.__module__.split(".")[0]
+        keras.saving.register_keras_serializable(package)(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        owner = type(self).__name__
+        declared = {**self.parameters, **COMMON}
+        try:
+            bound = signature(declared).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{owner}: {error}. Its arguments are: {', '.join(declared)}") from None
+        bound.apply_defaults()
+        given = {name: declared[name].check(owner, name, value) for name, value in bound.arguments.items()}
+        common = {name: given.pop(name) for name in COMMON}
+        super().__init__(
+            name=common["name"] or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", owner).lower(),
+            reduction=common["reduction"],
+            dtype=common["dtype"],
+        )
+        vars(self).update(given)
+        self.validate()
+
+    def validate(self) -> None:
+        """Checks hyper-parameters against each other; raises `ValueError`."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument, read off the signature."""
+        names = [
+            name
+            for name, p in inspect.signature(type(self)).parameters.items()
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name not in COMMON
+        ]
+        arguments = {name: _saved(getattr(self, name)) for name in {**dict.fromkeys(names), **self.parameters}}
+        return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self._dtype_policy.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**{name: _loaded(value) for name, value in config.items()})
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = (
+            f"{name}={value!r}"
+            for name in self.parameters
+            if (value := getattr(self, name)) != defaults[name].default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # The value ----------------------------------------------------------------------------------------
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        mask = get_keras_mask(y_pred)
+        with keras.name_scope(self.name):
+            true, pred = self.align(y_true, y_pred)
+            leading = tuple((pred.values if isinstance(pred, Predictions) else pred).shape[:-1])
+            counted = _both(self._spread("mask", mask, leading, "bool"), _known(true))
+            weight = self._spread("sample_weight", sample_weight, leading, self.compute_dtype)
+            wanted = _both(counted, None if weight is None else ops.not_equal(weight, 0))
+            if config.values_are_validated():
+                self._check_eagerly(true, pred, wanted)
+            if wanted is not None:
+                true, pred = _blank(true, wanted), _blank(pred, wanted)
+            values = self.call(true, pred)
+            if len(values.shape) == 0:
+                raise ValueError(
+                    f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
+                    "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
+                )
+            counted, wanted = self._with_mask_of(values, counted, wanted)
+            return _reduce(values, weight, counted, wanted, self.reduction)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Both in the dtype that is computed in and in one shape; what is aligned stays as it is."""
+        y_pred = self.convert(y_pred)
+        return labels.same_shape(type(self).__name__, self.convert(y_true), y_pred)
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        """Raises `ValueError` for wanted values outside the loss's domain; called in eager mode only."""
+
+    @property
+    def compute_dtype(self) -> str:
+        """What is computed in: the loss's dtype, at least float32."""
+        return numerics.compute_dtype(self.dtype)
+
+    def convert(self, x: Any) -> Tensor:
+        """A tensor in the dtype that is computed in."""
+        return ops.convert_to_tensor(x, dtype=self.compute_dtype)
+
+    def convert_labels(self, y_true: Any) -> Tensor:
+        """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
+        y_true = ops.convert_to_tensor(y_true)
+        return ops.cast(y_true, self.compute_dtype) if numerics.is_float(y_true) else y_true
+
+    def predictions(self, y_pred: Any, from_logits: bool, activation: str) -> Predictions:
+        """The predictions with their logits, be they given or kept by Keras beside an activation."""
+        y_pred = ops.convert_to_tensor(y_pred)
+        logits = y_pred if from_logits else numerics.kept_logits(y_pred, activation)
+        given = keras.backend.standardize_dtype(y_pred.dtype)
+        return Predictions(y_pred, logits, given if numerics.is_float(y_pred) else self.compute_dtype).map(
+            self.convert
+        )
+
+    def _spread(self, name: str, x: Any, leading: labels.Shape, dtype: str) -> Tensor | None:
+        if x is None:
+            return None
+        x = ops.cast(ops.convert_to_tensor(x), dtype)
+        return labels.spread(type(self).__name__, name, x, leading)
+
+    def _with_mask_of(self, values: Tensor, counted: Any, wanted: Any) -> tuple[Any, Any]:
+        # A loss of Keras's own, inside one of ours, leaves its ignore_class as a mask on the values.
+        mask = self._spread("mask", get_keras_mask(values), tuple(values.shape), "bool")
+        return _both(counted, mask), _both(wanted, mask)
+
+    def _check_eagerly(self, true: Any, pred: Any, wanted: Any) -> None:
+        kept = None if wanted is None else numerics.concrete(wanted)
+        if wanted is None or kept is not None:
+            self.check(true, pred, kept)
+
+
+class ElementwiseLoss(Loss):
+    """Base of the losses that compare each prediction with its target: the mean over the last axis.
+
+    A subclass states `elementwise(y_true, y_pred)`, the value of each element.
+    """
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        y_true, y_pred = self.align(y_true, y_pred)
+        return ops.mean(self.elementwise(y_true, y_pred), axis=-1)
+
+
+class ClassificationLoss(Loss):
+    """Base of the losses over classes, whatever the encoding of the labels.
+
+    A subclass states `per_sample(labels, predictions)`: a value for each sample `(...)`, or for each
+    output `(..., C)` where the labels are 0/1 labels of outputs, whose mean is then taken.
+
+    Args:
+        class_weight: a weight for each class, as a sequence or `{class: weight}`, that multiplies the
+            losses of its samples (the expected weight, where labels are soft). With one output: the weights
+            of the labels 0 and 1. With `multi_label`: a weight for each output.
+        ignore_class: the label of samples (or, for 0/1 labels, of outputs) to leave out altogether.
+        axis: the axis of the classes.
+    """
+
+    class_weight: Sequence[float] | Mapping[int, float] | None = parameter(
+        default=None,
+        convert=labels.class_weight,
+        optional=True,
+        kw_only=True,
+        examples=([0.5, 2.0, 1.0], {1: 3.0}),
+        refused=("heavy", [-1.0, 1.0], [], {0: float("nan")}),
+    )
+    ignore_class: int | None = parameter(
+        default=None, within="(-inf, inf)", integer=True, optional=True, kw_only=True
+    )
+    axis: int = parameter(default=-1, within="(-inf, inf)", integer=True, kw_only=True)
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        raise NotImplementedError
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
+        if isinstance(y_true, Labels):
+            return y_true, y_pred
+        owner = type(self).__name__
+        y_true, y_pred = self.convert_labels(y_true), self._predictions(y_pred, multi_class=True)
+        y_true, y_pred = self._classes_last(y_true, y_pred)
+        return self._floats(labels.class_labels(owner, y_true, y_pred.values, self.ignore_class)), y_pred
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        truth, predictions = self.align(y_true, y_pred)
+        values = self.per_sample(truth, predictions)
+        if self.class_weight is not None:
+            values = values * self._class_weights(truth)
+        if truth.known is not None:
+            values = ops.where(truth.known, values, ops.zeros_like(values))
+        if truth.encoding != "binary":
+            return values
+        if truth.known is None:
+            return ops.mean(values, axis=-1)
+        known = ops.sum(ops.cast(truth.known, self.compute_dtype), axis=-1)
+        return ops.sum(values, axis=-1) / ops.maximum(known, 1.0)
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        given = wanted_values(y_true.given if y_true.encoding != "binary" else y_true.values, wanted)
+        if given is not None:
+            labels.check_labels(type(self).__name__, given, y_true)
+
+    def class_vector(self, name: str, classes: int) -> Tensor:
+        """The hyper-parameter `name`, a sequence or mapping with a number for each class, as a vector."""
+        owner = type(self).__name__
+        return self.convert(labels.weight_vector(owner, name, getattr(self, name), classes))
+
+    def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
+        return self.predictions(y_pred, from_logits=True, activation="softmax")
+
+    def _classes_last(self, y_true: Tensor, y_pred: Predictions) -> tuple[Tensor, Predictions]:
+        moved, _ = labels.classes_last(type(self).__name__, y_true, y_pred.values, self.axis)
+        return moved, y_pred.map(lambda x: labels.classes_last(type(self).__name__, y_true, x, self.axis)[1])
+
+    def _floats(self, truth: Labels) -> Labels:
+        return truth if truth.encoding == "sparse" else truth.map(self.convert)
+
+    def _class_weights(self, truth: Labels) -> Tensor:
+        """The weight of each sample's class, or of each output."""
+        one_output = truth.encoding == "binary" and truth.classes == 1
+        count = 2 if one_output else truth.classes
+        weights = self.class_vector("class_weight", count)
+        if truth.encoding == "sparse":
+            return ops.take(weights, truth.values, axis=0)
+        if truth.encoding == "dense":
+            return ops.sum(truth.values * weights, axis=-1)
+        return truth.values * weights[1] + (1.0 - truth.values) * weights[0] if one_output else weights
+
+
+class CrossentropyFamily(ClassificationLoss):
+    """Base of the losses that see a sample through the probability p_t of its true class alone.
+
+    A subclass states `term(crossentropy)`, its value as a function of ce = -log p_t; then 1 - p_t is
+    `numerics.complement(ce)`. A soft label is the expectation of that value over its classes, and label
+    smoothing mixes in the uniform label. Where the model has one output, or with `multi_label`, each output
+    is a probability of its own, and the mean over the outputs is taken.
+
+    Args:
+        from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good
+            where Keras keeps the logits beside them (TensorFlow, and PyTorch in eager mode).
+        multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
+        label_smoothing: the weight in [0, 1] of the uniform label.
+    """
+
+    from_logits: bool = flag()
+    multi_label: bool = flag()
+    label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
+
+    def term(self, crossentropy: Tensor) -> Tensor:
+        """The value of a label as a function of its cross-entropy."""
+        raise NotImplementedError
+
+    def label_weights(self, classes: int) -> Tensor | None:
+        """What each class's term is multiplied with, in one vector or scalar, or None."""
+        return None
+
+    def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+        """What the terms of the labels 0 and 1 are multiplied with, or None."""
+        return None
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
+        if isinstance(y_true, Labels):
+            return y_true, y_pred
+        shape = labels.shape(type(self).__name__, "y_pred", ops.convert_to_tensor(y_pred))
+        if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
+            return super().align(y_true, y_pred)
+        y_true, predictions = self.convert_labels(y_true), self._predictions(y_pred, multi_class=False)
+        if len(shape) == 1:
+            predictions = predictions.map(lambda x: ops.expand_dims(x, -1))
+            y_true = ops.reshape(y_true, (-1, 1)) if tuple(y_true.shape)[1:] in ((), (1,)) else y_true
+        else:
+            y_true, predictions = self._classes_last(y_true, predictions)
+        truth = labels.output_labels(type(self).__name__, y_true, predictions.values, self.ignore_class)
+        truth = self._floats(truth)
+        if truth.known is not None:
+            predictions = _blank(predictions, truth.known)
+        return truth, predictions
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        if labels.encoding == "binary":
+            return self._of_outputs(labels, predictions)
+        if labels.encoding == "sparse" and self.label_smoothing == 0.0:
+            return self._of_ids(labels, predictions)
+        return self._of_distributions(labels, predictions)
+
+    def _of_outputs(self, truth: Labels, predictions: Predictions) -> Tensor:
+        if predictions.logits is not None:
+            positive = numerics.softplus(-predictions.logits)
+            negative = numerics.softplus(predictions.logits)
+        else:
+            positive = numerics.negative_log(predictions.values, predictions.dtype)
+            negative = numerics.negative_log_complement(predictions.values, predictions.dtype)
+        positive, negative = self.term(positive), self.term(negative)
+        weights = self.output_weights(truth.classes)
+        if weights is not None:
+            negative, positive = negative * weights[0], positive * weights[1]
+        y = truth.values * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return y * positive + (1.0 - y) * negative
+
+    def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
+        if predictions.logits is not None:
+            crossentropy = numerics.sparse_crossentropy(truth.values, predictions.logits)
+        else:
+            ids = ops.expand_dims(truth.values, -1)
+            probability = ops.squeeze(ops.take_along_axis(predictions.values, ids, axis=-1), -1)
+            crossentropy = numerics.negative_log(probability, predictions.dtype)
+        values = self.term(crossentropy)
+        weights = self.label_weights(truth.classes)
+        return values if weights is None else values * ops.take(weights, truth.values, axis=0)
+
+    def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
+        if predictions.logits is not None:
+            crossentropies = numerics.dense_crossentropies(predictions.logits)
+        else:
+            crossentropies = numerics.negative_log(predictions.values, predictions.dtype)
+        y = labels.one_hot(truth, self.compute_dtype)
+        y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
+        weights = self.label_weights(truth.classes)
+        if weights is not None:
+            y = y * weights
+        return ops.sum(y * self.term(crossentropies), axis=-1)
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        values = None if self.from_logits else wanted_values(y_pred.values, wanted)
+        if values is None:
+            return
+        owner = type(self).__name__
+        labels.check_probabilities(owner, values, y_pred.dtype)
+        if y_true.encoding != "binary":
+            advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
+            labels.check_distribution(owner, "y_pred", values, advice)
+
+    def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
+        return self.predictions(y_pred, self.from_logits, "softmax" if multi_class else "sigmoid")
+
+    def _axis_of(self, shape: labels.Shape) -> int:
+        return self.axis if -len(shape) <= self.axis < len(shape) else -1
+
+
+# Weights, masks and the reduction ---------------------------------------------------------------------
+
+
+def _both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return ops.logical_and(a, b)
+
+
+def _known(truth: Any) -> Tensor | None:
+    """Which samples have a label that is not to be ignored."""
+    if not isinstance(truth, Labels) or truth.known is None:
+        return None
+    return ops.any(truth.known, axis=-1) if truth.encoding == "binary" else truth.known
+
+
+def _blank(x: Any, wanted: Tensor) -> Any:
+    """Zeros where a sample is not wanted, so that no NaN of its comes through, nor in the gradient."""
+    if isinstance(x, Labels | Predictions):
+        return x.map(lambda values: _blank(values, wanted))
+    return ops.where(labels.like_rank(wanted, len(x.shape)), x, ops.zeros_like(x))
+
+
+def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray | None:
+    """The values of the wanted samples in eager mode, or None while a graph is traced."""
+    values = numerics.concrete(x)
+    if values is None or wanted is None:
+        return values
+    return values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
+
+
+def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None) -> Tensor:
+    """Keras's reductions; samples that do not count are in neither the sum nor the number of samples."""
+    rank = len(values.shape)
+    zeros, ones = ops.zeros_like(values), ops.ones_like(values)
+    if wanted is not None:
+        values = ops.where(labels.like_rank(wanted, rank), values, zeros)
+    if weight is not None:
+        weight = labels.like_rank(weight, rank)
+        values = values * weight
+    if reduction in (None, "none"):
+        return values
+    total = ops.sum(values)
+    if reduction == "sum":
+        return total
+    shares = ones if counted is None else ops.where(labels.like_rank(counted, rank), ones, zeros)
+    if reduction == "mean_with_sample_weight" and weight is not None:
+        shares = shares * weight
+    return numerics.share_of_replica(ops.divide_no_nan(total, ops.sum(shares)))
+
+
+# Configs ------------------------------------------------------------------------------------------
+
+
+def _saved(value: Any) -> Any:
+    if callable(value):
+        return keras.saving.serialize_keras_object(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _loaded(value: Any) -> Any:
+    if isinstance(value, Mapping) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(dict(value))
+    return value

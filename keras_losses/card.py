@@ -1,0 +1,176 @@
+"""What a loss says of itself: its hyper-parameters with their ranges, and its card."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range of numbers, read from the way it is written in a paper: `"[0, inf)"`, `"(0, 1]"`."""
+
+    text: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        low, high = self.text[1:-1].split(",")
+        return float(low), float(high)
+
+    def __contains__(self, value: float) -> bool:
+        low, high = self.ends
+        above = value >= low if self.text[0] == "[" else value > low
+        below = value <= high if self.text[-1] == "]" else value < high
+        return above and below
+
+    def inside(self) -> tuple[float, ...]:
+        """A few members, the closed ends among them."""
+        low, high = self.ends
+        low, high = max(low, -10.0), min(high, max(low, 0.0) + 10.0)
+        steps = (0.0, 0.1, 0.35, 0.5, 0.8, 1.0)
+        return tuple(value for step in steps if (value := low + step * (high - low)) in self)
+
+    def outside(self) -> tuple[float, ...]:
+        """A few numbers that are not members: beyond the ends, the open ends, infinity and NaN."""
+        low, high = self.ends
+        near = (low - 1.0, low, low - 1e-6, high, high + 1e-6, high + 1.0)
+        return tuple({value for value in near if value not in self}) + (math.inf, math.nan)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyper-parameter: its default, its domain, and how a value is checked.
+
+    The domain is an interval of numbers, a list of choices, or a function that returns the value in the
+    form in which it is kept, or raises. A function comes with `examples` of what it takes and refuses.
+    """
+
+    default: Any = REQUIRED
+    within: str | None = None
+    integer: bool = False
+    choices: tuple[Any, ...] | None = None
+    convert: Callable[[Any], Any] | None = None
+    optional: bool = False
+    kw_only: bool = False
+    examples: tuple[Any, ...] = ()
+    refused: tuple[Any, ...] = ()
+
+    @property
+    def domain(self) -> str:
+        """The domain in words, as error messages and tables show it."""
+        if self.within is not None:
+            words = f"{'an integer' if self.integer else 'a number'} in {self.within}"
+        elif self.choices is not None:
+            words = f"one of {', '.join(map(repr, self.choices))}"
+        elif self.convert is not None:
+            words = (self.convert.__doc__ or "").split("\n")[0].rstrip(".")
+        else:
+            words = "anything"
+        return f"{words}, or None" if self.optional else words
+
+    def check(self, owner: str, name: str, value: Any) -> Any:
+        """The value in the form in which it is kept; `TypeError` or `ValueError` where it has none."""
+        if value is None and self.optional:
+            return None
+        try:
+            return self._checked(value)
+        except (TypeError, ValueError) as error:
+            detail = f" ({error})" if str(error) else ""
+            raise type(error)(
+                f"{owner}: `{name}` must be {self.domain}. Received: {name}={value!r}{detail}"
+            ) from None
+
+    def _checked(self, value: Any) -> Any:
+        if self.within is not None:
+            kind = numbers.Integral if self.integer else numbers.Real
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"it is of type {type(value).__name__}")
+            number = int(value) if self.integer else float(value)  # type: ignore[call-overload]
+            if number not in Interval(self.within):
+                raise ValueError
+            return number
+        if self.choices is not None:
+            if not any(type(value) is type(choice) and value == choice for choice in self.choices):
+                raise ValueError
+            return value
+        return self.convert(value) if self.convert is not None else value
+
+
+def parameter(
+    *,
+    default: Any = REQUIRED,
+    within: str | None = None,
+    integer: bool = False,
+    choices: tuple[Any, ...] | None = None,
+    convert: Callable[[Any], Any] | None = None,
+    optional: bool = False,
+    kw_only: bool = False,
+    examples: tuple[Any, ...] = (),
+    refused: tuple[Any, ...] = (),
+) -> Any:
+    """Declares a hyper-parameter in the body of a loss; see `Parameter`."""
+    return Parameter(
+        default, within, integer, choices, convert, optional, kw_only, examples, refused
+    )
+
+
+def flag(*, default: bool = False, kw_only: bool = True) -> Any:
+    """Declares a hyper-parameter that is on or off."""
+    return Parameter(default, choices=(False, True), kw_only=kw_only)
+
+
+def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:
+    """The constructor's signature: the keyword-only ones after the others."""
+    kinds = {False: inspect.Parameter.POSITIONAL_OR_KEYWORD, True: inspect.Parameter.KEYWORD_ONLY}
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name, kinds[kw_only], default=inspect.Parameter.empty if p.default is REQUIRED else p.default
+            )
+            for kw_only in (False, True)
+            for name, p in parameters.items()
+            if p.kw_only is kw_only
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The loss with the hyper-parameters `when` equals `times` the loss called `equals` with `given`."""
+
+    when: Mapping[str, Any]
+    equals: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    times: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a loss is, where it belongs, and what may be expected of it.
+
+    Validation, the contract tests, the documentation and the advisor all read the same card.
+    """
+
+    family: str
+    formula: str
+    """The value of one sample, in the words of the class's docstring."""
+    paper: str
+    labels: str
+    """The domain of `y_true`."""
+    predictions: str
+    """The domain of `y_pred`."""
+    use: str
+    avoid: str
+    elicits: str
+    """What the best constant prediction is: the mean, the median, the class probabilities ..."""
+    gradient_bound: str
+    """The largest size of the gradient in one prediction, for a weight of 1."""
+    identities: tuple[Identity, ...] = ()
+    conditioning: str = ""
+    """Where the formula itself loses digits, and how many."""

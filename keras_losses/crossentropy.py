@@ -1,0 +1,186 @@
+"""Cross-entropy and the losses that bend it: each a function of ce = -log p_t alone.
+
+Binary, multi-label and multi-class alike: the encoding of the labels and the number of outputs decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+from keras_losses import labels, numerics
+from keras_losses.base import CrossentropyFamily
+from keras_losses.card import Card, Identity, parameter
+from keras_losses.labels import Labels, Predictions
+from keras_losses.numerics import Tensor
+
+
+class CrossentropyLoss(CrossentropyFamily):
+    """Cross-entropy for one output, several exclusive classes or several labels at once.
+
+        loss = -log p_t + z_loss * (logsumexp_j z_j)^2
+
+    where p_t is the predicted probability of the true class and z are the logits. One class does the work
+    of Keras's `BinaryCrossentropy`, `CategoricalCrossentropy` and `SparseCategoricalCrossentropy`: a model
+    with one output, or `multi_label=True`, means sigmoid probabilities, and more outputs mean a softmax.
+    Unlike them it keeps its digits where the model is nearly right (logits 20 and 0: 2.06e-9, not 0) and
+    its gradient where the model is wholly wrong, and it refuses labels that are none.
+
+    Args:
+        z_loss: the weight, 0 or more, of the square of the log-normaliser, which keeps logits from drifting
+            (1e-4 in PaLM); with one output that is softplus(z)^2. Needs `from_logits=True`.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that do not match and, in eager mode, for labels or probabilities that are
+            none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import CrossentropyLoss
+    >>> loss = CrossentropyLoss(from_logits=True)
+    >>> round(float(loss(np.array([0, 1]), np.array([[2.0, 0.0], [2.0, 0.0]]))), 4)  # mean of 0.1269, 2.1269
+    1.1269
+
+    References:
+        - Chowdhery et al. 2022, PaLM, https://arxiv.org/abs/2204.02311 (the z-loss, section 5)
+    """
+
+    card = Card(
+        family="classification",
+        formula="-log p_t + z_loss * logsumexp(z)^2",
+        paper="Good 1952; Chowdhery 2022, 2204.02311 (z-loss)",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="the default of classification: calibrated probabilities from clean labels",
+        avoid="many wrong labels (it fits each of them), or a class so rare that easy negatives drown it",
+        elicits="class probability",
+        gradient_bound="1 in a logit, without z_loss",
+    )
+
+    z_loss: float = parameter(default=0.0, within="[0, inf)")
+
+    def validate(self) -> None:
+        if self.z_loss > 0 and not self.from_logits:
+            raise ValueError(
+                "CrossentropyLoss: `z_loss` penalises the normaliser of logits, which probabilities have "
+                f"lost. Received: z_loss={self.z_loss}, from_logits=False. Pass from_logits=True."
+            )
+
+    def term(self, crossentropy: Tensor) -> Tensor:
+        return crossentropy
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        values = super().per_sample(labels, predictions)
+        if self.z_loss == 0.0:
+            return values
+        normalizer = numerics.softplus if labels.encoding == "binary" else numerics.logsumexp
+        return values + self.z_loss * ops.square(normalizer(predictions.logits))
+
+
+def _alpha(value: Any) -> float | list[float]:
+    """a number in [0, 1], or a sequence with a number from 0 up for each class"""
+    if hasattr(value, "__len__"):
+        return list(labels.class_weight(list(value)))
+    if isinstance(value, bool):
+        raise TypeError("it is of type bool")
+    if not 0 <= float(value) <= 1:
+        raise ValueError
+    return float(value)
+
+
+class FocalLoss(CrossentropyFamily):
+    """Cross-entropy that turns away from samples the model already has right, for rare classes.
+
+        loss = -a_t (1 - p_t)^gamma log p_t
+
+    With one output or `multi_label=True` p_t is p for the label 1 and 1 - p for the label 0, and a_t is
+    alpha and 1 - alpha; with several classes a_t is the true class's alpha, or alpha for all of them.
+    Unlike Keras's `BinaryFocalCrossentropy` and `CategoricalFocalCrossentropy`, alpha works as soon as it is
+    given, and the gradient of a confidently wrong sample is that of the formula: about -1 for logits of 20
+    and 0 where the second class is true (Keras: 0).
+
+    Args:
+        gamma: how fast an easy sample loses its weight, 0 or more; 2 in the paper, 0 is cross-entropy.
+        alpha: None for no weights (the default); one number in [0, 1] (0.25 in the paper); or a sequence
+            with a number for each class (each output, with `multi_label`, none above 1).
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import FocalLoss
+    >>> round(float(FocalLoss(gamma=2.0)(np.array([1]), np.array([0.9]))), 6)  # 0.1^2 * -log 0.9
+    0.001054
+    >>> float(FocalLoss(from_logits=True)(np.array([1]), np.array([[20.0, 0.0]])))
+    20.0
+
+    References:
+        - Lin et al. 2017, Focal Loss for Dense Object Detection, https://arxiv.org/abs/1708.02002
+    """
+
+    card = Card(
+        family="classification",
+        formula="-a_t (1 - p_t)^gamma log p_t",
+        paper="Lin 2017, 1708.02002",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="rare positives among many easy negatives: detection, segmentation, fraud",
+        avoid="probabilities that must be calibrated, or wrong labels (they are the hard samples)",
+        elicits="the most likely class; its probability is pulled towards uniform",
+        gradient_bound="max(a) * 1.3 in a logit at gamma=2",
+        identities=(Identity({"gamma": 0.0}, "CrossentropyLoss"),),
+        conditioning="gamma + 1 times the relative error of -log p_t",
+    )
+
+    gamma: float = parameter(default=2.0, within="[0, inf)")
+    alpha: float | Sequence[float] | None = parameter(
+        default=None,
+        convert=_alpha,
+        optional=True,
+        examples=(0.25, [0.2, 0.5, 0.3]),
+        refused=(-0.1, 1.5, "high", [-1.0, 1.0]),
+    )
+
+    def term(self, crossentropy: Tensor) -> Tensor:
+        return numerics.power(numerics.complement(crossentropy), self.gamma) * crossentropy
+
+    def label_weights(self, classes: int) -> Tensor | None:
+        if self.alpha is None:
+            return None
+        if isinstance(self.alpha, float):
+            return self.convert([self.alpha] * classes)
+        return self.class_vector("alpha", classes)
+
+    def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+        if self.alpha is None:
+            return None
+        if isinstance(self.alpha, float):
+            return 1.0 - self.alpha, self.alpha
+        if max(self.alpha) > 1:
+            raise ValueError(
+                "FocalLoss: with 0/1 labels `alpha` weighs the label 1 and 1 - alpha the label 0, so it must "
+                f"be in [0, 1]. Received: alpha={self.alpha}"
+            )
+        positive = self.class_vector("alpha", outputs)
+        return 1.0 - positive, positive

@@ -1,0 +1,300 @@
+"""The encodings of `y_true`, the forms of `y_pred`, and the checks of their shapes.
+
+An encoding is read off shapes and dtypes when a function is traced: integer class ids `(...)` or
+`(..., 1)`, one-hot or soft labels `(..., C)`, and 0/1 labels, one for each output. Integer ids are never
+turned into floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.numerics import Tensor
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class labels in one of three encodings.
+
+    `"sparse"`: ids `(...)`; `"dense"`: a distribution over the classes `(..., C)`; `"binary"`: a 0/1 label
+    for each output `(..., C)`. `known` is False where a label is to be ignored: a sample for the first
+    two, one output for the third. `given` are the labels before they became integers.
+    """
+
+    values: Tensor
+    encoding: str
+    classes: int
+    given: Tensor
+    known: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
+        return replace(self, values=function(self.values))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions as they came, with the logits where there are any; the classes are the last axis.
+
+    `dtype` is the dtype in which they came, before they were widened.
+    """
+
+    values: Tensor
+    logits: Tensor | None
+    dtype: str
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Predictions:
+        logits = function(self.logits) if self.logits is not None else None
+        return replace(self, values=function(self.values), logits=logits)
+
+
+# Shapes ---------------------------------------------------------------------------------------------
+
+
+def agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
+    """Whether two static shapes are equal, as far as both are known."""
+    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
+
+
+def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors in one shape of at least two axes; a missing last axis of 1 is added, nothing more."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    if agree((*true, 1), pred):
+        y_true = ops.expand_dims(y_true, -1)
+    elif agree(true, (*pred, 1)):
+        y_pred = ops.expand_dims(y_pred, -1)
+    elif not agree(true, pred):
+        raise ValueError(
+            f"{owner}: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
+            f"y_pred of shape {pred}. Nothing is broadcast: {_likely_mistake(true, pred)}"
+        )
+    if len(y_pred.shape) == 1:
+        y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
+    return y_true, y_pred
+
+
+def _likely_mistake(true: Shape, pred: Shape) -> str:
+    if len(true) == len(pred) and tuple(reversed(true)) == pred:
+        return "one of them looks transposed."
+    if len(true) == len(pred) and true[:-1] == pred[:-1]:
+        return f"the model has {pred[-1]} outputs and the targets {true[-1]}; change its last layer."
+    if len(true) + 1 == len(pred):
+        return f"the model's last layer should have 1 output, or the targets a last axis of {pred[-1]}."
+    return "reshape one to the other's shape."
+
+
+def shape(owner: str, name: str, x: Tensor) -> Shape:
+    """The static shape of a tensor of at least one axis."""
+    if x.shape is None or getattr(x.shape, "rank", 0) is None:
+        raise ValueError(
+            f"{owner}: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
+            "the data is made, for instance with tf.ensure_shape."
+        )
+    if len(x.shape) == 0:
+        raise ValueError(f"{owner}: `{name}` must have a batch axis. Received: a scalar.")
+    return tuple(x.shape)
+
+
+def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
+    """A weight or mask `(batch,)`, `(batch, 1)` or up to the `leading` axes, with as many axes as those."""
+    given = tuple(x.shape)
+    if given == ():
+        return x
+    fitting = given
+    while len(fitting) > len(leading) and fitting[-1] == 1:
+        fitting = fitting[:-1]
+    wrong = len(fitting) > len(leading) or any(
+        have != want and have is not None and want is not None and (have != 1 or axis == 0)
+        for axis, (have, want) in enumerate(zip(fitting, leading, strict=False))
+    )
+    if wrong:
+        raise ValueError(
+            f"{owner}: `{name}` must have one value for each sample or for each of its losses. Received: "
+            f"{name} of shape {given}, for losses of shape {leading}."
+        )
+    for _ in range(len(given) - len(fitting)):
+        x = ops.squeeze(x, -1)
+    return like_rank(x, len(leading))
+
+
+def like_rank(x: Tensor, rank: int) -> Tensor:
+    """The tensor with axes of 1 added at the end."""
+    for _ in range(rank - len(x.shape)):
+        x = ops.expand_dims(x, -1)
+    return x
+
+
+def classes_last(owner: str, y_true: Tensor, y_pred: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Both tensors with the class axis at the end; labels without one are left as they are."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    if axis in (-1, len(pred) - 1):
+        return y_true, y_pred
+    if not -len(pred) < axis < len(pred) or axis == 0:
+        raise ValueError(
+            f"{owner}: `axis` must name an axis of the predictions other than the batch axis. Received: "
+            f"axis={axis} and y_pred of shape {pred}."
+        )
+    if len(true) == len(pred):
+        y_true = ops.moveaxis(y_true, axis, -1)
+    return y_true, ops.moveaxis(y_pred, axis, -1)
+
+
+# Encodings ------------------------------------------------------------------------------------------
+
+
+def class_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None) -> Labels:
+    """The labels of predictions `(..., C)` over C exclusive classes: sparse or dense."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    classes = pred[-1]
+    if classes is None or (len(true) == len(pred) and true[-1] is None):
+        raise ValueError(
+            f"{owner}: the last axis must be known while the graph is traced, to tell class ids from "
+            f"one-hot labels. Received: y_true of shape {true}, y_pred of shape {pred}. Set it where the "
+            "data is made, for instance with tf.ensure_shape."
+        )
+    if len(pred) < 2 or classes < 2:
+        raise ValueError(
+            f"{owner}: `y_pred` must have a class axis of at least 2. Received: y_pred of shape {pred}."
+        )
+    if agree(true, (*pred[:-1], 1)):
+        y_true, true = ops.squeeze(y_true, -1), true[:-1]
+    if agree(true, pred[:-1]):
+        ids = _as_ids(y_true)
+        if ignore_class is None:
+            return Labels(ids, "sparse", classes, y_true)
+        known = ops.not_equal(ids, ignore_class)
+        return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
+    if agree(true, pred):
+        known = None
+        if ignore_class is not None and 0 <= ignore_class < classes:
+            known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
+        return Labels(y_true, "dense", classes, y_true, known)
+    raise ValueError(
+        f"{owner}: `y_true` must hold class ids of shape {pred[:-1]} or {(*pred[:-1], 1)}, or one-hot or "
+        f"soft labels of shape {pred}. Received: y_true of shape {true}, y_pred of shape {pred}. "
+        f"{_likely_class_mistake(true, pred)}"
+    )
+
+
+def _likely_class_mistake(true: Shape, pred: Shape) -> str:
+    if len(true) == len(pred):
+        return f"The model has {pred[-1]} classes; its last layer should have {true[-1]}."
+    if len(true) > len(pred):
+        return "If the classes are not the last axis of the predictions, pass axis=."
+    return "The predictions have more axes than labels of any encoding: is a pooling or Flatten missing?"
+
+
+def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None) -> Labels:
+    """The 0/1 labels of predictions `(..., C)`, one for each output."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    if agree((*true, 1), pred):
+        y_true = ops.expand_dims(y_true, -1)
+    elif not agree(true, pred):
+        raise ValueError(
+            f"{owner}: `y_true` must hold a label for each output. Received: y_true of shape {true}, y_pred "
+            f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
+            "and leave multi_label=False."
+        )
+    known = None
+    if ignore_class is not None:
+        known = ops.not_equal(y_true, ops.cast(ignore_class, y_true.dtype))
+        y_true = ops.where(known, y_true, ops.zeros_like(y_true))
+    return Labels(y_true, "binary", pred[-1] or 0, y_true, known)
+
+
+def one_hot(labels: Labels, dtype: str) -> Tensor:
+    """Labels over exclusive classes as a distribution `(..., C)`."""
+    if labels.encoding == "sparse":
+        return ops.one_hot(labels.values, labels.classes, dtype=dtype)
+    return labels.values
+
+
+def class_ids(labels: Labels) -> Tensor:
+    """Labels over exclusive classes as ids `(...)`."""
+    return labels.values if labels.encoding == "sparse" else ops.argmax(labels.values, axis=-1)
+
+
+def _as_ids(y_true: Tensor) -> Tensor:
+    # Narrow and unsigned integers cannot hold every class; int64 is kept for the ids that need it.
+    dtype = keras.backend.standardize_dtype(y_true.dtype)
+    return y_true if dtype == "int64" else ops.cast(y_true, "int32")
+
+
+# Values, in eager mode --------------------------------------------------------------------------------
+
+
+def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
+    """Raises for class ids, distributions or 0/1 labels that are none; `given` are those not ignored."""
+    values = given.astype("float64")
+    if labels.encoding == "sparse":
+        wrong = ~((values >= 0) & (values < labels.classes) & (values == np.floor(values)))
+        domain = f"integer class ids from 0 to {labels.classes - 1}"
+        advice = "Give the model an output for each class, or name the id to skip with ignore_class."
+    else:
+        wrong = ~((values >= 0) & (values <= 1))
+        domain = "labels between 0 and 1"
+        advice = "For labels of -1 and 1, use (y + 1) / 2."
+    if wrong.any():
+        raise ValueError(f"{owner}: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
+    if labels.encoding == "dense":
+        check_distribution(owner, "y_true", values, "For several classes at once, pass multi_label=True.")
+
+
+def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
+    """Raises for predictions that are no probabilities; NaN is left to show itself in the loss."""
+    values = values.astype("float64")
+    slack = 4 * float(numerics.GAP_BELOW_ONE[dtype])
+    wrong = (values < -slack) | (values > 1 + slack)
+    if wrong.any():
+        raise ValueError(
+            f"{owner}: `y_pred` must hold probabilities between 0 and 1. Received: {values[wrong][0]:g}. "
+            "If the model ends without a softmax or sigmoid, pass from_logits=True."
+        )
+
+
+def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -> None:
+    """Raises for rows that do not add up to 1, within what half precision can say."""
+    total = values.astype("float64").sum(axis=-1)
+    wrong = np.abs(total - 1) > 0.01
+    if wrong.any():
+        raise ValueError(
+            f"{owner}: each distribution in `{name}` must add up to 1. Received: one that adds up to "
+            f"{total[wrong][0]:g}. {advice}"
+        )
+
+
+def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
+    """A sequence with a weight for each class, or a mapping from class to weight, none negative."""
+    if isinstance(value, Mapping):
+        weights: Any = {int(key): float(weight) for key, weight in value.items()}
+        numbers = list(weights.values()) + list(weights)
+    elif isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    else:
+        weights = numbers = [float(weight) for weight in value]
+    if not numbers or not all(0 <= number < float("inf") for number in numbers):
+        raise ValueError
+    return weights
+
+
+def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarray:
+    """Weights of `classes` classes as a vector; classes that a mapping leaves out weigh 1."""
+    if isinstance(weights, dict):
+        vector = [weights.get(label, 1.0) for label in range(classes)]
+        fits = max(weights) < classes
+    else:
+        vector, fits = weights, len(weights) == classes
+    if not fits:
+        raise ValueError(
+            f"{owner}: `{name}` must have a weight for each of the {classes} classes. Received: "
+            f"{name}={weights!r}."
+        )
+    return np.asarray(vector)

@@ -1,0 +1,155 @@
+"""Hinge losses: zero from a margin on, so that only the samples near the border or beyond it count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.base import ClassificationLoss, ElementwiseLoss, wanted_values
+from keras_losses.card import Card, Identity, parameter
+from keras_losses.labels import Labels, Predictions, class_ids
+from keras_losses.numerics import Tensor
+
+
+class HingeLoss(ElementwiseLoss):
+    """The loss of a linear support vector machine, for scores whose sign is the class.
+
+        loss = mean over outputs of max(0, margin - y z)^power,   y in {-1, 1}
+
+    The encoding of the labels is declared, never guessed from a batch as Keras's `Hinge` does (which takes
+    a batch of signed labels that happens to hold no -1 for 0/1 labels).
+
+    Args:
+        margin: the score from which on a sample costs nothing, above 0.
+        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for labels
+            that are not of the declared encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import HingeLoss
+    >>> float(HingeLoss()(np.array([-1, 1]), np.array([0.5, 3.0])))  # (1 + 0.5, then 0) / 2
+    0.75
+    >>> float(HingeLoss(labels="binary", power=2)(np.array([0, 1]), np.array([0.5, 3.0])))
+    1.125
+
+    References:
+        - Cortes & Vapnik 1995, Support-Vector Networks, https://doi.org/10.1007/BF00994018
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, margin - y z)^power",
+        paper="Cortes & Vapnik 1995",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="a decision rather than a probability; few support vectors; linear heads",
+        avoid="probabilities are wanted: it elicits only the likelier class",
+        elicits="the sign of the likelier class",
+        gradient_bound="1 at power 1; unbounded above",
+    )
+
+    margin: float = parameter(default=1.0, within="(0, inf)")
+    power: float = parameter(default=1.0, within="[1, inf)")
+    labels: str = parameter(default="signed", choices=("signed", "binary"))
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        sign = y_true if self.labels == "signed" else 2.0 * y_true - 1.0
+        return numerics.power(ops.relu(self.margin - sign * y_pred), self.power)
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        values = wanted_values(y_true, wanted)
+        domain = (-1, 1) if self.labels == "signed" else (0, 1)
+        if values is None or np.isin(values, domain).all():
+            return
+        raise ValueError(
+            f"HingeLoss: `y_true` must hold {domain[0]} and {domain[1]}, as labels={self.labels!r} declares. "
+            f"Received: {values[~np.isin(values, domain)][0]:g}. Declare the other encoding with labels=."
+        )
+
+
+class MulticlassHingeLoss(ClassificationLoss):
+    """The loss of a multi-class support vector machine, for one score per class.
+
+        crammer_singer:   loss = max(0, margin + max_{j != t} z_j - z_t)^power
+        weston_watkins:   loss = sum_{j != t} max(0, margin + z_j - z_t)^power
+
+    Scores below zero count like any other, whereas Keras's `CategoricalHinge` takes the best wrong score
+    to be at least 0.
+
+    Args:
+        kind: `"crammer_singer"` (the best wrong class) or `"weston_watkins"` (all of them).
+        margin: by how much the true class must lead, above 0.
+        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.base.ClassificationLoss`.
+
+    Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot labels `(..., C)`. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            class ids out of range and labels that are not one-hot.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import MulticlassHingeLoss
+    >>> scores = np.array([[-3.0, -2.5, -2.0]])
+    >>> float(MulticlassHingeLoss()(np.array([2]), scores))  # 1 - 2.5 + 2
+    0.5
+    >>> float(MulticlassHingeLoss(kind="weston_watkins")(np.array([1]), scores))  # 0.5 + 1.5
+    2.0
+
+    References:
+        - Crammer & Singer 2001, On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines
+        - Weston & Watkins 1999, Support Vector Machines for Multi-Class Pattern Recognition
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, margin + max_{j != t} z_j - z_t)^power, or the sum over j != t",
+        paper="Crammer & Singer 2001; Weston & Watkins 1999",
+        labels="class ids or one-hot labels",
+        predictions="one score for each class",
+        use="a decision among several classes, linear heads",
+        avoid="probabilities are wanted; Crammer-Singer where no class has half of the probability",
+        elicits="the most likely class, where it has more than half of the probability",
+        gradient_bound="1 at power 1 for crammer_singer, C - 1 for weston_watkins",
+    )
+
+    kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
+    margin: float = parameter(default=1.0, within="(0, inf)")
+    power: float = parameter(default=1.0, within="[1, inf)")
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        scores = predictions.values
+        true = numerics.is_class(class_ids(labels), scores)
+        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
+        if self.kind == "crammer_singer":
+            best = ops.max(ops.where(true, ops.full_like(scores, -np.inf), scores), axis=-1)
+            return numerics.power(ops.relu(self.margin + (best - own)), self.power)
+        lead = ops.relu(self.margin + (scores - ops.expand_dims(own, -1)))
+        costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)
+        return ops.sum(costs, axis=-1)
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        given = wanted_values(y_true.given, wanted)
+        if given is not None and y_true.encoding == "dense" and not np.isin(given, (0, 1)).all():
+            raise ValueError(
+                "MulticlassHingeLoss: a margin has one true class, so `y_true` must be one-hot. Received: "
+                f"{given[~np.isin(given, (0, 1))][0]:g}. For soft labels, use CrossentropyLoss."
+            )

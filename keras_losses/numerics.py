@@ -1,0 +1,202 @@
+"""Stable building blocks, each with the identity that it computes and the range where it is exact.
+
+Everything here works on floating-point tensors of at least 32 bits, in `keras.ops` alone, and is exact
+to a few units in the last place unless its docstring says otherwise; so are the first derivatives that
+automatic differentiation makes of it, and second derivatives are intact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+"""A tensor of whichever backend Keras runs on."""
+
+
+# For each dtype the smallest positive number that survives every backend, and the gap below 1. float16
+# reaches far below its smallest normal number, and its subnormals survive the way to float32; those of the
+# wider dtypes are flushed to zero by XLA.
+_SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+GAP_BELOW_ONE = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
+
+
+def compute_dtype(dtype: str) -> str:
+    """The dtype to compute in: at least float32, since half precision cannot hold a sum of losses."""
+    return dtype if dtype == "float64" else "float32"
+
+
+def is_float(x: Tensor) -> bool:
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+
+
+# Logarithms of probabilities ------------------------------------------------------------------------
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x)."""
+    return ops.softplus(x)
+
+
+def complement(crossentropy: Tensor) -> Tensor:
+    """1 - p where crossentropy = -log p, without the cancellation of 1 - exp(-crossentropy)."""
+    return -ops.expm1(-crossentropy)
+
+
+def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Tensor:
+    """-log softmax(z)_t = softplus(logsumexp_{j != t} z_j - z_t), for integer t.
+
+    With the true class outside the sum nothing cancels: a loss of 2e-9 and its gradient come out as
+    exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
+    """
+    margin, _ = _margin_over_others(logits, is_class(ids, logits))
+    return softplus(-margin)
+
+
+def dense_crossentropies(logits: Tensor) -> Tensor:
+    """-log softmax(z)_j for every class j.
+
+    Measured from the largest logit z_a, whose own term is softplus(logsumexp_{j != a} z_j - z_a): all
+    that is added to it, z_a - z_j, is positive.
+    """
+    largest = is_class(ops.argmax(logits, axis=-1), logits)
+    margin, top = _margin_over_others(logits, largest)
+    below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
+    return ops.expand_dims(softplus(-margin), -1) + below
+
+
+def is_class(ids: Tensor, logits: Tensor) -> Tensor:
+    classes = ops.arange(logits.shape[-1], dtype=keras.backend.standardize_dtype(ids.dtype))
+    return ops.equal(ops.expand_dims(ids, -1), classes)
+
+
+def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """z_t - logsumexp_{j != t} z_j and z_t, where t is the class `chosen`."""
+    own = ops.sum(ops.where(chosen, logits, ops.zeros_like(logits)), axis=-1)
+    others = ops.where(chosen, ops.full_like(logits, -np.inf), logits)
+    # Softmax does not change with a shift of all logits, so the shift needs no gradient.
+    peak = ops.stop_gradient(ops.max(others, axis=-1))
+    rest = ops.log(ops.sum(ops.exp(others - ops.expand_dims(peak, -1)), axis=-1))
+    return (own - peak) - rest, own
+
+
+def logsumexp(logits: Tensor) -> Tensor:
+    """log sum_j e^{z_j} over the last axis."""
+    return ops.logsumexp(logits, axis=-1)
+
+
+def negative_log(x: Tensor, dtype: str) -> Tensor:
+    """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
+
+    At 0 the value is finite, and the gradient is that of a tangent, as steep as an optimizer that squares
+    gradients can bear (1e19 in float32): a confidently wrong sample still learns.
+    """
+    computed = keras.backend.standardize_dtype(x.dtype)
+    smallest = max(_SMALLEST[dtype], _SMALLEST[computed])
+    steepest = max(smallest, _SMALLEST[computed] ** 0.5)
+    log = ops.log(ops.maximum(x, steepest))
+    tangent = ops.stop_gradient(ops.log(ops.maximum(x, smallest))) + (x - ops.stop_gradient(x)) / steepest
+    return 0.0 - ops.where(x >= steepest, log, tangent)
+
+
+def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
+    """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1."""
+    gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[keras.backend.standardize_dtype(x.dtype)])
+    below_one = 1.0 - gap
+    log = ops.log1p(-ops.minimum(x, below_one))
+    tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
+    return 0.0 - ops.where(x <= below_one, log, tangent)
+
+
+# Powers and products --------------------------------------------------------------------------------
+
+
+def power(base: Tensor, exponent: float) -> Tensor:
+    """base^exponent for base >= 0 and exponent >= 0; the gradient at base = 0 is 0, never NaN."""
+    if exponent == 0.0:
+        return ops.ones_like(base)
+    if exponent == 1.0:
+        return base
+    if exponent == 2.0:
+        return ops.square(base)
+    positive = base > 0
+    safe = ops.where(positive, base, ops.ones_like(base))
+    return ops.where(positive, ops.power(safe, exponent), ops.zeros_like(base))
+
+
+def x_log_x(x: Tensor) -> Tensor:
+    """x log x for x >= 0, with 0 log 0 = 0 and gradient 0 there."""
+    positive = x > 0
+    safe = ops.where(positive, x, ops.ones_like(x))
+    return ops.where(positive, x * ops.log(safe), ops.zeros_like(x))
+
+
+# What differs between backends ----------------------------------------------------------------------
+
+
+def concrete(x: Tensor) -> np.ndarray | None:
+    """The values of a tensor in eager mode, or None while a graph is traced."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return None
+    elif backend == "jax":
+        import jax
+
+        if isinstance(x, jax.core.Tracer):
+            return None
+    elif backend == "torch":
+        import torch
+
+        if x.is_meta or torch.compiler.is_compiling():
+            return None
+    return np.asarray(ops.convert_to_numpy(x))
+
+
+def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
+    """The logits that Keras keeps beside the output of a softmax or sigmoid, where there are any.
+
+    Keras keeps them under one name for both activations; the logits of the other one would silently make
+    a different loss, so they are taken only where they are known to belong to `activation`.
+    """
+    logits = getattr(probabilities, "_keras_logits", None)
+    if logits is None:
+        return None
+    kind = _operation(probabilities)
+    if kind:
+        return logits if kind == activation else None
+    values = concrete(probabilities)
+    if values is None:
+        return None
+    again = getattr(ops, activation)(logits)
+    same = np.allclose(
+        values.astype("float64"),
+        np.asarray(ops.convert_to_numpy(again)).astype("float64"),
+        rtol=1e-2,
+        atol=1e-30,
+        equal_nan=True,
+    )
+    return logits if same else None
+
+
+def _operation(x: Tensor) -> str:
+    """The name of the operation that made a tensor, where the backend tells: "softmax", "sigmoid"."""
+    if keras.backend.backend() == "torch":
+        return x.grad_fn.name().removesuffix("Backward0").lower() if x.grad_fn is not None else ""
+    kind: str = getattr(getattr(x, "op", None), "type", "")  # graphs of TensorFlow
+    return kind.lower()
+
+
+def share_of_replica(value: Tensor) -> Tensor:
+    """The value divided by the number of replicas, whose gradients `tf.distribute` adds up."""
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return value / replicas if replicas > 1 else value
