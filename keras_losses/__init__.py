@@ -1,1 +1,26 @@
 """Losses for Keras 3 that are exact at the extremes, drop in, and can be saved."""
+
+from keras_losses import config
+from keras_losses.base import Loss
+from keras_losses.crossentropy import CrossentropyLoss, FocalLoss
+from keras_losses.divergence import KLDivergenceLoss
+from keras_losses.margin import HingeLoss, MulticlassHingeLoss
+from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
+from keras_losses.regularized import RegularizedLoss, regularize
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AbsoluteErrorLoss",
+    "CrossentropyLoss",
+    "FocalLoss",
+    "HingeLoss",
+    "HuberLoss",
+    "KLDivergenceLoss",
+    "Loss",
+    "MulticlassHingeLoss",
+    "RegularizedLoss",
+    "SquaredErrorLoss",
+    "config",
+    "regularize",
+]

@@ -98,9 +98,9 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
         # A subclass that gives a hyper-parameter a plain value has fixed it.
         inherited = {name: p for name, p in cls.parameters.items() if name not in vars(cls)}
         cls.parameters = {**own, **inherited}
-        cls.__signature__ = (  # type: ignore[attr-defined]
-            inspect.signature(cls.__init__) if "__init__" in vars(cls) else signature({**cls.parameters, **COMMON})
-        )
+        declared = signature({**cls.parameters, **COMMON})
+        written = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
+        cls.__signature__ = written or declared  # type: ignore[attr-defined]
         package = PACKAGE if cls.__module__.startswith(f"{PACKAGE}.") else cls.__module__.split(".")[0]
         keras.saving.register_keras_serializable(package)(cls)
 
@@ -119,7 +119,8 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
             reduction=common["reduction"],
             dtype=common["dtype"],
         )
-        vars(self).update(given)
+        for name, value in given.items():
+            setattr(self, name, value)
         self.validate()
 
     def validate(self) -> None:
@@ -127,13 +128,12 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument, read off the signature."""
-        names = [
-            name
-            for name, p in inspect.signature(type(self)).parameters.items()
-            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name not in COMMON
-        ]
-        arguments = {name: _saved(getattr(self, name)) for name in {**dict.fromkeys(names), **self.parameters}}
-        return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self._dtype_policy.name}
+        written = inspect.signature(type(self)).parameters.values()
+        names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        arguments = {
+            name: _saved(getattr(self, name)) for name in {**names, **self.parameters} if name not in COMMON
+        }
+        return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -276,14 +276,9 @@ class ClassificationLoss(Loss):
         values = self.per_sample(truth, predictions)
         if self.class_weight is not None:
             values = values * self._class_weights(truth)
-        if truth.known is not None:
-            values = ops.where(truth.known, values, ops.zeros_like(values))
-        if truth.encoding != "binary":
-            return values
-        if truth.known is None:
-            return ops.mean(values, axis=-1)
-        known = ops.sum(ops.cast(truth.known, self.compute_dtype), axis=-1)
-        return ops.sum(values, axis=-1) / ops.maximum(known, 1.0)
+        if truth.encoding == "binary":
+            return labels.mean_of_known(values, truth.known)
+        return values if truth.known is None else ops.where(truth.known, values, ops.zeros_like(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         given = wanted_values(y_true.given if y_true.encoding != "binary" else y_true.values, wanted)
@@ -332,8 +327,8 @@ class CrossentropyFamily(ClassificationLoss):
         label_smoothing: the weight in [0, 1] of the uniform label.
     """
 
-    from_logits: bool = flag()
-    multi_label: bool = flag()
+    from_logits: bool = flag(default=False)
+    multi_label: bool = flag(default=False)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
 
     def term(self, crossentropy: Tensor) -> Tensor:
@@ -374,12 +369,9 @@ class CrossentropyFamily(ClassificationLoss):
         return self._of_distributions(labels, predictions)
 
     def _of_outputs(self, truth: Labels, predictions: Predictions) -> Tensor:
-        if predictions.logits is not None:
-            positive = numerics.softplus(-predictions.logits)
-            negative = numerics.softplus(predictions.logits)
-        else:
-            positive = numerics.negative_log(predictions.values, predictions.dtype)
-            negative = numerics.negative_log_complement(predictions.values, predictions.dtype)
+        _, positive, negative = numerics.binary_logs(
+            predictions.values, predictions.logits, predictions.dtype
+        )
         positive, negative = self.term(positive), self.term(negative)
         weights = self.output_weights(truth.classes)
         if weights is not None:
@@ -456,7 +448,8 @@ def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray | None:
     values = numerics.concrete(x)
     if values is None or wanted is None:
         return values
-    return values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
+    kept: np.ndarray = values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
+    return kept
 
 
 def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None) -> Tensor:

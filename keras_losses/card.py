@@ -40,7 +40,7 @@ class Interval:
         """A few numbers that are not members: beyond the ends, the open ends, infinity and NaN."""
         low, high = self.ends
         near = (low - 1.0, low, low - 1e-6, high, high + 1e-6, high + 1.0)
-        return tuple({value for value in near if value not in self}) + (math.inf, math.nan)
+        return (*dict.fromkeys(value for value in near if value not in self), math.inf, math.nan)
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,10 @@ def parameter(
     refused: tuple[Any, ...] = (),
 ) -> Any:
     """Declares a hyper-parameter in the body of a loss; see `Parameter`."""
-    return Parameter(
-        default, within, integer, choices, convert, optional, kw_only, examples, refused
-    )
+    return Parameter(default, within, integer, choices, convert, optional, kw_only, examples, refused)
 
 
-def flag(*, default: bool = False, kw_only: bool = True) -> Any:
+def flag(*, default: bool, kw_only: bool = True) -> Any:
     """Declares a hyper-parameter that is on or off."""
     return Parameter(default, choices=(False, True), kw_only=kw_only)
 

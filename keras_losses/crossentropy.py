@@ -83,8 +83,11 @@ class CrossentropyLoss(CrossentropyFamily):
         values = super().per_sample(labels, predictions)
         if self.z_loss == 0.0:
             return values
-        normalizer = numerics.softplus if labels.encoding == "binary" else numerics.logsumexp
-        return values + self.z_loss * ops.square(normalizer(predictions.logits))
+        if labels.encoding == "binary":
+            normalizer = ops.softplus(predictions.logits)
+        else:
+            normalizer = ops.logsumexp(predictions.logits, axis=-1)
+        return values + self.z_loss * ops.square(normalizer)
 
 
 def _alpha(value: Any) -> float | list[float]:

@@ -210,6 +210,24 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
     return Labels(y_true, "binary", pred[-1] or 0, y_true, known)
 
 
+def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> None:
+    """Raises unless both are distributions over the same last axis."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    if len(pred) < 2 or pred[-1] == 1 or not agree(true, pred):
+        raise ValueError(
+            f"{owner}: `y_true` and `y_pred` must hold distributions of one shape (..., C) with C > 1. "
+            f"Received: y_true of shape {true}, y_pred of shape {pred}. For class ids, use CrossentropyLoss."
+        )
+
+
+def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
+    """The mean over the outputs whose label is known; 0 where none is."""
+    if known is None:
+        return ops.mean(values, axis=-1)
+    count = ops.sum(ops.cast(known, values.dtype), axis=-1)
+    return ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1) / ops.maximum(count, 1.0)
+
+
 def one_hot(labels: Labels, dtype: str) -> Tensor:
     """Labels over exclusive classes as a distribution `(..., C)`."""
     if labels.encoding == "sparse":
@@ -273,9 +291,10 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
 
 def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
     """A sequence with a weight for each class, or a mapping from class to weight, none negative."""
+    weights: dict[int, float] | list[float]
     if isinstance(value, Mapping):
-        weights: Any = {int(key): float(weight) for key, weight in value.items()}
-        numbers = list(weights.values()) + list(weights)
+        weights = {int(key): float(weight) for key, weight in value.items()}
+        numbers = [*weights, *weights.values()]
     elif isinstance(value, str | bytes) or not hasattr(value, "__len__"):
         raise TypeError(f"it is of type {type(value).__name__}")
     else:

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.base import ClassificationLoss, ElementwiseLoss, wanted_values
-from keras_losses.card import Card, Identity, parameter
+from keras_losses.card import Card, parameter
 from keras_losses.labels import Labels, Predictions, class_ids
 from keras_losses.numerics import Tensor
 

@@ -30,15 +30,10 @@ def compute_dtype(dtype: str) -> str:
 
 
 def is_float(x: Tensor) -> bool:
-    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
 # Logarithms of probabilities ------------------------------------------------------------------------
-
-
-def softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x)."""
-    return ops.softplus(x)
 
 
 def complement(crossentropy: Tensor) -> Tensor:
@@ -53,7 +48,7 @@ def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Tensor:
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
     margin, _ = _margin_over_others(logits, is_class(ids, logits))
-    return softplus(-margin)
+    return ops.softplus(-margin)
 
 
 def dense_crossentropies(logits: Tensor) -> Tensor:
@@ -65,7 +60,7 @@ def dense_crossentropies(logits: Tensor) -> Tensor:
     largest = is_class(ops.argmax(logits, axis=-1), logits)
     margin, top = _margin_over_others(logits, largest)
     below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    return ops.expand_dims(softplus(-margin), -1) + below
+    return ops.expand_dims(ops.softplus(-margin), -1) + below
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:
@@ -81,11 +76,6 @@ def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]
     peak = ops.stop_gradient(ops.max(others, axis=-1))
     rest = ops.log(ops.sum(ops.exp(others - ops.expand_dims(peak, -1)), axis=-1))
     return (own - peak) - rest, own
-
-
-def logsumexp(logits: Tensor) -> Tensor:
-    """log sum_j e^{z_j} over the last axis."""
-    return ops.logsumexp(logits, axis=-1)
 
 
 def negative_log(x: Tensor, dtype: str) -> Tensor:
@@ -109,6 +99,13 @@ def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
     log = ops.log1p(-ops.minimum(x, below_one))
     tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
     return 0.0 - ops.where(x <= below_one, log, tangent)
+
+
+def binary_logs(values: Tensor, logits: Tensor | None, dtype: str) -> tuple[Tensor, Tensor, Tensor]:
+    """p, -log p and -log(1 - p) of outputs that are probabilities of their own, from logits if any."""
+    if logits is not None:
+        return ops.sigmoid(logits), ops.softplus(-logits), ops.softplus(logits)
+    return values, negative_log(values, dtype), negative_log_complement(values, dtype)
 
 
 # Powers and products --------------------------------------------------------------------------------

@@ -1,0 +1,252 @@
+"""Penalties on what a model predicts, around any loss, and on the weights of a model already built."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_losses import labels, numerics
+from keras_losses.base import Loss
+from keras_losses.card import Card, Identity, Interval, parameter
+from keras_losses.labels import Labels, Predictions
+from keras_losses.numerics import Tensor
+
+
+def _loss(value: Any) -> Any:
+    """a loss: of this library, of Keras, its name there, or a function (y_true, y_pred)"""
+    loss = keras.losses.get(value)
+    if loss is None:
+        raise TypeError("there is no loss")
+    return loss
+
+
+class RegularizedLoss(Loss):
+    """Any loss plus penalties on the predictions, so that they stay small, sparse or unsure.
+
+        loss = inner - confidence_penalty * H(p) + activity_l1 * sum |f| + activity_l2 * sum f^2
+
+    where H is the entropy of the predicted distribution (the mean over the outputs where each has a
+    probability of its own), and f are the predictions as the model gives them, summed over the last axis.
+    Label smoothing pulls towards uniform with every sample alike; the confidence penalty pulls hardest on
+    the surest. Keras's `activity_regularizer` works on a layer's output, batch by batch, and is seen
+    nowhere; this penalty is part of the loss, with its weights and masks.
+
+    Args:
+        loss: the inner loss: one of this library or of Keras, its name in Keras, or a function
+            `(y_true, y_pred)` that returns a value for each sample. Its reduction is not used.
+        confidence_penalty: the weight of the entropy, 0 or more (0.1 in the paper for images); the inner
+            loss must be one of probabilities.
+        activity_l1: the weight of the sum of the predictions' sizes, 0 or more.
+        activity_l2: the weight of the sum of their squares, 0 or more.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: as the inner loss has them. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        TypeError, ValueError: for hyper-parameters out of range, an inner loss that is none, a confidence
+            penalty on a loss without probabilities, and whatever the inner loss raises.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import RegularizedLoss, SquaredErrorLoss
+    >>> loss = RegularizedLoss(SquaredErrorLoss(), activity_l2=0.1)
+    >>> round(float(loss(np.array([[1.0]]), np.array([[3.0]]))), 4)  # (1 - 3)^2 + 0.1 * 3^2
+    4.9
+
+    References:
+        - Pereyra et al. 2017, Regularizing Neural Networks by Penalizing Confident Output Distributions,
+          https://arxiv.org/abs/1701.06548
+    """
+
+    card = Card(
+        family="regularized",
+        formula="inner - confidence_penalty * H(p) + activity_l1 * sum |f| + activity_l2 * sum f^2",
+        paper="Pereyra 2017, 1701.06548",
+        labels="those of the inner loss",
+        predictions="those of the inner loss",
+        use="overconfident or oversized predictions",
+        avoid="weights are what should stay small: use regularize(model, ...)",
+        elicits="what the inner loss elicits, pulled towards uniform or zero",
+        gradient_bound="the inner loss's, plus that of the penalties",
+        identities=(
+            Identity({"confidence_penalty": 0.0, "activity_l1": 0.0, "activity_l2": 0.0}, "the inner loss"),
+        ),
+    )
+
+    loss: Any = parameter(convert=_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss"))
+    confidence_penalty: float = parameter(default=0.0, within="[0, inf)")
+    activity_l1: float = parameter(default=0.0, within="[0, inf)")
+    activity_l2: float = parameter(default=0.0, within="[0, inf)")
+
+    def validate(self) -> None:
+        if self.confidence_penalty > 0 and not hasattr(self.loss, "from_logits"):
+            raise ValueError(
+                "RegularizedLoss: `confidence_penalty` needs an inner loss of probabilities, such as "
+                f"CrossentropyLoss. Received: loss={self.loss!r}, "
+                f"confidence_penalty={self.confidence_penalty}."
+            )
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        if isinstance(self.loss, Loss):
+            return self.loss.align(y_true, y_pred)
+        if isinstance(y_pred, Predictions):
+            return y_true, y_pred
+        y_true, y_pred = self.convert(y_true), self._predictions(y_pred)
+        if len(labels.shape(type(self).__name__, "y_pred", y_pred.values)) == 1:
+            # Keras would take the mean over the batch, and no value for each sample would be left.
+            y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
+            y_true = labels.like_rank(y_true, 2)
+        return y_true, y_pred
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        truth, predictions = self.align(y_true, y_pred)
+        values = self._inner(truth, predictions)
+        outputs = predictions.values if isinstance(predictions, Predictions) else predictions
+        penalty = ops.zeros_like(outputs[..., 0])
+        if self.confidence_penalty > 0:
+            penalty = penalty - self.confidence_penalty * self._entropy(truth, predictions)
+        if self.activity_l1 > 0:
+            penalty = penalty + self.activity_l1 * ops.sum(ops.abs(outputs), axis=-1)
+        if self.activity_l2 > 0:
+            penalty = penalty + self.activity_l2 * ops.sum(ops.square(outputs), axis=-1)
+        return values + penalty
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        if isinstance(self.loss, Loss):
+            self.loss.check(y_true, y_pred, wanted)
+
+    def _inner(self, truth: Any, predictions: Any) -> Tensor:
+        if isinstance(self.loss, Loss):
+            return self.loss.call(truth, predictions)
+        inner = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
+        return inner(truth, predictions.values)
+
+    def _predictions(self, y_pred: Any) -> Predictions:
+        activation = "sigmoid" if self._is_binary(y_pred) else "softmax"
+        return self.predictions(y_pred, getattr(self.loss, "from_logits", False), activation)
+
+    def _is_binary(self, y_pred: Tensor) -> bool:
+        kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
+        return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
+
+    def _entropy(self, truth: Any, predictions: Predictions) -> Tensor:
+        known, known_encoding = (truth.known, truth.encoding) if isinstance(truth, Labels) else (None, None)
+        if self._is_binary(predictions.values) if known_encoding is None else known_encoding == "binary":
+            p, minus_log, minus_log_other = numerics.binary_logs(
+                predictions.values, predictions.logits, predictions.dtype
+            )
+            return labels.mean_of_known(p * minus_log + (1.0 - p) * minus_log_other, known)
+        if predictions.logits is None:
+            minus_log = numerics.negative_log(predictions.values, predictions.dtype)
+            return ops.sum(predictions.values * minus_log, axis=-1)
+        minus_log = numerics.dense_crossentropies(predictions.logits)
+        return ops.sum(ops.exp(-minus_log) * minus_log, axis=-1)
+
+
+def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str = "kernel") -> list[str]:
+    """Puts penalties on the weights of a model that is already built, pretrained or not.
+
+        loss = ... + l1 * sum |w| + l2 * sum w^2     over each weight called `where`
+
+    The penalties train, show in `model.losses`, and are saved and loaded with the model. Setting
+    `layer.kernel_regularizer` after a layer is built does nothing in Keras. A penalty that a weight already
+    had is replaced; `regularize(model)` takes the penalties off again.
+
+    Args:
+        model: a built model, `Sequential` or functional, with nested models and layers.
+        l1, l2: the weights of the two penalties, 0 or more.
+        where: the name of the weights: `"kernel"` (those of recurrent and depthwise layers are kernels
+            too), `"bias"`, `"embeddings"`, `"gamma"` ...
+
+    Returns:
+        The paths of the weights that now have the penalty.
+
+    Raises:
+        TypeError: for a model that is none.
+        ValueError: for penalties below 0, a model that is not built, and a name that no weight has.
+
+    A model of a class of its own makes its layers anew when it is loaded, and so do layers without a
+    regularizer among their arguments: the penalty then trains but is not saved, and a warning says so.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_losses import regularize
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    >>> len(regularize(model, l2=0.5))
+    1
+    >>> float(model.losses[0])  # 0.5 * (1^2 + 1^2)
+    1.0
+
+    References:
+        - Hoerl & Kennard 1970 (L2); Tibshirani 1996 (L1)
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"regularize: `model` must be a keras.Model. Received: {type(model).__name__}.")
+    for name, value in (("l1", l1), ("l2", l2)):
+        if value not in Interval("[0, inf)"):
+            raise ValueError(f"regularize: `{name}` must be a number in [0, inf). Received: {name}={value!r}")
+    if not model.built:
+        raise ValueError("regularize: `model` has no weights yet. Build it, or call it on a batch, first.")
+
+    penalty = keras.regularizers.L1L2(l1=l1, l2=l2) if l1 or l2 else None
+    found, forgotten = [], []
+    for layer, owners in _layers(model):
+        for weight in _weights(layer, where):
+            weight.regularizer = penalty
+            found.append(weight.path)
+            # The layer's own argument is what its config saves; composite layers save their parts' too.
+            saved = [_remember(owner, weight.name, penalty) for owner in (*owners, layer)]
+            if not any(saved):
+                forgotten.append(weight.path)
+    if not found:
+        names = sorted({weight.name for weight in model.trainable_weights})
+        raise ValueError(f"regularize: no weight is called {where!r}. The model has: {', '.join(names)}.")
+    if penalty is not None and (forgotten or not _saves_its_layers(model)):
+        warnings.warn(
+            f"regularize: the penalty trains, but {type(model).__name__} does not save it for "
+            f"{', '.join(forgotten or found)}. Call regularize again after loading the model.",
+            stacklevel=2,
+        )
+    # The losses of the weights are collected when a step is traced.
+    if model.compiled:
+        model.train_function = model.test_function = None
+    return found
+
+
+def _layers(layer: Any, owners: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Every layer with the composite layers that it is part of; models do not count as owners."""
+    yield layer, owners
+    inside = () if isinstance(layer, keras.Model) else (*owners, layer)
+    # Keras has no public list of the layers inside a layer; tests/test_private_keras.py watches this one.
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        yield from _layers(part, inside)
+
+
+def _weights(layer: keras.Layer, where: str) -> list[Any]:
+    mine = [value for value in vars(layer).values() if isinstance(value, keras.Variable)]
+    return [w for w in mine if w.name == where or w.name.endswith(f"_{where}")]
+
+
+def _remember(layer: keras.Layer, weight: str, penalty: Any) -> bool:
+    stem = weight.removesuffix("_kernel")
+    candidates = [f"{weight}_regularizer", f"_{weight}_regularizer", f"{stem}_regularizer"]
+    if isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D):
+        candidates.append("depthwise_regularizer")
+    names = [name for name in candidates if hasattr(layer, name)]
+    for name in names:
+        try:
+            setattr(layer, name, penalty)
+        except AttributeError:  # a recurrent layer shows its cell's regularizer, which is set on the cell
+            continue
+    return bool(names)
+
+
+def _saves_its_layers(model: keras.Model) -> bool:
+    return isinstance(model, keras.Sequential) or "layers" in model.get_config()
