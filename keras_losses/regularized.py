@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -171,8 +172,8 @@ def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str 
         TypeError: for a model that is none.
         ValueError: for penalties below 0, a model that is not built, and a name that no weight has.
 
-    A model of a class of its own makes its layers anew when it is loaded, and so do layers without a
-    regularizer among their arguments: the penalty then trains but is not saved, and a warning says so.
+    What a layer keeps in its config is saved. A model or layer of your own that makes its parts anew when it
+    is loaded forgets their penalties: they train, and a warning says that they are not saved.
 
     Example:
 
@@ -196,57 +197,83 @@ def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str 
         raise ValueError("regularize: `model` has no weights yet. Build it, or call it on a batch, first.")
 
     penalty = keras.regularizers.L1L2(l1=l1, l2=l2) if l1 or l2 else None
-    found, forgotten = [], []
-    for layer, owners in _layers(model):
-        for weight in _weights(layer, where):
-            weight.regularizer = penalty
-            found.append(weight.path)
-            # The layer's own argument is what its config saves; composite layers save their parts' too.
-            saved = [_remember(owner, weight.name, penalty) for owner in (*owners, layer)]
-            if not any(saved):
-                forgotten.append(weight.path)
-    if not found:
+    holders: dict[int, tuple[Any, list[list[Any]]]] = {}
+    for chain in _chains(model, []):
+        for weight in _weights(chain[-1], where):
+            holders.setdefault(id(weight), (weight, []))[1].append(chain)
+    if not holders:
         names = sorted({weight.name for weight in model.trainable_weights})
         raise ValueError(f"regularize: no weight is called {where!r}. The model has: {', '.join(names)}.")
-    if penalty is not None and (forgotten or not _saves_its_layers(model)):
+
+    forgotten = []
+    for weight, chains in holders.values():
+        weight.regularizer = penalty
+        remembered = [_remember(chain, weight.name, penalty) for chain in chains]
+        if penalty is not None and not any(remembered):
+            forgotten.append(weight.path)
+    if forgotten:
         warnings.warn(
-            f"regularize: the penalty trains, but {type(model).__name__} does not save it for "
-            f"{', '.join(forgotten or found)}. Call regularize again after loading the model.",
+            f"regularize: the penalty trains, but is not saved with the model for {', '.join(forgotten)}, "
+            "whose layers do not keep it in their config. Call regularize again after loading the model.",
             stacklevel=2,
         )
     # The losses of the weights are collected when a step is traced.
     if model.compiled:
         model.train_function = model.test_function = None
-    return found
+    return [weight.path for weight, _ in holders.values()]
 
 
-def _layers(layer: Any, owners: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Every layer with the composite layers that it is part of; models do not count as owners."""
-    yield layer, owners
-    inside = () if isinstance(layer, keras.Model) else (*owners, layer)
+def _chains(layer: Any, owners: list[Any]) -> Iterator[list[Any]]:
+    """Every layer behind those that it is a part of, from the outermost one that saves its own config."""
+    chain = [*owners, layer]
+    yield chain
+    for part in _parts(layer):
+        yield from _chains(part, [] if _saves_its_layers(layer) else chain)
+
+
+def _parts(layer: Any) -> list[Any]:
     # Keras has no public list of the layers inside a layer; tests/test_private_keras.py watches this one.
-    for part in layer._flatten_layers(include_self=False, recursive=False):
-        yield from _layers(part, inside)
+    return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
-def _weights(layer: keras.Layer, where: str) -> list[Any]:
+def _weights(layer: Any, where: str) -> list[Any]:
     mine = [value for value in vars(layer).values() if isinstance(value, keras.Variable)]
     return [w for w in mine if w.name == where or w.name.endswith(f"_{where}")]
 
 
-def _remember(layer: keras.Layer, weight: str, penalty: Any) -> bool:
-    stem = weight.removesuffix("_kernel")
-    candidates = [f"{weight}_regularizer", f"_{weight}_regularizer", f"{stem}_regularizer"]
+def _remember(chain: list[Any], weight: str, penalty: Any) -> bool:
+    """Sets the layers' own arguments, which their configs save; returns whether one does."""
+    holders = [(layer, name) for layer in chain for name in _arguments(layer, weight)]
+    before, after = _config_with(None, chain, holders), _config_with(penalty, chain, holders)
+    # Keras's wrappers may save one of their parts for two; of others it is seen in the config.
+    ours_to_trust = all(type(layer).__module__.startswith("keras.") for layer in chain)
+    return bool(holders) and (ours_to_trust or before != after)
+
+
+def _arguments(layer: Any, weight: str) -> list[str]:
+    names = [
+        f"{weight}_regularizer",
+        f"_{weight}_regularizer",
+        f"{weight.removesuffix('_kernel')}_regularizer",
+    ]
     if isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D):
-        candidates.append("depthwise_regularizer")
-    names = [name for name in candidates if hasattr(layer, name)]
-    for name in names:
-        try:
+        names.append("depthwise_regularizer")
+    return [name for name in names if hasattr(layer, name)]
+
+
+def _config_with(penalty: Any, chain: list[Any], holders: list[tuple[Any, str]]) -> Any:
+    for layer, name in holders:
+        # A recurrent layer only shows its cell's regularizer; the cell is in the chain as well.
+        with contextlib.suppress(AttributeError):
             setattr(layer, name, penalty)
-        except AttributeError:  # a recurrent layer shows its cell's regularizer, which is set on the cell
-            continue
-    return bool(names)
+    with contextlib.suppress(NotImplementedError):
+        return chain[0].get_config()
+    return None
 
 
-def _saves_its_layers(model: keras.Model) -> bool:
-    return isinstance(model, keras.Sequential) or "layers" in model.get_config()
+def _saves_its_layers(layer: Any) -> bool:
+    if not isinstance(layer, keras.Model):
+        return False
+    with contextlib.suppress(NotImplementedError):
+        return isinstance(layer, keras.Sequential) or "layers" in layer.get_config()
+    return False
