@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 
-from keras_losses.callbacks.learning_rate import LISTENERS
-from keras_losses.callbacks.optimizers import (
+from .learning_rate import LISTENERS
+from .optimizers import (
     as_number,
     batch_counter,
     batches_per_iteration,
@@ -22,7 +22,7 @@ from keras_losses.callbacks.optimizers import (
     rate_variable,
     updating,
 )
-from keras_losses.callbacks.writers import EventWriter
+from .writers import EventWriter
 
 
 class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
@@ -196,18 +196,14 @@ class _State:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.per_iteration = batches_per_iteration(model.optimizer)
-        tracker = next((m for m in model.metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)), None)
-        if tracker is None:
-            warnings.warn(
-                "LossCurves: the model keeps no keras.metrics.Mean named 'loss' among its metrics, so "
-                "there will be no curve of its batches; pass batches=False to say so.",
-                stacklevel=2,
-            )
-        self._counter = batch_counter(model.optimizer)
+        trackers = [m for m in model.metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)]
+        # Without one, a mean of nobody's, whose count never grows: then there is no curve of batches.
+        tracker = trackers[0] if trackers else keras.metrics.Mean()
         rate = rate_variable(model.optimizer)
-        # Stand-ins where there is no tracker (a count that never grows) or a schedule has the rate.
-        total, count = (tracker.total, tracker.count) if tracker else (self._counter, self._counter)
-        self._variables = [total, count, count if rate is None else rate, self._counter]
+        if rate is None:
+            rate = tracker.count  # a place-holder, as a schedule has the rate
+        self._counter = batch_counter(model.optimizer)
+        self._variables = [tracker.total, tracker.count, rate, self._counter]
         self._places = [_place(model, variable) for variable in self._variables]
 
     def read(self) -> _Reading:
@@ -235,12 +231,13 @@ class _State:
 
 
 def _place(model: Any, variable: Any) -> tuple[str, int]:
+    """Where JAX's state keeps the variable."""
     groups = {"metrics_variables": model.metrics_variables, "optimizer_variables": model.optimizer.variables}
     for group, variables in groups.items():
         for index, candidate in enumerate(variables):
             if candidate is variable:
                 return group, index
-    raise AssertionError(f"neither the metrics nor the optimizer have {variable.path}")
+    return "nowhere", 0
 
 
 class _Differences:
@@ -295,10 +292,12 @@ class _TrainingCurve:
                 self._total += added_total
                 self._count += added_count
             iteration = batches // self._per_iteration
-            if iteration > self._iteration and self._count > 0:
+            if iteration > self._iteration:
                 rate = self._schedule.before(batches) if self._schedule else self._learning_rate
-                for tag, value in (("batch/loss", self._total / self._count), ("learning_rate", rate)):
-                    self._files.scalar("train", tag, value, iteration, reading.wall_time)
+                self._files.scalar("train", "learning_rate", rate, iteration, reading.wall_time)
+                if self._count > 0:
+                    loss = self._total / self._count
+                    self._files.scalar("train", "batch/loss", loss, iteration, reading.wall_time)
                 self._iteration, self._total, self._count = iteration, 0.0, 0.0
             self._learning_rate = learning_rate
         self._files.flush()

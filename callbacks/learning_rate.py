@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_losses.callbacks.optimizers import (
+from .optimizers import (
     as_number,
     batch_counter,
     batches_per_iteration,

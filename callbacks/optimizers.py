@@ -41,7 +41,8 @@ def as_number(value: Any) -> float:
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, (str, bytes, bool, np.bool_)) or np.ndim(value) != 0:
         raise TypeError(f"not a number: {value!r}")
-    return float(value)
+    number: float = float(value)
+    return number
 
 
 def compiled(schedule: Callable[[Any], Any]) -> Callable[[int], Any]:
