@@ -1,0 +1,87 @@
+"""Writers of the records that the callbacks make."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from typing import BinaryIO
+
+# TensorBoard's own EventFileWriter would import TensorFlow wherever it is installed; these do not.
+from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary, SummaryMetadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+_file_numbers = itertools.count()
+
+
+class EventWriter:
+    """Writes scalars to a TensorBoard event file, on every backend, without importing TensorFlow.
+
+    Unlike `tf.summary.create_file_writer`, which `keras.callbacks.TensorBoard` uses, it does not need
+    TensorFlow, and a tag may be any text. The file is opened at once, in a directory made as needed, and
+    never overwrites another. Values are kept in float32, as TensorBoard does.
+
+    Args:
+        log_dir: The directory of the run; local.
+
+    Raises:
+        OSError: If the directory or the file cannot be made; later, if it cannot be written.
+
+    Example:
+
+    >>> import tempfile
+    >>> writer = EventWriter(tempfile.mkdtemp())
+    >>> writer.scalar("batch/loss", 0.25, step=1)
+    >>> writer.close()
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        os.makedirs(log_dir, exist_ok=True)
+        self._records = RecordWriter(_new_event_file(log_dir))
+        self._write(
+            Event(
+                wall_time=time.time(),
+                file_version="brain.Event:2",
+                source_metadata=SourceMetadata(writer="keras_losses"),
+            )
+        )
+        self.flush()
+
+    def scalar(self, tag: str, value: float, step: int, wall_time: float | None = None) -> None:
+        """Adds a value, NaN and infinities included.
+
+        Args:
+            tag: The name of the curve.
+            value: The value.
+            step: Where it stands on the x-axis, 0 or greater.
+            wall_time: When it was measured, in seconds since 1970; now by default.
+        """
+        metadata = SummaryMetadata(
+            plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"), data_class=DATA_CLASS_SCALAR
+        )
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
+        self._write(Event(wall_time=wall_time or time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Hands everything written so far to the operating system."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Writes what is left and closes the file; a second call does nothing."""
+        self._records.close()
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+
+
+def _new_event_file(log_dir: str | os.PathLike[str]) -> BinaryIO:
+    # Two containers may share host name, process id and directory: "x" refuses a file that is there.
+    while True:
+        number = next(_file_numbers)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{number}"
+        try:
+            return open(os.path.join(log_dir, name), "xb")
+        except FileExistsError:
+            continue
