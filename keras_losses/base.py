@@ -322,7 +322,7 @@ class CrossentropyFamily(ClassificationLoss):
 
     Args:
         from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good
-            where Keras keeps the logits beside them (TensorFlow, and PyTorch in eager mode).
+            where Keras keeps the logits beside them (TensorFlow and PyTorch, and JAX outside of jit).
         multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
         label_smoothing: the weight in [0, 1] of the uniform label.
     """

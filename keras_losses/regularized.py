@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_losses import labels, numerics
 from keras_losses.base import Loss
-from keras_losses.card import Card, Identity, Interval, parameter
+from keras_losses.card import Card, Identity, Parameter, parameter
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Tensor
 
@@ -190,9 +190,8 @@ def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str 
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"regularize: `model` must be a keras.Model. Received: {type(model).__name__}.")
-    for name, value in (("l1", l1), ("l2", l2)):
-        if value not in Interval("[0, inf)"):
-            raise ValueError(f"regularize: `{name}` must be a number in [0, inf). Received: {name}={value!r}")
+    weight_of_penalty = Parameter(within="[0, inf)")
+    l1, l2 = (weight_of_penalty.check("regularize", name, value) for name, value in (("l1", l1), ("l2", l2)))
     if not model.built:
         raise ValueError("regularize: `model` has no weights yet. Build it, or call it on a batch, first.")
 

@@ -1,0 +1,84 @@
+"""The building blocks: identities by hand, at the points where a naive formula fails."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_losses import numerics
+
+
+def number(x):
+    return float(ops.convert_to_numpy(x))
+
+
+def tensor(*values):
+    return ops.convert_to_tensor(np.array(values, "float32"))
+
+
+def test_complement_of_a_nearly_certain_class():
+    """1 - e^-1e-9 = 1e-9, where 1 - exp(-1e-9) is 0 in float32."""
+    assert number(numerics.complement(tensor(1e-9))[0]) == pytest.approx(1e-9, rel=2e-6)
+    assert number(numerics.complement(tensor(1e4))[0]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("logits", "true", "expected"),
+    [
+        ([20.0, 0.0], 0, math.log1p(math.exp(-20))),
+        ([20.0, 0.0], 1, 20 + math.log1p(math.exp(-20))),
+        ([1e4, 0.0, -1e4], 2, 2e4),
+        ([1e4, 0.0, -1e4], 0, 0.0),
+        ([0.0, 0.0, 0.0, 0.0], 3, math.log(4)),
+        ([5.0, 5.0, -np.inf], 1, math.log(2)),
+    ],
+)
+def test_crossentropy_of_one_class(logits, true, expected):
+    sparse = numerics.sparse_crossentropy(ops.convert_to_tensor([true]), tensor(logits))
+    dense = numerics.dense_crossentropies(tensor(logits))[0, true]
+    assert number(sparse[0]) == pytest.approx(expected, rel=2e-6)
+    assert number(dense) == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "smallest"), [("float16", 2.0**-24), ("bfloat16", 2.0**-126), ("float32", 2.0**-126)]
+)
+def test_zero_stands_for_the_smallest_number_of_its_dtype(dtype, smallest):
+    values = numerics.negative_log(tensor(0.0, 0.5, 1.0), dtype)
+    expected = [-math.log(smallest), math.log(2), 0.0]
+    np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "gap"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8), ("float32", 2.0**-24)]
+)
+def test_one_stands_for_the_largest_number_below_it(dtype, gap):
+    values = numerics.negative_log_complement(tensor(1.0, 0.5, 1e-20), dtype)
+    np.testing.assert_allclose(ops.convert_to_numpy(values), [-math.log(gap), math.log(2), 1e-20], rtol=2e-6)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
+def test_power(exponent):
+    values = numerics.power(tensor(0.0, 4.0), exponent)
+    np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0**exponent, 4.0**exponent], rtol=2e-6)
+
+
+def test_x_log_x():
+    values = numerics.x_log_x(tensor(0.0, 1.0, 2.0))
+    np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0, 0.0, 2 * math.log(2)], rtol=2e-6)
+
+
+def test_computing_takes_at_least_float32():
+    dtypes = [numerics.compute_dtype(dtype) for dtype in ("float16", "bfloat16", "float32", "float64")]
+    assert dtypes == ["float32", "float32", "float32", "float64"]
+
+
+def test_kept_logits_are_those_of_the_activation_asked_for():
+    logits = ops.convert_to_tensor(np.array([[1.0, 2.0, 3.0]], "float32"))
+    for name in ("softmax", "sigmoid"):
+        probabilities = getattr(keras.activations, name)(logits)
+        other = "sigmoid" if name == "softmax" else "softmax"
+        assert numerics.kept_logits(probabilities, other) is None
+        assert numerics.kept_logits(probabilities, name) is logits

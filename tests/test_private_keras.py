@@ -1,0 +1,29 @@
+"""Private names of Keras that the library uses: when one of these fails, Keras has changed it."""
+
+import keras
+import numpy as np
+
+
+def test_the_mask_of_a_prediction():
+    """base.py reads it with keras.src.backend.get_keras_mask."""
+    from keras.src.backend import get_keras_mask
+
+    inputs = keras.Input((2, 1))
+    model = keras.Model(inputs, keras.layers.Masking()(inputs))
+    outputs = model(np.array([[[0.0], [1.0]]], "float32"))
+    assert keras.ops.convert_to_numpy(get_keras_mask(outputs)).tolist() == [[False, True]]
+    assert get_keras_mask(keras.ops.ones(2)) is None
+
+
+def test_the_layers_inside_a_layer():
+    """regularized.py lists them with Layer._flatten_layers."""
+    inner = keras.layers.Dense(1)
+    outer = keras.layers.TimeDistributed(inner)
+    assert list(outer._flatten_layers(include_self=False, recursive=False)) == [inner]
+
+
+def test_the_logits_kept_beside_a_probability():
+    """numerics.py looks for `_keras_logits`; traced by JAX a tensor cannot have them."""
+    logits = keras.ops.convert_to_tensor([[1.0, 2.0]])
+    for activation in (keras.activations.softmax, keras.activations.sigmoid):
+        assert activation(logits)._keras_logits is logits
