@@ -22,7 +22,7 @@ from keras.src.backend import get_keras_mask
 from keras_losses import config, labels, numerics
 from keras_losses.card import Card, Parameter, flag, parameter, signature
 from keras_losses.labels import Labels, Predictions
-from keras_losses.numerics import Tensor
+from keras_losses.numerics import Crossentropy, Tensor
 
 PACKAGE = "keras_losses"
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
@@ -315,10 +315,10 @@ class ClassificationLoss(Loss):
 class CrossentropyFamily(ClassificationLoss):
     """Base of the losses that see a sample through the probability p_t of its true class alone.
 
-    A subclass states `term(crossentropy)`, its value as a function of ce = -log p_t; then 1 - p_t is
-    `numerics.complement(ce)`. A soft label is the expectation of that value over its classes, and label
-    smoothing mixes in the uniform label. Where the model has one output, or with `multi_label`, each output
-    is a probability of its own, and the mean over the outputs is taken.
+    A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
+    1 - p_t (`crossentropy.complement`). A soft label is the expectation of that value over its classes, and
+    label smoothing mixes in the uniform label. Where the model has one output, or with `multi_label`, each
+    output is a probability of its own, and the mean over the outputs is taken.
 
     Args:
         from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good
@@ -331,8 +331,8 @@ class CrossentropyFamily(ClassificationLoss):
     multi_label: bool = flag(default=False)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
 
-    def term(self, crossentropy: Tensor) -> Tensor:
-        """The value of a label as a function of its cross-entropy."""
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        """The value of a label as a function of -log p_t and 1 - p_t."""
         raise NotImplementedError
 
     def label_weights(self, classes: int) -> Tensor | None:
@@ -369,10 +369,7 @@ class CrossentropyFamily(ClassificationLoss):
         return self._of_distributions(labels, predictions)
 
     def _of_outputs(self, truth: Labels, predictions: Predictions) -> Tensor:
-        _, positive, negative = numerics.binary_logs(
-            predictions.values, predictions.logits, predictions.dtype
-        )
-        positive, negative = self.term(positive), self.term(negative)
+        positive, negative = (self.term(crossentropy) for crossentropy in predictions.of_outputs())
         weights = self.output_weights(truth.classes)
         if weights is not None:
             negative, positive = negative * weights[0], positive * weights[1]
@@ -380,27 +377,17 @@ class CrossentropyFamily(ClassificationLoss):
         return y * positive + (1.0 - y) * negative
 
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
-        if predictions.logits is not None:
-            crossentropy = numerics.sparse_crossentropy(truth.values, predictions.logits)
-        else:
-            ids = ops.expand_dims(truth.values, -1)
-            probability = ops.squeeze(ops.take_along_axis(predictions.values, ids, axis=-1), -1)
-            crossentropy = numerics.negative_log(probability, predictions.dtype)
-        values = self.term(crossentropy)
+        values = self.term(predictions.of_class(truth.values))
         weights = self.label_weights(truth.classes)
         return values if weights is None else values * ops.take(weights, truth.values, axis=0)
 
     def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
-        if predictions.logits is not None:
-            crossentropies = numerics.dense_crossentropies(predictions.logits)
-        else:
-            crossentropies = numerics.negative_log(predictions.values, predictions.dtype)
         y = labels.one_hot(truth, self.compute_dtype)
         y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
         weights = self.label_weights(truth.classes)
         if weights is not None:
             y = y * weights
-        return ops.sum(y * self.term(crossentropies), axis=-1)
+        return ops.sum(y * self.term(predictions.of_every_class()), axis=-1)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

@@ -1,4 +1,4 @@
-"""Cross-entropy and the losses that bend it: each a function of ce = -log p_t alone.
+"""Cross-entropy and the losses that bend it: each a function of p_t alone.
 
 Binary, multi-label and multi-class alike: the encoding of the labels and the number of outputs decide.
 """
@@ -14,7 +14,7 @@ from keras_losses import labels, numerics
 from keras_losses.base import CrossentropyFamily
 from keras_losses.card import Card, Identity, parameter
 from keras_losses.labels import Labels, Predictions
-from keras_losses.numerics import Tensor
+from keras_losses.numerics import Crossentropy, Tensor
 
 
 class CrossentropyLoss(CrossentropyFamily):
@@ -76,8 +76,8 @@ class CrossentropyLoss(CrossentropyFamily):
                 f"lost. Received: z_loss={self.z_loss}, from_logits=False. Pass from_logits=True."
             )
 
-    def term(self, crossentropy: Tensor) -> Tensor:
-        return crossentropy
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        return crossentropy.value
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         values = super().per_sample(labels, predictions)
@@ -165,8 +165,8 @@ class FocalLoss(CrossentropyFamily):
         refused=(-0.1, 1.5, "high", [-1.0, 1.0]),
     )
 
-    def term(self, crossentropy: Tensor) -> Tensor:
-        return numerics.power(numerics.complement(crossentropy), self.gamma) * crossentropy
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
 
     def label_weights(self, classes: int) -> Tensor | None:
         if self.alpha is None:

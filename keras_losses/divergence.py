@@ -97,13 +97,12 @@ class KLDivergenceLoss(Loss):
         return ops.sum(terms + excess if self.generalized else terms, axis=-1)
 
     def _minus_log(self, predictions: Predictions) -> Tensor:
+        if self.temperature == 1.0:
+            return predictions.of_every_class().value
         logits = predictions.logits
         if logits is None:
-            minus_log = numerics.negative_log(predictions.values, predictions.dtype)
-            if self.temperature == 1.0:
-                return minus_log
-            logits = -minus_log
-        return numerics.dense_crossentropies(logits / self.temperature)
+            logits = -numerics.negative_log(predictions.values, predictions.dtype)
+        return numerics.dense_crossentropy(logits / self.temperature).value
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         owner, advice = type(self).__name__, "For measures that do not, pass generalized=True."

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.numerics import Tensor
+from keras_losses.numerics import Crossentropy, Tensor
 
 Shape = tuple[int | None, ...]
 
@@ -54,6 +54,27 @@ class Predictions:
     def map(self, function: Callable[[Tensor], Tensor]) -> Predictions:
         logits = function(self.logits) if self.logits is not None else None
         return replace(self, values=function(self.values), logits=logits)
+
+    def of_class(self, ids: Tensor) -> Crossentropy:
+        """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
+        if self.logits is not None:
+            return numerics.sparse_crossentropy(ids, self.logits)
+        p = ops.squeeze(ops.take_along_axis(self.values, ops.expand_dims(ids, -1), axis=-1), -1)
+        return Crossentropy(numerics.negative_log(p, self.dtype), 1.0 - p)
+
+    def of_every_class(self) -> Crossentropy:
+        """-log p_j and 1 - p_j of every class among exclusive ones."""
+        if self.logits is not None:
+            return numerics.dense_crossentropy(self.logits)
+        return Crossentropy(numerics.negative_log(self.values, self.dtype), 1.0 - self.values)
+
+    def of_outputs(self) -> tuple[Crossentropy, Crossentropy]:
+        """Those of the labels 1 and 0, where each output is a probability of its own."""
+        if self.logits is not None:
+            return numerics.binary_crossentropy(self.logits)
+        one = Crossentropy(numerics.negative_log(self.values, self.dtype), 1.0 - self.values)
+        zero = numerics.negative_log_complement(self.values, self.dtype)
+        return one, Crossentropy(zero, self.values)
 
 
 # Shapes ---------------------------------------------------------------------------------------------

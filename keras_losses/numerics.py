@@ -7,6 +7,7 @@ automatic differentiation makes of it, and second derivatives are intact.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -36,31 +37,46 @@ def is_float(x: Tensor) -> bool:
 # Logarithms of probabilities ------------------------------------------------------------------------
 
 
-def complement(crossentropy: Tensor) -> Tensor:
-    """1 - p where crossentropy = -log p, without the cancellation of 1 - exp(-crossentropy)."""
-    return -ops.expm1(-crossentropy)
+@dataclass(frozen=True)
+class Crossentropy:
+    """-log p and 1 - p of a probability p, each to its own last digits."""
+
+    value: Tensor
+    complement: Tensor
 
 
-def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Tensor:
+def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
     """-log softmax(z)_t = softplus(logsumexp_{j != t} z_j - z_t), for integer t.
 
     With the true class outside the sum nothing cancels: a loss of 2e-9 and its gradient come out as
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
     margin, _ = _margin_over_others(logits, is_class(ids, logits))
-    return ops.softplus(-margin)
+    return Crossentropy(ops.softplus(-margin), ops.sigmoid(-margin))
 
 
-def dense_crossentropies(logits: Tensor) -> Tensor:
+def dense_crossentropy(logits: Tensor) -> Crossentropy:
     """-log softmax(z)_j for every class j.
 
     Measured from the largest logit z_a, whose own term is softplus(logsumexp_{j != a} z_j - z_a): all
-    that is added to it, z_a - z_j, is positive.
+    that is added to it, z_a - z_j, is positive; and no other p_j is near enough to 1 for 1 - p_j to cancel.
     """
     largest = is_class(ops.argmax(logits, axis=-1), logits)
     margin, top = _margin_over_others(logits, largest)
     below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    return ops.expand_dims(ops.softplus(-margin), -1) + below
+    value = ops.expand_dims(ops.softplus(-margin), -1) + below
+    complement = ops.where(largest, ops.expand_dims(ops.sigmoid(-margin), -1), 1.0 - ops.exp(-value))
+    return Crossentropy(value, complement)
+
+
+def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
+    """Of the labels 1 and 0: softplus(-z) and softplus(z) = softplus(z) - z, from one exponential."""
+    positive = logits >= 0
+    zeros = ops.zeros_like(logits)
+    # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
+    tail = ops.softplus(ops.where(positive, -logits, logits))
+    one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.sigmoid(-logits))
+    return one, Crossentropy(ops.where(positive, logits, zeros) + tail, ops.sigmoid(logits))
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:
@@ -99,13 +115,6 @@ def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
     log = ops.log1p(-ops.minimum(x, below_one))
     tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
     return 0.0 - ops.where(x <= below_one, log, tangent)
-
-
-def binary_logs(values: Tensor, logits: Tensor | None, dtype: str) -> tuple[Tensor, Tensor, Tensor]:
-    """p, -log p and -log(1 - p) of outputs that are probabilities of their own, from logits if any."""
-    if logits is not None:
-        return ops.sigmoid(logits), ops.softplus(-logits), ops.softplus(logits)
-    return values, negative_log(values, dtype), negative_log_complement(values, dtype)
 
 
 # Powers and products --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import labels, numerics
+from keras_losses import labels
 from keras_losses.base import Loss
 from keras_losses.card import Card, Identity, Parameter, parameter
 from keras_losses.labels import Labels, Predictions
@@ -139,15 +139,11 @@ class RegularizedLoss(Loss):
     def _entropy(self, truth: Any, predictions: Predictions) -> Tensor:
         known, known_encoding = (truth.known, truth.encoding) if isinstance(truth, Labels) else (None, None)
         if self._is_binary(predictions.values) if known_encoding is None else known_encoding == "binary":
-            p, minus_log, minus_log_other = numerics.binary_logs(
-                predictions.values, predictions.logits, predictions.dtype
-            )
-            return labels.mean_of_known(p * minus_log + (1.0 - p) * minus_log_other, known)
-        if predictions.logits is None:
-            minus_log = numerics.negative_log(predictions.values, predictions.dtype)
-            return ops.sum(predictions.values * minus_log, axis=-1)
-        minus_log = numerics.dense_crossentropies(predictions.logits)
-        return ops.sum(ops.exp(-minus_log) * minus_log, axis=-1)
+            one, zero = predictions.of_outputs()
+            return labels.mean_of_known(zero.complement * one.value + one.complement * zero.value, known)
+        every = predictions.of_every_class()
+        p = ops.exp(-every.value) if predictions.logits is not None else predictions.values
+        return ops.sum(p * every.value, axis=-1)
 
 
 def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str = "kernel") -> list[str]:

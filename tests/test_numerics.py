@@ -18,12 +18,6 @@ def tensor(*values):
     return ops.convert_to_tensor(np.array(values, "float32"))
 
 
-def test_complement_of_a_nearly_certain_class():
-    """1 - e^-1e-9 = 1e-9, where 1 - exp(-1e-9) is 0 in float32."""
-    assert number(numerics.complement(tensor(1e-9))[0]) == pytest.approx(1e-9, rel=2e-6)
-    assert number(numerics.complement(tensor(1e4))[0]) == 1.0
-
-
 @pytest.mark.parametrize(
     ("logits", "true", "expected"),
     [
@@ -37,9 +31,19 @@ def test_complement_of_a_nearly_certain_class():
 )
 def test_crossentropy_of_one_class(logits, true, expected):
     sparse = numerics.sparse_crossentropy(ops.convert_to_tensor([true]), tensor(logits))
-    dense = numerics.dense_crossentropies(tensor(logits))[0, true]
-    assert number(sparse[0]) == pytest.approx(expected, rel=2e-6)
-    assert number(dense) == pytest.approx(expected, rel=2e-6)
+    dense = numerics.dense_crossentropy(tensor(logits))
+    for crossentropy, place in ((sparse, 0), (dense, (0, true))):
+        assert number(crossentropy.value[place]) == pytest.approx(expected, rel=2e-6)
+        assert number(crossentropy.complement[place]) == pytest.approx(-math.expm1(-expected), rel=2e-6)
+
+
+@pytest.mark.parametrize("logit", [-1e4, -20.0, -1e-3, 0.0, 3.0, 20.0, 1e4])
+def test_crossentropy_of_one_output(logit):
+    """log(1 + e^-z) and 1 / (1 + e^z), and the same of -z."""
+    for crossentropy, z in zip(numerics.binary_crossentropy(tensor(logit)), (logit, -logit), strict=True):
+        expected = max(-z, 0.0) + math.log1p(math.exp(-abs(z)))
+        assert number(crossentropy.value[0]) == pytest.approx(expected, rel=2e-6)
+        assert number(crossentropy.complement[0]) == pytest.approx(-math.expm1(-expected), rel=2e-6)
 
 
 @pytest.mark.parametrize(
