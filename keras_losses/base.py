@@ -162,13 +162,12 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
                 self._check_eagerly(true, pred, wanted)
             if wanted is not None:
                 true, pred = _blank(true, wanted), _blank(pred, wanted)
-            values = self.call(true, pred)
+            values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
                 raise ValueError(
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
-            counted, wanted = self._with_mask_of(values, counted, wanted)
             return _reduce(values, weight, counted, wanted, self.reduction)
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -207,11 +206,6 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
             return None
         x = ops.cast(ops.convert_to_tensor(x), dtype)
         return labels.spread(type(self).__name__, name, x, leading)
-
-    def _with_mask_of(self, values: Tensor, counted: Any, wanted: Any) -> tuple[Any, Any]:
-        # A loss of Keras's own, inside one of ours, leaves its ignore_class as a mask on the values.
-        mask = self._spread("mask", get_keras_mask(values), tuple(values.shape), "bool")
-        return _both(counted, mask), _both(wanted, mask)
 
     def _check_eagerly(self, true: Any, pred: Any, wanted: Any) -> None:
         kept = None if wanted is None else numerics.concrete(wanted)

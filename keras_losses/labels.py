@@ -99,7 +99,14 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
         )
     if len(y_pred.shape) == 1:
         y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-    return y_true, y_pred
+    return _pinned(y_true, y_pred, len(y_pred.shape)), y_pred
+
+
+def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
+    """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
+    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
+        return ops.reshape(y_true, ops.shape(y_pred)[:axes])
+    return y_true
 
 
 def _likely_mistake(true: Shape, pred: Shape) -> str:
@@ -188,13 +195,14 @@ def class_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int |
     if agree(true, (*pred[:-1], 1)):
         y_true, true = ops.squeeze(y_true, -1), true[:-1]
     if agree(true, pred[:-1]):
+        y_true = _pinned(y_true, y_pred, len(pred) - 1)
         ids = _as_ids(y_true)
         if ignore_class is None:
             return Labels(ids, "sparse", classes, y_true)
         known = ops.not_equal(ids, ignore_class)
         return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
     if agree(true, pred):
-        known = None
+        y_true, known = _pinned(y_true, y_pred, len(pred)), None
         if ignore_class is not None and 0 <= ignore_class < classes:
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
@@ -224,7 +232,7 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
             f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
             "and leave multi_label=False."
         )
-    known = None
+    y_true, known = _pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:
         known = ops.not_equal(y_true, ops.cast(ignore_class, y_true.dtype))
         y_true = ops.where(known, y_true, ops.zeros_like(y_true))

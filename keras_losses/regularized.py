@@ -103,7 +103,14 @@ class RegularizedLoss(Loss):
             # Keras would take the mean over the batch, and no value for each sample would be left.
             y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
             y_true = labels.like_rank(y_true, 2)
-        return y_true, y_pred
+        return Labels(y_true, "given", 0, y_true, self._known(y_true, y_pred.values)), y_pred
+
+    def _known(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        ignored = getattr(self.loss, "ignore_class", None)
+        if ignored is None:
+            return None
+        known = ops.not_equal(y_true, ignored)
+        return ops.squeeze(known, -1) if len(known.shape) == len(y_pred.shape) else known
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         truth, predictions = self.align(y_true, y_pred)
@@ -126,7 +133,7 @@ class RegularizedLoss(Loss):
         if isinstance(self.loss, Loss):
             return self.loss.call(truth, predictions)
         inner = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
-        return inner(truth, predictions.values)
+        return inner(truth.values, predictions.values)
 
     def _predictions(self, y_pred: Any) -> Predictions:
         activation = "sigmoid" if self._is_binary(y_pred) else "softmax"
@@ -137,8 +144,9 @@ class RegularizedLoss(Loss):
         return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
 
     def _entropy(self, truth: Any, predictions: Predictions) -> Tensor:
-        known, known_encoding = (truth.known, truth.encoding) if isinstance(truth, Labels) else (None, None)
-        if self._is_binary(predictions.values) if known_encoding is None else known_encoding == "binary":
+        ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
+        if truth.encoding == "binary" if ours else self._is_binary(predictions.values):
+            known = truth.known if ours else None
             one, zero = predictions.of_outputs()
             return labels.mean_of_known(zero.complement * one.value + one.complement * zero.value, known)
         every = predictions.of_every_class()
