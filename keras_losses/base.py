@@ -224,7 +224,7 @@ class ElementwiseLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
-        return ops.mean(self.elementwise(y_true, y_pred), axis=-1)
+        return numerics.mean(self.elementwise(y_true, y_pred))
 
 
 class ClassificationLoss(Loss):
@@ -450,7 +450,7 @@ def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: s
     shares = ones if counted is None else ops.where(labels.like_rank(counted, rank), ones, zeros)
     if reduction == "mean_with_sample_weight" and weight is not None:
         shares = shares * weight
-    return numerics.share_of_replica(ops.divide_no_nan(total, ops.sum(shares)))
+    return numerics.share_of_replica(numerics.ratio(total, ops.sum(shares)))
 
 
 # Configs ------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class CrossentropyLoss(CrossentropyFamily):
         if self.z_loss == 0.0:
             return values
         if labels.encoding == "binary":
-            normalizer = ops.softplus(predictions.logits)
+            normalizer = numerics.softplus(predictions.logits)
         else:
             normalizer = ops.logsumexp(predictions.logits, axis=-1)
         return values + self.z_loss * ops.square(normalizer)

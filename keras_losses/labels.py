@@ -252,9 +252,9 @@ def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> None:
 def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
     """The mean over the outputs whose label is known; 0 where none is."""
     if known is None:
-        return ops.mean(values, axis=-1)
+        return numerics.mean(values)
     count = ops.sum(ops.cast(known, values.dtype), axis=-1)
-    return ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1) / ops.maximum(count, 1.0)
+    return numerics.ratio(ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1), count)
 
 
 def one_hot(labels: Labels, dtype: str) -> Tensor:

@@ -34,6 +34,35 @@ def is_float(x: Tensor) -> bool:
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
+# Operations that lose digits on one backend or another ---------------------------------------------------
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x); PyTorch's own is x above 20."""
+    return -ops.log_sigmoid(-x)
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean over the last axis; on PyTorch that of Keras goes through float32."""
+    return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
+
+
+def minimum(x: Tensor, bound: float) -> Tensor:
+    """The smaller of x and a number, which on PyTorch would turn float64 into float32."""
+    return ops.minimum(x, ops.cast(bound, x.dtype))
+
+
+def maximum(x: Tensor, bound: float) -> Tensor:
+    """The larger of x and a number, which on PyTorch would turn float64 into float32."""
+    return ops.maximum(x, ops.cast(bound, x.dtype))
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, or 0 where b is 0; on PyTorch that of Keras is float32."""
+    none = ops.equal(b, 0)
+    return ops.where(none, ops.zeros_like(a), a / ops.where(none, ops.ones_like(b), b))
+
+
 # Logarithms of probabilities ------------------------------------------------------------------------
 
 
@@ -52,7 +81,7 @@ def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
     margin, _ = _margin_over_others(logits, is_class(ids, logits))
-    return Crossentropy(ops.softplus(-margin), ops.sigmoid(-margin))
+    return Crossentropy(softplus(-margin), ops.sigmoid(-margin))
 
 
 def dense_crossentropy(logits: Tensor) -> Crossentropy:
@@ -64,17 +93,17 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     largest = is_class(ops.argmax(logits, axis=-1), logits)
     margin, top = _margin_over_others(logits, largest)
     below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    value = ops.expand_dims(ops.softplus(-margin), -1) + below
+    value = ops.expand_dims(softplus(-margin), -1) + below
     complement = ops.where(largest, ops.expand_dims(ops.sigmoid(-margin), -1), 1.0 - ops.exp(-value))
     return Crossentropy(value, complement)
 
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
-    """Of the labels 1 and 0: softplus(-z) and softplus(z) = softplus(z) - z, from one exponential."""
+    """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
     # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
-    tail = ops.softplus(ops.where(positive, -logits, logits))
+    tail = softplus(ops.where(positive, -logits, logits))
     one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.sigmoid(-logits))
     return one, Crossentropy(ops.where(positive, logits, zeros) + tail, ops.sigmoid(logits))
 
@@ -103,8 +132,8 @@ def negative_log(x: Tensor, dtype: str) -> Tensor:
     computed = keras.backend.standardize_dtype(x.dtype)
     smallest = max(_SMALLEST[dtype], _SMALLEST[computed])
     steepest = max(smallest, _SMALLEST[computed] ** 0.5)
-    log = ops.log(ops.maximum(x, steepest))
-    tangent = ops.stop_gradient(ops.log(ops.maximum(x, smallest))) + (x - ops.stop_gradient(x)) / steepest
+    log = ops.log(maximum(x, steepest))
+    tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) / steepest
     return 0.0 - ops.where(x >= steepest, log, tangent)
 
 
@@ -112,7 +141,7 @@ def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
     """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1."""
     gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[keras.backend.standardize_dtype(x.dtype)])
     below_one = 1.0 - gap
-    log = ops.log1p(-ops.minimum(x, below_one))
+    log = ops.log1p(-minimum(x, below_one))
     tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
     return 0.0 - ops.where(x <= below_one, log, tangent)
 
