@@ -61,7 +61,7 @@ class HingeLoss(ElementwiseLoss):
     )
 
     margin: float = parameter(default=1.0, within="(0, inf)")
-    power: float = parameter(default=1.0, within="[1, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
     labels: str = parameter(default="signed", choices=("signed", "binary"))
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
     margin: float = parameter(default=1.0, within="(0, inf)")
-    power: float = parameter(default=1.0, within="[1, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         scores = predictions.values
