@@ -154,12 +154,13 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
         mask = get_keras_mask(y_pred)
         with keras.name_scope(self.name):
             true, pred = self.align(y_true, y_pred)
-            leading = tuple((pred.values if isinstance(pred, Predictions) else pred).shape[:-1])
+            outputs = pred.values if isinstance(pred, Predictions) else pred
+            leading = tuple(outputs.shape[:-1])
             counted = _both(self._spread("mask", mask, leading, "bool"), _known(true))
             weight = self._spread("sample_weight", sample_weight, leading, self.compute_dtype)
             wanted = _both(counted, None if weight is None else ops.not_equal(weight, 0))
-            if config.values_are_validated():
-                self._check_eagerly(true, pred, wanted)
+            if config.values_are_validated() and numerics.is_concrete(outputs):
+                self.check(true, pred, None if wanted is None else numerics.to_numpy(wanted))
             if wanted is not None:
                 true, pred = _blank(true, wanted), _blank(pred, wanted)
             values = self.convert(self.call(true, pred))
@@ -206,11 +207,6 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
             return None
         x = ops.cast(ops.convert_to_tensor(x), dtype)
         return labels.spread(type(self).__name__, name, x, leading)
-
-    def _check_eagerly(self, true: Any, pred: Any, wanted: Any) -> None:
-        kept = None if wanted is None else numerics.concrete(wanted)
-        if wanted is None or kept is not None:
-            self.check(true, pred, kept)
 
 
 class ElementwiseLoss(Loss):
@@ -275,9 +271,7 @@ class ClassificationLoss(Loss):
         return values if truth.known is None else ops.where(truth.known, values, ops.zeros_like(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        given = wanted_values(y_true.given if y_true.encoding != "binary" else y_true.values, wanted)
-        if given is not None:
-            labels.check_labels(type(self).__name__, given, y_true)
+        labels.check_labels(type(self).__name__, wanted_values(y_true.given, wanted), y_true)
 
     def class_vector(self, name: str, classes: int) -> Tensor:
         """The hyper-parameter `name`, a sequence or mapping with a number for each class, as a vector."""
@@ -385,10 +379,9 @@ class CrossentropyFamily(ClassificationLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
-        values = None if self.from_logits else wanted_values(y_pred.values, wanted)
-        if values is None:
+        if self.from_logits:
             return
-        owner = type(self).__name__
+        owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
         labels.check_probabilities(owner, values, y_pred.dtype)
         if y_true.encoding != "binary":
             advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
@@ -424,10 +417,10 @@ def _blank(x: Any, wanted: Tensor) -> Any:
     return ops.where(labels.like_rank(wanted, len(x.shape)), x, ops.zeros_like(x))
 
 
-def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray | None:
-    """The values of the wanted samples in eager mode, or None while a graph is traced."""
-    values = numerics.concrete(x)
-    if values is None or wanted is None:
+def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray:
+    """The values of the wanted samples, for a check in eager mode."""
+    values = numerics.to_numpy(x)
+    if wanted is None:
         return values
     kept: np.ndarray = values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
     return kept

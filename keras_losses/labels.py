@@ -280,7 +280,7 @@ def _as_ids(y_true: Tensor) -> Tensor:
 
 def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
     """Raises for class ids, distributions or 0/1 labels that are none; `given` are those not ignored."""
-    values = given.astype("float64")
+    values = given.astype("float64")  # may be integers or booleans
     if labels.encoding == "sparse":
         wrong = ~((values >= 0) & (values < labels.classes) & (values == np.floor(values)))
         domain = f"integer class ids from 0 to {labels.classes - 1}"
@@ -297,7 +297,6 @@ def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
 
 def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
     """Raises for predictions that are no probabilities; NaN is left to show itself in the loss."""
-    values = values.astype("float64")
     slack = 4 * float(numerics.GAP_BELOW_ONE[dtype])
     wrong = (values < -slack) | (values > 1 + slack)
     if wrong.any():
@@ -309,7 +308,7 @@ def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
 
 def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -> None:
     """Raises for rows that do not add up to 1, within what half precision can say."""
-    total = values.astype("float64").sum(axis=-1)
+    total = values.sum(axis=-1)
     wrong = np.abs(total - 1) > 0.01
     if wrong.any():
         raise ValueError(

@@ -172,25 +172,28 @@ def x_log_x(x: Tensor) -> Tensor:
 # What differs between backends ----------------------------------------------------------------------
 
 
-def concrete(x: Tensor) -> np.ndarray | None:
-    """The values of a tensor in eager mode, or None while a graph is traced."""
+def is_concrete(x: Tensor) -> bool:
+    """Whether a tensor has values now, as in eager mode, rather than while a graph is traced."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        if not tf.executing_eagerly():
-            return None
-    elif backend == "jax":
+        return bool(tf.executing_eagerly())
+    if backend == "jax":
         import jax
 
-        if isinstance(x, jax.core.Tracer):
-            return None
-    elif backend == "torch":
+        return not isinstance(x, jax.core.Tracer)
+    if backend == "torch":
         import torch
 
-        if x.is_meta or torch.compiler.is_compiling():
-            return None
-    return np.asarray(ops.convert_to_numpy(x))
+        return not (x.is_meta or torch.compiler.is_compiling())
+    return True
+
+
+def to_numpy(x: Tensor) -> np.ndarray:
+    """The values of a concrete tensor, in float64 where they are floats."""
+    values = np.asarray(ops.convert_to_numpy(x))
+    return values.astype("float64") if is_float(x) else values
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
@@ -205,17 +208,10 @@ def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
     kind = _operation(probabilities)
     if kind:
         return logits if kind == activation else None
-    values = concrete(probabilities)
-    if values is None:
+    if not is_concrete(probabilities):
         return None
-    again = getattr(ops, activation)(logits)
-    same = np.allclose(
-        values.astype("float64"),
-        np.asarray(ops.convert_to_numpy(again)).astype("float64"),
-        rtol=1e-2,
-        atol=1e-30,
-        equal_nan=True,
-    )
+    again = to_numpy(getattr(ops, activation)(logits))
+    same = np.allclose(to_numpy(probabilities), again, rtol=1e-2, atol=1e-30, equal_nan=True)
     return logits if same else None
 
 
