@@ -18,6 +18,7 @@ from .optimizers import (
     as_number,
     batch_counter,
     batches_per_iteration,
+    batches_seen,
     compiled,
     rate_variable,
     updating,
@@ -212,8 +213,8 @@ class _State:
         return _Reading(keras.ops.stack(numbers), keras.ops.copy(batches), time.time())
 
     def batches(self) -> int:
-        """The optimizer's batches so far; for the beginning and the end of an epoch, as it waits."""
-        return int(keras.ops.convert_to_numpy(self._counter))
+        """Of the optimizer so far; for the beginning and the end of an epoch, as it waits."""
+        return batches_seen(self.model.optimizer)
 
     def iterations(self) -> int:
         return self.batches() // self.per_iteration

@@ -10,8 +10,8 @@ import keras
 
 from .optimizers import (
     as_number,
-    batch_counter,
     batches_per_iteration,
+    batches_seen,
     compiled,
     rate_variable,
 )
@@ -98,7 +98,7 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
             self._rate_at = compiled(self.schedule)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._batches_before_epoch = self._batches_seen()
+        self._batches_before_epoch = batches_seen(self.model.optimizer)
         if self.unit == "epoch":
             self._set_rate(self._epochs_seen(epoch))
             self._report()
@@ -109,7 +109,7 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
         optimizer = self.model.optimizer
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             # A batch whose gradients overflowed is not counted, and only the device knows.
-            batches = self._batches_seen()
+            batches = batches_seen(optimizer)
         else:
             # Counted here, because reading the counter would wait for the batch before to finish.
             batches = self._batches_before_epoch + batch
@@ -121,12 +121,9 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.model.stop_training:  # an epoch cut short says nothing about its length
-            self._counted_batches = self._batches_seen() - self._batches_before_epoch or None
+            self._counted_batches = batches_seen(self.model.optimizer) - self._batches_before_epoch or None
         if logs is not None:
             logs["learning_rate"] = self._rate
-
-    def _batches_seen(self) -> int:
-        return int(keras.ops.convert_to_numpy(batch_counter(self.model.optimizer)))
 
     def _epochs_seen(self, epoch: int) -> int:
         batches_per_epoch = (self.params or {}).get("steps") or self._counted_batches

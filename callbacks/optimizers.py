@@ -25,6 +25,11 @@ def batch_counter(optimizer: Any) -> Any:
     return next(variable for variable in updating(optimizer).variables if variable.name == "iteration")
 
 
+def batches_seen(optimizer: Any) -> int:
+    """The counter's number; waits for the device."""
+    return int(keras.ops.convert_to_numpy(batch_counter(optimizer).value))
+
+
 def batches_per_iteration(optimizer: Any) -> int:
     return int(updating(optimizer).gradient_accumulation_steps or 1)
 
@@ -37,7 +42,9 @@ def rate_variable(optimizer: Any) -> Any | None:
 
 def as_number(value: Any) -> float:
     """A Python float from a number, a NumPy scalar or a tensor of one; TypeError for all else."""
-    if keras.ops.is_tensor(value) or isinstance(value, keras.Variable):
+    if isinstance(value, keras.Variable):
+        value = value.value
+    if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, (str, bytes, bool, np.bool_)) or np.ndim(value) != 0:
         raise TypeError(f"not a number: {value!r}")

@@ -7,9 +7,14 @@ the mean of its batch's targets.
 
 import keras
 import numpy as np
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TARGETS = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+one_execution_on_torch = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="Keras has no steps_per_execution on PyTorch"
+)
 
 
 def model(optimizer=None, **compile_arguments):

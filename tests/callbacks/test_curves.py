@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras_losses.callbacks import LearningRateDecay, LossCurves, curves, writers
-from small import TARGETS, Interrupt, curve, data, fit, model, tags
+from small import TARGETS, Interrupt, curve, data, fit, model, one_execution_on_torch, tags
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])
@@ -80,6 +80,7 @@ def test_the_rate_of_each_batch_in_either_order_of_callbacks(tmp_path, curves_fi
     assert curve(tmp_path, "train", "learning_rate") == [(step + 1, 0.5**step) for step in range(6)]
 
 
+@one_execution_on_torch
 def test_a_step_that_is_an_execution(tmp_path):
     fit(model(steps_per_execution=2), LossCurves(tmp_path), batch_size=1, validation_data=data())
     assert curve(tmp_path, "train", "batch/loss") == [(2, (1 + 4) / 2), (4, (9 + 16) / 2), (5, 25.0)]
