@@ -95,7 +95,8 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
             )
         keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
         if self.unit == "step" and keras_schedule:
-            self._rate_at = compiled(self.schedule)
+            rates = compiled(self.schedule)
+            self._rate_at = lambda step: rates([step])[0]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._batches_before_epoch = batches_seen(self.model.optimizer)
