@@ -269,6 +269,7 @@ class _TrainingCurve:
         self._learning_rate = float("nan")
 
     def begin_epoch(self, state: _State, schedule: _Schedule | None) -> None:
+        self.flush()  # what an epoch has left whose end an evaluation with this callback has hidden
         self._schedule = schedule
         self._per_iteration = state.per_iteration
         self._step = state.iterations()

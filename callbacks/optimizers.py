@@ -36,8 +36,8 @@ def batches_per_iteration(optimizer: Any) -> int:
 
 def rate_variable(optimizer: Any) -> Any | None:
     """The variable that holds the learning rate, or None where a schedule or a function computes it."""
-    rate = optimizer.learning_rate
-    return rate if isinstance(rate, keras.Variable) else None
+    # Not `optimizer.learning_rate`, which computes a schedule's value, op by op, to be thrown away.
+    return next((v for v in updating(optimizer).variables if v.name == "learning_rate"), None)
 
 
 def as_number(value: Any) -> float:
