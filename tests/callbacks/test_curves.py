@@ -9,8 +9,9 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from keras_losses.callbacks import LearningRateDecay, LossCurves, curves, writers
 from small import TARGETS, Interrupt, curve, data, fit, model, one_execution_on_torch, tags
+
+from keras_losses.callbacks import LearningRateDecay, LossCurves, curves, writers
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])

@@ -5,8 +5,9 @@ import doctest
 import keras
 import numpy as np
 import pytest
-from keras_losses.callbacks import LearningRateDecay, learning_rate
 from small import Interrupt, data, fit, model, one_execution_on_torch
+
+from keras_losses.callbacks import LearningRateDecay, learning_rate
 
 
 class Rates(keras.callbacks.Callback):

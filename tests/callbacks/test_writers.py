@@ -10,12 +10,13 @@ import sys
 
 import numpy as np
 import pytest
-from keras_losses.callbacks import writers
-from keras_losses.callbacks.writers import EventWriter
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
+
+from keras_losses.callbacks import writers
+from keras_losses.callbacks.writers import EventWriter
 
 
 def test_scalars_come_back(tmp_path):
