@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask
 
 from keras_losses import config, labels, numerics
-from keras_losses.card import Card, Parameter, flag, parameter, signature
+from keras_losses.card import Card, Declared, Parameter, flag, parameter, signature
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
@@ -45,8 +45,7 @@ COMMON = {
 }
 
 
-@dataclass_transform(field_specifiers=(parameter, flag))
-class Loss(keras.losses.Loss):  # type: ignore[misc]
+class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     """Base of all losses: hyper-parameters that are declared, checked and saved; exact masks and weights.
 
     A subclass declares its hyper-parameters in its body and states its formula in `call`:

@@ -22,6 +22,9 @@ Tensor = Any
 # reaches far below its smallest normal number, and its subnormals survive the way to float32; those of the
 # wider dtypes are flushed to zero by XLA.
 _SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+# The steepest gradient whose square, for an optimizer that squares it, is finite; for float16 just one that
+# is finite itself.
+_STEEPEST = {"float16": 2.0**14, "bfloat16": 2.0**63, "float32": 2.0**63, "float64": 2.0**511}
 GAP_BELOW_ONE = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -126,15 +129,15 @@ def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]
 def negative_log(x: Tensor, dtype: str) -> Tensor:
     """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
 
-    At 0 the value is finite, and the gradient is that of a tangent, as steep as an optimizer that squares
-    gradients can bear (1e19 in float32): a confidently wrong sample still learns.
+    Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
+    float32): it is finite, and a confidently wrong sample still learns.
     """
     computed = keras.backend.standardize_dtype(x.dtype)
     smallest = max(_SMALLEST[dtype], _SMALLEST[computed])
-    steepest = max(smallest, _SMALLEST[computed] ** 0.5)
-    log = ops.log(maximum(x, steepest))
-    tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) / steepest
-    return 0.0 - ops.where(x >= steepest, log, tangent)
+    slope = min(_STEEPEST[dtype], _STEEPEST[computed])
+    log = ops.log(maximum(x, 1.0 / slope))
+    tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
+    return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)
 
 
 def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
