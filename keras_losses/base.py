@@ -38,8 +38,17 @@ def _dtype(value: Any) -> Any:
     return policy.name
 
 
+def _name(value: Any) -> str:
+    """a name that is not empty"""
+    if not isinstance(value, str):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    if not value:
+        raise ValueError
+    return value
+
+
 COMMON = {
-    "name": Parameter(None, kw_only=True),
+    "name": Parameter(None, convert=_name, optional=True, kw_only=True),
     "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
     "dtype": Parameter(None, convert=_dtype, optional=True, kw_only=True),
 }

@@ -318,7 +318,7 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
 
 
 def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """A sequence with a weight for each class, or a mapping from class to weight, none negative."""
+    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
     weights: dict[int, float] | list[float]
     if isinstance(value, Mapping):
         weights = {int(key): float(weight) for key, weight in value.items()}
