@@ -60,6 +60,11 @@ def maximum(x: Tensor, bound: float) -> Tensor:
     return ops.maximum(x, ops.convert_to_tensor(bound, dtype=x.dtype))
 
 
+def size(x: Tensor) -> Tensor:
+    """|x|, with gradient 0 at 0; on JAX that of Keras is 1."""
+    return x * ops.stop_gradient(ops.sign(x))
+
+
 def peak(x: Tensor) -> Tensor:
     """The largest over the last axis; without a start, Keras refuses an empty batch on TensorFlow."""
     return ops.max(x, axis=-1, initial=-np.inf)
