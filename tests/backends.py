@@ -67,17 +67,14 @@ def value_and_gradient(
     return numpy(result), numpy(gradient)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def compiled(loss: Any, mode: str) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """The same as value_and_gradient, compiled: "graph" or "xla" on TensorFlow, "jit" on JAX."""
 
     def both(y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
         return _differentiate(lambda pred: _call(loss, y_true, pred, sample_weight, mask), y_pred)
 
-    if mode == "jit":
-        run = jax.jit(both)
-    else:
-        run = tf.function(both, jit_compile=mode == "xla")
+    run = jax.jit(both) if mode == "jit" else tf.function(both, jit_compile=mode == "xla")
 
     def call(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
         result, gradient = run(*(_optional(argument) for argument in arguments))

@@ -111,7 +111,7 @@ def required(name: str) -> dict[str, Any]:
     }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def variants(name: str) -> tuple[dict[str, Any], ...]:
     """The defaults, each value of each hyper-parameter by itself, and all of them at once.
 
@@ -143,7 +143,7 @@ def takes(case: Case) -> bool:
     return True
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cases(name: str) -> tuple[Case, ...]:
     """Every variant of a loss on the simple batches, and the defaults and all at once on the others."""
     found = [
@@ -179,7 +179,7 @@ def flat(batch: Batch) -> bool:
 # Data -------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def batches(name: str) -> tuple[Batch, ...]:
     return tuple(KINDS[REGISTRY[name].takes]())
 
