@@ -79,7 +79,7 @@ def words(options: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in options.items()]
 
 
-def build(name: str, options: Mapping[str, Any], **common: Any) -> Any:
+def build(loss: str, options: Mapping[str, Any], /, **common: Any) -> Any:
     """The loss; an inner loss among the options computes in the same dtype as the outer one."""
     dtype = common.get("dtype")
     inner = {
@@ -87,7 +87,7 @@ def build(name: str, options: Mapping[str, Any], **common: Any) -> Any:
         for key, value in options.items()
         if dtype and isinstance(value, keras_losses.Loss)
     }
-    return LOSSES[name](**{**options, **inner}, **common)
+    return LOSSES[loss](**{**options, **inner}, **common)
 
 
 # Hyper-parameters -------------------------------------------------------------------------------------
