@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from .optimizers import (
     as_number,
     batch_counter,
     batches_per_iteration,
+    batches_seen,
     compiled,
     rate_variable,
     updating,
@@ -170,7 +171,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _learning_rate(self) -> float:
         if self._schedule is not None:
-            return self._schedule.before(self._state.batches())
+            return self._schedule.before([self._state.batches()])[0]
         return as_number(self.model.optimizer.learning_rate)
 
 
@@ -212,8 +213,8 @@ class _State:
         return _Reading(keras.ops.stack(numbers), keras.ops.copy(batches), time.time())
 
     def batches(self) -> int:
-        """The optimizer's batches so far; for the beginning and the end of an epoch, as it waits."""
-        return int(keras.ops.convert_to_numpy(self._counter))
+        """Of the optimizer so far; for the beginning and the end of an epoch, as it waits."""
+        return batches_seen(self.model.optimizer)
 
     def iterations(self) -> int:
         return self.batches() // self.per_iteration
@@ -259,6 +260,7 @@ class _TrainingCurve:
         self._files = files
         self._flush_every = flush_every
         self._readings: list[_Reading] = []
+        self._schedule: _Schedule | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -267,9 +269,10 @@ class _TrainingCurve:
         self._learning_rate = float("nan")
 
     def begin_epoch(self, state: _State, schedule: _Schedule | None) -> None:
+        self.flush()  # what an epoch has left whose end an evaluation with this callback has hidden
         self._schedule = schedule
         self._per_iteration = state.per_iteration
-        self._iteration = state.iterations()
+        self._step = state.iterations()
         self._differences = _Differences()
 
     def add(self, reading: _Reading, batch: int | None) -> None:
@@ -285,22 +288,39 @@ class _TrainingCurve:
 
     def flush(self) -> None:
         readings, self._readings = self._readings, []
-        for reading in readings:
-            total, count, learning_rate, batches = reading.fetch()
-            added_total, added_count = self._differences.next(total, count)
-            if added_count > 0:
-                self._total += added_total
-                self._count += added_count
-            iteration = batches // self._per_iteration
-            if iteration > self._iteration:
-                rate = self._schedule.before(batches) if self._schedule else self._learning_rate
-                self._files.scalar("train", "learning_rate", rate, iteration, reading.wall_time)
-                if self._count > 0:
-                    loss = self._total / self._count
-                    self._files.scalar("train", "batch/loss", loss, iteration, reading.wall_time)
-                self._iteration, self._total, self._count = iteration, 0.0, 0.0
-            self._learning_rate = learning_rate
+        points = [point for reading in readings if (point := self._point(reading)) is not None]
+        rates = [point.learning_rate for point in points]
+        if self._schedule is not None and points:
+            rates = self._schedule.before([point.batches for point in points])
+        for point, rate in zip(points, rates, strict=True):
+            self._files.scalar("train", "learning_rate", rate, point.step, point.wall_time)
+            if point.loss is not None:
+                self._files.scalar("train", "batch/loss", point.loss, point.step, point.wall_time)
         self._files.flush()
+
+    def _point(self, reading: _Reading) -> _Point | None:
+        """The point that the batches up to the reading complete, if they do."""
+        total, count, next_learning_rate, batches = reading.fetch()
+        added_total, added_count = self._differences.next(total, count)
+        if added_count > 0:
+            self._total += added_total
+            self._count += added_count
+        learning_rate, self._learning_rate = self._learning_rate, next_learning_rate
+        step = batches // self._per_iteration
+        if step <= self._step:
+            return None
+        loss = self._total / self._count if self._count > 0 else None
+        self._step, self._total, self._count = step, 0.0, 0.0
+        return _Point(step, loss, learning_rate, batches, reading.wall_time)
+
+
+@dataclass
+class _Point:
+    step: int
+    loss: float | None
+    learning_rate: float
+    batches: int
+    wall_time: float
 
 
 class _ValidationCurve:
@@ -339,16 +359,16 @@ class _ValidationCurve:
 
 
 class _Schedule:
-    """The rate that the optimizer's own schedule, or function, gave to an update."""
+    """The rates that the optimizer's own schedule, or function, gave to its updates."""
 
     def __init__(self, schedule: Callable[..., Any]) -> None:
         self.schedule = schedule
         takes_step = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
-        self._rate_at = compiled(schedule) if takes_step else lambda step: schedule()
+        self._rates_at = compiled(schedule) if takes_step else lambda steps: [schedule() for _ in steps]
 
-    def before(self, batches: int) -> float:
-        """The rate of the update after which the optimizer had seen so many batches."""
-        return as_number(self._rate_at(max(batches - 1, 0)))
+    def before(self, batches: Sequence[int]) -> list[float]:
+        """The rates of the updates after which the optimizer had seen so many batches."""
+        return [as_number(rate) for rate in self._rates_at([max(count - 1, 0) for count in batches])]
 
 
 def _schedule_of(optimizer: Any) -> Callable[..., Any]:

@@ -10,8 +10,8 @@ import keras
 
 from .optimizers import (
     as_number,
-    batch_counter,
     batches_per_iteration,
+    batches_seen,
     compiled,
     rate_variable,
 )
@@ -95,10 +95,11 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
             )
         keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
         if self.unit == "step" and keras_schedule:
-            self._rate_at = compiled(self.schedule)
+            rates = compiled(self.schedule)
+            self._rate_at = lambda step: rates([step])[0]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._batches_before_epoch = self._batches_seen()
+        self._batches_before_epoch = batches_seen(self.model.optimizer)
         if self.unit == "epoch":
             self._set_rate(self._epochs_seen(epoch))
             self._report()
@@ -109,7 +110,7 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
         optimizer = self.model.optimizer
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             # A batch whose gradients overflowed is not counted, and only the device knows.
-            batches = self._batches_seen()
+            batches = batches_seen(optimizer)
         else:
             # Counted here, because reading the counter would wait for the batch before to finish.
             batches = self._batches_before_epoch + batch
@@ -121,12 +122,9 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.model.stop_training:  # an epoch cut short says nothing about its length
-            self._counted_batches = self._batches_seen() - self._batches_before_epoch or None
+            self._counted_batches = batches_seen(self.model.optimizer) - self._batches_before_epoch or None
         if logs is not None:
             logs["learning_rate"] = self._rate
-
-    def _batches_seen(self) -> int:
-        return int(keras.ops.convert_to_numpy(batch_counter(self.model.optimizer)))
 
     def _epochs_seen(self, epoch: int) -> int:
         batches_per_epoch = (self.params or {}).get("steps") or self._counted_batches

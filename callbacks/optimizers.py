@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -25,19 +25,26 @@ def batch_counter(optimizer: Any) -> Any:
     return next(variable for variable in updating(optimizer).variables if variable.name == "iteration")
 
 
+def batches_seen(optimizer: Any) -> int:
+    """The counter's number; waits for the device."""
+    return int(keras.ops.convert_to_numpy(batch_counter(optimizer).value))
+
+
 def batches_per_iteration(optimizer: Any) -> int:
     return int(updating(optimizer).gradient_accumulation_steps or 1)
 
 
 def rate_variable(optimizer: Any) -> Any | None:
     """The variable that holds the learning rate, or None where a schedule or a function computes it."""
-    rate = optimizer.learning_rate
-    return rate if isinstance(rate, keras.Variable) else None
+    # Not `optimizer.learning_rate`, which computes a schedule's value, op by op, to be thrown away.
+    return next((v for v in updating(optimizer).variables if v.name == "learning_rate"), None)
 
 
 def as_number(value: Any) -> float:
     """A Python float from a number, a NumPy scalar or a tensor of one; TypeError for all else."""
-    if keras.ops.is_tensor(value) or isinstance(value, keras.Variable):
+    if isinstance(value, keras.Variable):
+        value = value.value
+    if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, (str, bytes, bool, np.bool_)) or np.ndim(value) != 0:
         raise TypeError(f"not a number: {value!r}")
@@ -45,25 +52,41 @@ def as_number(value: Any) -> float:
     return number
 
 
-def compiled(schedule: Callable[[Any], Any]) -> Callable[[int], Any]:
-    """The same schedule, traced once: called op by op, Keras' CosineDecay takes 36 ms a call on JAX.
+def compiled(schedule: Callable[[Any], Any]) -> Callable[[Sequence[int]], list[Any]]:
+    """The schedule, traced once, for any number of steps at a time.
 
-    A schedule that cannot be traced (one that branches on the step in Python, on JAX) stays as it is.
+    Called op by op, Keras' CosineDecay takes 36 ms a step on JAX and 0.5 ms on TensorFlow. A schedule that
+    cannot be traced (on JAX, one that branches on the step in Python) is called as it is.
     """
-    traced: Callable[[Any], Any]
+
+    def one_by_one(steps: Sequence[int]) -> list[Any]:
+        return [schedule(step) for step in steps]
+
+    def jitted(steps: Sequence[int]) -> list[Any]:
+        return [traced(np.asarray(step, "int32")) for step in steps]
+
+    def mapped(steps: Sequence[int]) -> list[Any]:
+        return list(traced(np.asarray(steps, "int32")).numpy())
+
+    calls = one_by_one
     if keras.backend.backend() == "jax":
         import jax
 
-        traced = jax.jit(schedule)
+        traced, calls = jax.jit(schedule), jitted
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        traced = tf.function(schedule)
-    else:
-        return schedule
+        # A call of a traced function takes 0.3 ms, so it takes all the steps; of any number, or it
+        # would be traced again for each.
+        @tf.function(input_signature=[tf.TensorSpec([None], "int32")])  # type: ignore[untyped-decorator]
+        def traced(steps: Any) -> Any:
+            return tf.map_fn(
+                lambda step: tf.cast(schedule(step), "float32"), steps, fn_output_signature="float32"
+            )
+
+        calls = mapped
     try:
-        traced(np.asarray(0, "int32"))
+        calls([0])
     except Exception:  # each backend has its own errors for what it cannot trace
-        return schedule
-    # An array, not a Python int: TensorFlow traces anew for every Python int.
-    return lambda step: traced(np.asarray(step, "int32"))
+        return one_by_one
+    return calls

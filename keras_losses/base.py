@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask
 
 from keras_losses import config, labels, numerics
-from keras_losses.card import Card, Parameter, flag, parameter, signature
+from keras_losses.card import Card, Declared, Parameter, flag, parameter, signature
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
@@ -38,15 +38,23 @@ def _dtype(value: Any) -> Any:
     return policy.name
 
 
+def _name(value: Any) -> str:
+    """a name that is not empty"""
+    if not isinstance(value, str):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    if not value:
+        raise ValueError
+    return value
+
+
 COMMON = {
-    "name": Parameter(None, kw_only=True),
+    "name": Parameter(None, convert=_name, optional=True, kw_only=True),
     "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
     "dtype": Parameter(None, convert=_dtype, optional=True, kw_only=True),
 }
 
 
-@dataclass_transform(field_specifiers=(parameter, flag))
-class Loss(keras.losses.Loss):  # type: ignore[misc]
+class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     """Base of all losses: hyper-parameters that are declared, checked and saved; exact masks and weights.
 
     A subclass declares its hyper-parameters in its body and states its formula in `call`:
@@ -154,21 +162,21 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
         mask = get_keras_mask(y_pred)
         with keras.name_scope(self.name):
             true, pred = self.align(y_true, y_pred)
-            leading = tuple((pred.values if isinstance(pred, Predictions) else pred).shape[:-1])
+            outputs = pred.values if isinstance(pred, Predictions) else pred
+            leading = tuple(outputs.shape[:-1])
             counted = _both(self._spread("mask", mask, leading, "bool"), _known(true))
             weight = self._spread("sample_weight", sample_weight, leading, self.compute_dtype)
             wanted = _both(counted, None if weight is None else ops.not_equal(weight, 0))
-            if config.values_are_validated():
-                self._check_eagerly(true, pred, wanted)
+            if config.values_are_validated() and numerics.is_concrete(outputs):
+                self.check(true, pred, None if wanted is None else numerics.to_numpy(wanted))
             if wanted is not None:
                 true, pred = _blank(true, wanted), _blank(pred, wanted)
-            values = self.call(true, pred)
+            values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
                 raise ValueError(
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
-            counted, wanted = self._with_mask_of(values, counted, wanted)
             return _reduce(values, weight, counted, wanted, self.reduction)
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -208,16 +216,6 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]
         x = ops.cast(ops.convert_to_tensor(x), dtype)
         return labels.spread(type(self).__name__, name, x, leading)
 
-    def _with_mask_of(self, values: Tensor, counted: Any, wanted: Any) -> tuple[Any, Any]:
-        # A loss of Keras's own, inside one of ours, leaves its ignore_class as a mask on the values.
-        mask = self._spread("mask", get_keras_mask(values), tuple(values.shape), "bool")
-        return _both(counted, mask), _both(wanted, mask)
-
-    def _check_eagerly(self, true: Any, pred: Any, wanted: Any) -> None:
-        kept = None if wanted is None else numerics.concrete(wanted)
-        if wanted is None or kept is not None:
-            self.check(true, pred, kept)
-
 
 class ElementwiseLoss(Loss):
     """Base of the losses that compare each prediction with its target: the mean over the last axis.
@@ -230,7 +228,7 @@ class ElementwiseLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
-        return ops.mean(self.elementwise(y_true, y_pred), axis=-1)
+        return numerics.mean(self.elementwise(y_true, y_pred))
 
 
 class ClassificationLoss(Loss):
@@ -281,9 +279,7 @@ class ClassificationLoss(Loss):
         return values if truth.known is None else ops.where(truth.known, values, ops.zeros_like(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        given = wanted_values(y_true.given if y_true.encoding != "binary" else y_true.values, wanted)
-        if given is not None:
-            labels.check_labels(type(self).__name__, given, y_true)
+        labels.check_labels(type(self).__name__, wanted_values(y_true.given, wanted), y_true)
 
     def class_vector(self, name: str, classes: int) -> Tensor:
         """The hyper-parameter `name`, a sequence or mapping with a number for each class, as a vector."""
@@ -391,10 +387,9 @@ class CrossentropyFamily(ClassificationLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
-        values = None if self.from_logits else wanted_values(y_pred.values, wanted)
-        if values is None:
+        if self.from_logits:
             return
-        owner = type(self).__name__
+        owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
         labels.check_probabilities(owner, values, y_pred.dtype)
         if y_true.encoding != "binary":
             advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
@@ -430,10 +425,10 @@ def _blank(x: Any, wanted: Tensor) -> Any:
     return ops.where(labels.like_rank(wanted, len(x.shape)), x, ops.zeros_like(x))
 
 
-def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray | None:
-    """The values of the wanted samples in eager mode, or None while a graph is traced."""
-    values = numerics.concrete(x)
-    if values is None or wanted is None:
+def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray:
+    """The values of the wanted samples, for a check in eager mode."""
+    values = numerics.to_numpy(x)
+    if wanted is None:
         return values
     kept: np.ndarray = values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
     return kept
@@ -456,7 +451,7 @@ def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: s
     shares = ones if counted is None else ops.where(labels.like_rank(counted, rank), ones, zeros)
     if reduction == "mean_with_sample_weight" and weight is not None:
         shares = shares * weight
-    return numerics.share_of_replica(ops.divide_no_nan(total, ops.sum(shares)))
+    return numerics.share_of_replica(numerics.ratio(total, ops.sum(shares)))
 
 
 # Configs ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, dataclass_transform
 
 REQUIRED: Any = object()
 
@@ -121,6 +121,11 @@ def parameter(
 def flag(*, default: bool, kw_only: bool = True) -> Any:
     """Declares a hyper-parameter that is on or off."""
     return Parameter(default, choices=(False, True), kw_only=kw_only)
+
+
+@dataclass_transform(field_specifiers=(parameter, flag))
+class Declared:
+    """Base of classes whose constructor takes what their bodies declare, as type checkers then know."""
 
 
 def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:

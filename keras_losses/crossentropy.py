@@ -84,7 +84,7 @@ class CrossentropyLoss(CrossentropyFamily):
         if self.z_loss == 0.0:
             return values
         if labels.encoding == "binary":
-            normalizer = ops.softplus(predictions.logits)
+            normalizer = numerics.softplus(predictions.logits)
         else:
             normalizer = ops.logsumexp(predictions.logits, axis=-1)
         return values + self.z_loss * ops.square(normalizer)
@@ -151,7 +151,7 @@ class FocalLoss(CrossentropyFamily):
         use="rare positives among many easy negatives: detection, segmentation, fraud",
         avoid="probabilities that must be calibrated, or wrong labels (they are the hard samples)",
         elicits="the most likely class; its probability is pulled towards uniform",
-        gradient_bound="max(a) * 1.3 in a logit at gamma=2",
+        gradient_bound="max(a) * 1.13 in a logit at gamma=2",
         identities=(Identity({"gamma": 0.0}, "CrossentropyLoss"),),
         conditioning="gamma + 1 times the relative error of -log p_t",
     )

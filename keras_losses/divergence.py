@@ -106,10 +106,9 @@ class KLDivergenceLoss(Loss):
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         owner, advice = type(self).__name__, "For measures that do not, pass generalized=True."
-        for name, tensor in (("y_true", y_true), ("y_pred", y_pred.values)):
-            values = None if name == "y_pred" and self.from_logits else wanted_values(tensor, wanted)
-            if values is None:
-                continue
+        given = [("y_true", y_true)] if self.from_logits else [("y_true", y_true), ("y_pred", y_pred.values)]
+        for name, tensor in given:
+            values = wanted_values(tensor, wanted)
             if (values < 0).any():
                 raise ValueError(
                     f"{owner}: `{name}` must not be negative. Received: {values[values < 0][0]:g}. "

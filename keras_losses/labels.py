@@ -99,7 +99,14 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
         )
     if len(y_pred.shape) == 1:
         y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-    return y_true, y_pred
+    return _pinned(y_true, y_pred, len(y_pred.shape)), y_pred
+
+
+def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
+    """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
+    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
+        return ops.reshape(y_true, ops.shape(y_pred)[:axes])
+    return y_true
 
 
 def _likely_mistake(true: Shape, pred: Shape) -> str:
@@ -188,13 +195,14 @@ def class_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int |
     if agree(true, (*pred[:-1], 1)):
         y_true, true = ops.squeeze(y_true, -1), true[:-1]
     if agree(true, pred[:-1]):
+        y_true = _pinned(y_true, y_pred, len(pred) - 1)
         ids = _as_ids(y_true)
         if ignore_class is None:
             return Labels(ids, "sparse", classes, y_true)
         known = ops.not_equal(ids, ignore_class)
         return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
     if agree(true, pred):
-        known = None
+        y_true, known = _pinned(y_true, y_pred, len(pred)), None
         if ignore_class is not None and 0 <= ignore_class < classes:
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
@@ -224,7 +232,7 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
             f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
             "and leave multi_label=False."
         )
-    known = None
+    y_true, known = _pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:
         known = ops.not_equal(y_true, ops.cast(ignore_class, y_true.dtype))
         y_true = ops.where(known, y_true, ops.zeros_like(y_true))
@@ -244,9 +252,9 @@ def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> None:
 def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
     """The mean over the outputs whose label is known; 0 where none is."""
     if known is None:
-        return ops.mean(values, axis=-1)
+        return numerics.mean(values)
     count = ops.sum(ops.cast(known, values.dtype), axis=-1)
-    return ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1) / ops.maximum(count, 1.0)
+    return numerics.ratio(ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1), count)
 
 
 def one_hot(labels: Labels, dtype: str) -> Tensor:
@@ -272,7 +280,7 @@ def _as_ids(y_true: Tensor) -> Tensor:
 
 def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
     """Raises for class ids, distributions or 0/1 labels that are none; `given` are those not ignored."""
-    values = given.astype("float64")
+    values = given.astype("float64")  # may be integers or booleans
     if labels.encoding == "sparse":
         wrong = ~((values >= 0) & (values < labels.classes) & (values == np.floor(values)))
         domain = f"integer class ids from 0 to {labels.classes - 1}"
@@ -289,7 +297,6 @@ def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
 
 def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
     """Raises for predictions that are no probabilities; NaN is left to show itself in the loss."""
-    values = values.astype("float64")
     slack = 4 * float(numerics.GAP_BELOW_ONE[dtype])
     wrong = (values < -slack) | (values > 1 + slack)
     if wrong.any():
@@ -301,7 +308,7 @@ def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
 
 def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -> None:
     """Raises for rows that do not add up to 1, within what half precision can say."""
-    total = values.astype("float64").sum(axis=-1)
+    total = values.sum(axis=-1)
     wrong = np.abs(total - 1) > 0.01
     if wrong.any():
         raise ValueError(
@@ -311,7 +318,7 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
 
 
 def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """A sequence with a weight for each class, or a mapping from class to weight, none negative."""
+    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
     weights: dict[int, float] | list[float]
     if isinstance(value, Mapping):
         weights = {int(key): float(weight) for key, weight in value.items()}

@@ -61,7 +61,7 @@ class HingeLoss(ElementwiseLoss):
     )
 
     margin: float = parameter(default=1.0, within="(0, inf)")
-    power: float = parameter(default=1.0, within="[1, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
     labels: str = parameter(default="signed", choices=("signed", "binary"))
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -71,12 +71,12 @@ class HingeLoss(ElementwiseLoss):
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
         values = wanted_values(y_true, wanted)
         domain = (-1, 1) if self.labels == "signed" else (0, 1)
-        if values is None or np.isin(values, domain).all():
-            return
-        raise ValueError(
-            f"HingeLoss: `y_true` must hold {domain[0]} and {domain[1]}, as labels={self.labels!r} declares. "
-            f"Received: {values[~np.isin(values, domain)][0]:g}. Declare the other encoding with labels=."
-        )
+        wrong = ~np.isin(values, domain)
+        if wrong.any():
+            raise ValueError(
+                f"HingeLoss: `y_true` must hold {domain[0]} and {domain[1]}, as labels={self.labels!r} "
+                f"declares. Received: {values[wrong][0]:g}. Declare the other encoding with labels=."
+            )
 
 
 class MulticlassHingeLoss(ClassificationLoss):
@@ -132,7 +132,7 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
     margin: float = parameter(default=1.0, within="(0, inf)")
-    power: float = parameter(default=1.0, within="[1, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         scores = predictions.values
@@ -148,8 +148,9 @@ class MulticlassHingeLoss(ClassificationLoss):
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
         given = wanted_values(y_true.given, wanted)
-        if given is not None and y_true.encoding == "dense" and not np.isin(given, (0, 1)).all():
+        soft = ~np.isin(given, (0, 1))
+        if y_true.encoding == "dense" and soft.any():
             raise ValueError(
                 "MulticlassHingeLoss: a margin has one true class, so `y_true` must be one-hot. Received: "
-                f"{given[~np.isin(given, (0, 1))][0]:g}. For soft labels, use CrossentropyLoss."
+                f"{given[soft][0]:g}. For soft labels, use CrossentropyLoss."
             )

@@ -22,6 +22,9 @@ Tensor = Any
 # reaches far below its smallest normal number, and its subnormals survive the way to float32; those of the
 # wider dtypes are flushed to zero by XLA.
 _SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+# The steepest gradient whose square, for an optimizer that squares it, is finite; for float16 just one that
+# is finite itself.
+_STEEPEST = {"float16": 2.0**14, "bfloat16": 2.0**63, "float32": 2.0**63, "float64": 2.0**511}
 GAP_BELOW_ONE = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -32,6 +35,35 @@ def compute_dtype(dtype: str) -> str:
 
 def is_float(x: Tensor) -> bool:
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
+
+
+# Operations that lose digits on one backend or another ---------------------------------------------------
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x); PyTorch's own is x above 20."""
+    return -ops.log_sigmoid(-x)
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean over the last axis; on PyTorch that of Keras goes through float32."""
+    return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
+
+
+def minimum(x: Tensor, bound: float) -> Tensor:
+    """The smaller of x and a number, which on PyTorch would turn float64 into float32."""
+    return ops.minimum(x, ops.cast(bound, x.dtype))
+
+
+def maximum(x: Tensor, bound: float) -> Tensor:
+    """The larger of x and a number, which on PyTorch would turn float64 into float32."""
+    return ops.maximum(x, ops.cast(bound, x.dtype))
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, or 0 where b is 0; on PyTorch that of Keras is float32."""
+    none = ops.equal(b, 0)
+    return ops.where(none, ops.zeros_like(a), a / ops.where(none, ops.ones_like(b), b))
 
 
 # Logarithms of probabilities ------------------------------------------------------------------------
@@ -52,7 +84,7 @@ def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
     margin, _ = _margin_over_others(logits, is_class(ids, logits))
-    return Crossentropy(ops.softplus(-margin), ops.sigmoid(-margin))
+    return Crossentropy(softplus(-margin), ops.sigmoid(-margin))
 
 
 def dense_crossentropy(logits: Tensor) -> Crossentropy:
@@ -64,17 +96,17 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     largest = is_class(ops.argmax(logits, axis=-1), logits)
     margin, top = _margin_over_others(logits, largest)
     below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    value = ops.expand_dims(ops.softplus(-margin), -1) + below
+    value = ops.expand_dims(softplus(-margin), -1) + below
     complement = ops.where(largest, ops.expand_dims(ops.sigmoid(-margin), -1), 1.0 - ops.exp(-value))
     return Crossentropy(value, complement)
 
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
-    """Of the labels 1 and 0: softplus(-z) and softplus(z) = softplus(z) - z, from one exponential."""
+    """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
     # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
-    tail = ops.softplus(ops.where(positive, -logits, logits))
+    tail = softplus(ops.where(positive, -logits, logits))
     one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.sigmoid(-logits))
     return one, Crossentropy(ops.where(positive, logits, zeros) + tail, ops.sigmoid(logits))
 
@@ -97,22 +129,22 @@ def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]
 def negative_log(x: Tensor, dtype: str) -> Tensor:
     """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
 
-    At 0 the value is finite, and the gradient is that of a tangent, as steep as an optimizer that squares
-    gradients can bear (1e19 in float32): a confidently wrong sample still learns.
+    Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
+    float32): it is finite, and a confidently wrong sample still learns.
     """
     computed = keras.backend.standardize_dtype(x.dtype)
     smallest = max(_SMALLEST[dtype], _SMALLEST[computed])
-    steepest = max(smallest, _SMALLEST[computed] ** 0.5)
-    log = ops.log(ops.maximum(x, steepest))
-    tangent = ops.stop_gradient(ops.log(ops.maximum(x, smallest))) + (x - ops.stop_gradient(x)) / steepest
-    return 0.0 - ops.where(x >= steepest, log, tangent)
+    slope = min(_STEEPEST[dtype], _STEEPEST[computed])
+    log = ops.log(maximum(x, 1.0 / slope))
+    tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
+    return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)
 
 
 def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
     """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1."""
     gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[keras.backend.standardize_dtype(x.dtype)])
     below_one = 1.0 - gap
-    log = ops.log1p(-ops.minimum(x, below_one))
+    log = ops.log1p(-minimum(x, below_one))
     tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
     return 0.0 - ops.where(x <= below_one, log, tangent)
 
@@ -143,25 +175,28 @@ def x_log_x(x: Tensor) -> Tensor:
 # What differs between backends ----------------------------------------------------------------------
 
 
-def concrete(x: Tensor) -> np.ndarray | None:
-    """The values of a tensor in eager mode, or None while a graph is traced."""
+def is_concrete(x: Tensor) -> bool:
+    """Whether a tensor has values now, as in eager mode, rather than while a graph is traced."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        if not tf.executing_eagerly():
-            return None
-    elif backend == "jax":
+        return bool(tf.executing_eagerly())
+    if backend == "jax":
         import jax
 
-        if isinstance(x, jax.core.Tracer):
-            return None
-    elif backend == "torch":
+        return not isinstance(x, jax.core.Tracer)
+    if backend == "torch":
         import torch
 
-        if x.is_meta or torch.compiler.is_compiling():
-            return None
-    return np.asarray(ops.convert_to_numpy(x))
+        return not (x.is_meta or torch.compiler.is_compiling())
+    return True
+
+
+def to_numpy(x: Tensor) -> np.ndarray:
+    """The values of a concrete tensor, in float64 where they are floats."""
+    values = np.asarray(ops.convert_to_numpy(x))
+    return values.astype("float64") if is_float(x) else values
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
@@ -176,17 +211,10 @@ def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
     kind = _operation(probabilities)
     if kind:
         return logits if kind == activation else None
-    values = concrete(probabilities)
-    if values is None:
+    if not is_concrete(probabilities):
         return None
-    again = getattr(ops, activation)(logits)
-    same = np.allclose(
-        values.astype("float64"),
-        np.asarray(ops.convert_to_numpy(again)).astype("float64"),
-        rtol=1e-2,
-        atol=1e-30,
-        equal_nan=True,
-    )
+    again = to_numpy(getattr(ops, activation)(logits))
+    same = np.allclose(to_numpy(probabilities), again, rtol=1e-2, atol=1e-30, equal_nan=True)
     return logits if same else None
 
 

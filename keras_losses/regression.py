@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_losses import numerics
 from keras_losses.base import ElementwiseLoss
 from keras_losses.card import Card, parameter
 from keras_losses.numerics import Tensor
@@ -139,5 +140,5 @@ class HuberLoss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = ops.abs(y_true - y_pred)
-        near = ops.minimum(size, self.delta)
+        near = numerics.minimum(size, self.delta)
         return near * (size - 0.5 * near)

@@ -99,11 +99,33 @@ class RegularizedLoss(Loss):
         if isinstance(y_pred, Predictions):
             return y_true, y_pred
         y_true, y_pred = self.convert(y_true), self._predictions(y_pred)
-        if len(labels.shape(type(self).__name__, "y_pred", y_pred.values)) == 1:
+        self._check_shapes(y_true, y_pred.values)
+        if len(y_pred.values.shape) == 1:
             # Keras would take the mean over the batch, and no value for each sample would be left.
             y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
             y_true = labels.like_rank(y_true, 2)
-        return y_true, y_pred
+        return Labels(y_true, "given", 0, y_true, self._known(y_true, y_pred.values)), y_pred
+
+    def _check_shapes(self, y_true: Tensor, y_pred: Tensor) -> None:
+        owner = type(self).__name__
+        true, pred = labels.shape(owner, "y_true", y_true), labels.shape(owner, "y_pred", y_pred)
+        name = getattr(self.loss, "__name__", type(self.loss).__name__).lower()
+        of_ids = "sparse" in name or "generalized" in name  # Keras's losses over class ids
+        of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
+        if of_keras and not of_ids and len(true) == len(pred):
+            labels.same_shape(owner, y_true, y_pred)
+        elif not labels.agree(true[:1], pred[:1]):
+            raise ValueError(
+                f"{owner}: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
+                f"y_pred of shape {pred}."
+            )
+
+    def _known(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        ignored = getattr(self.loss, "ignore_class", None)
+        if ignored is None:
+            return None
+        known = ops.not_equal(y_true, ignored)
+        return ops.squeeze(known, -1) if len(known.shape) == len(y_pred.shape) else known
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         truth, predictions = self.align(y_true, y_pred)
@@ -126,7 +148,7 @@ class RegularizedLoss(Loss):
         if isinstance(self.loss, Loss):
             return self.loss.call(truth, predictions)
         inner = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
-        return inner(truth, predictions.values)
+        return inner(truth.values, predictions.values)
 
     def _predictions(self, y_pred: Any) -> Predictions:
         activation = "sigmoid" if self._is_binary(y_pred) else "softmax"
@@ -137,8 +159,9 @@ class RegularizedLoss(Loss):
         return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
 
     def _entropy(self, truth: Any, predictions: Predictions) -> Tensor:
-        known, known_encoding = (truth.known, truth.encoding) if isinstance(truth, Labels) else (None, None)
-        if self._is_binary(predictions.values) if known_encoding is None else known_encoding == "binary":
+        ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
+        if truth.encoding == "binary" if ours else self._is_binary(predictions.values):
+            known = truth.known if ours else None
             one, zero = predictions.of_outputs()
             return labels.mean_of_known(zero.complement * one.value + one.complement * zero.value, known)
         every = predictions.of_every_class()

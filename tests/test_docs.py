@@ -1,0 +1,71 @@
+"""What the documents say is so: the examples run, and every public name is in the README."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_losses
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (
+    'pip install -e ".[examples]" && python examples/quickstart.py',
+    'pip install -e ".[test]" && pytest',
+)
+
+
+def block(document: str, number: int = 0) -> str:
+    """A Python example of a document."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number]
+
+
+def test_the_readme_has_the_two_commands():
+    assert all(f"```sh\n{command}\n```" in README for command in COMMANDS)
+
+
+@pytest.mark.parametrize("name", [n for n in keras_losses.__all__ if n not in ("Loss", "config")])
+def test_the_readme_has_every_loss_with_its_defaults(name):
+    row = re.search(rf"`{name}\((.*?)\)`", README)
+    assert row, f"{name} is not in the README"
+    signature = inspect.signature(getattr(keras_losses, name)).parameters
+    for argument in filter(None, row.group(1).split(", ")):
+        argument, _, default = argument.partition("=")
+        assert argument in signature
+        if default:
+            assert str(signature[argument].default).strip("'") == default.strip('"'), argument
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 20)).astype("float32")
+    exec(block("README.md").replace("epochs=10", "epochs=1"), {"x": x, "y": rng.integers(0, 2, 50)})
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "model.keras"}
+
+
+def test_a_new_loss_costs_its_author_under_forty_lines():
+    assert len(block("CONTRIBUTING.md").splitlines()) < 40
+
+
+def test_doctests():
+    """The examples in the docstrings, run on whichever backend this is."""
+    import doctest
+    import pkgutil
+
+    import keras_losses.callbacks
+
+    packages = (keras_losses, keras_losses.callbacks)
+    names = [
+        f"{package.__name__}.{module.name}"
+        for package in packages
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.name != "callbacks"
+    ]
+    results = {name: doctest.testmod(importlib.import_module(name)) for name in names}
+    assert {name: result.failed for name, result in results.items() if result.failed} == {}
+    assert sum(result.attempted for result in results.values()) > 20
