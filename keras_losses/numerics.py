@@ -60,6 +60,11 @@ def maximum(x: Tensor, bound: float) -> Tensor:
     return ops.maximum(x, ops.convert_to_tensor(bound, dtype=x.dtype))
 
 
+def peak(x: Tensor) -> Tensor:
+    """The largest over the last axis; without a start, Keras refuses an empty batch on TensorFlow."""
+    return ops.max(x, axis=-1, initial=-np.inf)
+
+
 def ratio(a: Tensor, b: Tensor) -> Tensor:
     """a / b, or 0 where b is 0; on PyTorch that of Keras is float32."""
     none = ops.equal(b, 0)
@@ -121,9 +126,9 @@ def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]
     own = ops.sum(ops.where(chosen, logits, ops.zeros_like(logits)), axis=-1)
     others = ops.where(chosen, ops.full_like(logits, -np.inf), logits)
     # Softmax does not change with a shift of all logits, so the shift needs no gradient.
-    peak = ops.stop_gradient(ops.max(others, axis=-1))
-    rest = ops.log(ops.sum(ops.exp(others - ops.expand_dims(peak, -1)), axis=-1))
-    return (own - peak) - rest, own
+    top = ops.stop_gradient(peak(others))
+    rest = ops.log(ops.sum(ops.exp(others - ops.expand_dims(top, -1)), axis=-1))
+    return (own - top) - rest, own
 
 
 def negative_log(x: Tensor, dtype: str) -> Tensor:
