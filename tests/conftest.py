@@ -1,0 +1,27 @@
+"""What has to be settled before a backend starts."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# The suites share helpers, which they import as tests.…, whichever way pytest is started.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Gives TensorFlow two CPU devices, so that MirroredStrategy has two replicas on one machine."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow" or _only_hands_out_tests(session):
+        return
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def _only_hands_out_tests(session: pytest.Session) -> bool:
+    # The controller of pytest-xdist runs no test and must not spend seconds on importing TensorFlow.
+    return bool(session.config.getoption("numprocesses", 0)) and not hasattr(session.config, "workerinput")

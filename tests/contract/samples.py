@@ -1,0 +1,324 @@
+"""What every law is tried on: the losses, their hyper-parameters, and data in every form that they take.
+
+The losses are those of the package, and their hyper-parameters come from their declarations; the data come
+from the kind that a loss's oracle takes. So a new loss with an oracle is tested without a line here.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+
+import keras_losses
+from keras_losses.card import REQUIRED, Interval, Parameter
+from tests.oracles import REGISTRY
+
+CLASSES = 3
+"""As many as the sequences among the hyper-parameters' examples have numbers."""
+
+LAID_OUT = ("axis", "ignore_class")
+
+LOSSES: dict[str, type] = {
+    name: loss
+    for name, loss in vars(keras_losses).items()
+    if name in keras_losses.__all__
+    and isinstance(loss, type)
+    and issubclass(loss, keras_losses.Loss)
+    and loss is not keras_losses.Loss
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Labels and predictions in one shape and encoding, and the arguments that say so to the loss."""
+
+    name: str
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int = 1
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The shape of the losses."""
+        shape = list(self.y_pred.shape)
+        if len(shape) > 1:
+            del shape[self.axis]
+        return tuple(shape)
+
+    @property
+    def axis(self) -> int:
+        return self.options.get("axis", getattr(self.options.get("loss"), "axis", -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A loss with some hyper-parameters, and data that it takes."""
+
+    loss: str
+    options: Mapping[str, Any]
+    batch: Batch
+
+    def build(self, **common: Any) -> Any:
+        return build(self.loss, {**self.batch.options, **self.options}, **common)
+
+    def __repr__(self) -> str:
+        return "-".join([self.loss, *words(self.options), self.batch.name])
+
+
+def words(options: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in options.items()]
+
+
+def build(loss: str, options: Mapping[str, Any], /, **common: Any) -> Any:
+    """The loss; an inner loss among the options computes in the same dtype as the outer one."""
+    dtype = common.get("dtype")
+    inner = {
+        key: type(value).from_config({**value.get_config(), "dtype": dtype})
+        for key, value in options.items()
+        if dtype and isinstance(value, keras_losses.Loss)
+    }
+    return LOSSES[loss](**{**options, **inner}, **common)
+
+
+# Hyper-parameters -------------------------------------------------------------------------------------
+
+
+def values(parameter: Parameter) -> list[Any]:
+    """Values that a hyper-parameter takes, other than its default."""
+    found: list[Any] = [*parameter.examples, *(parameter.choices or ())]
+    if parameter.within is not None:
+        inside = Interval(parameter.within).inside()
+        found += sorted({int(x) for x in inside if int(x) == x} if parameter.integer else inside)
+    return [x for x in found if not (type(x) is type(parameter.default) and x == parameter.default)]
+
+
+def required(name: str) -> dict[str, Any]:
+    """Values for the arguments that a loss cannot do without."""
+    return {
+        key: values(parameter)[0]
+        for key, parameter in LOSSES[name].parameters.items()
+        if parameter.default is REQUIRED
+    }
+
+
+@functools.cache
+def variants(name: str) -> tuple[dict[str, Any], ...]:
+    """The defaults, each value of each hyper-parameter by itself, and all of them at once.
+
+    Which axis the classes are and which label is ignored is the batches' to say.
+    """
+    parameters = LOSSES[name].parameters.items()
+    free = {key: found for key, p in parameters if key not in LAID_OUT and (found := values(p))}
+    single = [{key: value} for key, choices in free.items() for value in choices]
+    turns = (0, 1) if len(free) > 1 else ()
+    together = [{key: choices[turn % len(choices)] for key, choices in free.items()} for turn in turns]
+    return ({}, *single, *together)
+
+
+def with_batch(name: str, options: Mapping[str, Any], batch: Batch) -> Case | None:
+    """A case, unless the batch itself says what the variant is about."""
+    left = {key: value for key, value in options.items() if key not in batch.options}
+    return Case(name, left, batch) if left or not options else None
+
+
+def takes(case: Case) -> bool:
+    """Whether the loss can be made so, and its hyper-parameters fit the number of outputs."""
+    lengths = {len(value) for value in case.options.values() if isinstance(value, list)}
+    if lengths - {case.batch.outputs}:
+        return False
+    try:
+        case.build()
+    except ValueError:
+        return False
+    return True
+
+
+@functools.cache
+def cases(name: str) -> tuple[Case, ...]:
+    """Every variant of a loss on the simple batches, and the defaults and all at once on the others."""
+    found = [
+        with_batch(name, options, batch)
+        for options in variants(name)
+        for batch in batches(name)
+        if simple(batch) or len(options) != 1
+    ]
+    # Without what a batch says, a variant of several hyper-parameters may be one of those before it.
+    unique = {repr(case): case for case in found if case is not None and takes(case)}
+    return tuple(unique.values())
+
+
+def all_cases(keep: Callable[[Case], bool] = lambda case: True) -> list[Case]:
+    return [case for name in LOSSES if name in REGISTRY for case in cases(name) if keep(case)]
+
+
+def plain_cases(keep: Callable[[Batch], bool] = lambda batch: True) -> list[Case]:
+    """Every loss on every batch, with its default hyper-parameters."""
+    return all_cases(lambda case: not case.options and keep(case.batch))
+
+
+def simple(batch: Batch) -> bool:
+    """Whether it is one of the few batches that differ in more than shape and ignored labels."""
+    return flat(batch) and not any(word in batch.name for word in ("ignored", "column", "6x1"))
+
+
+def flat(batch: Batch) -> bool:
+    """Whether there is one axis of samples, and of outputs at most one."""
+    return batch.y_pred.ndim <= 2
+
+
+# Data -------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def batches(name: str) -> tuple[Batch, ...]:
+    return tuple(KINDS[REGISTRY[name].takes]())
+
+
+def rng(*seed: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(repr(seed).encode()))
+
+
+def _classes() -> Iterator[Batch]:
+    yield from _one_output()
+    yield from _several_labels()
+    yield from _exclusive_classes(scores=False)
+
+
+def _one_output() -> Iterator[Batch]:
+    for shape in ((6,), (6, 1), (2, 3, 1)):
+        r = rng("one output", shape)
+        z, y = r.normal(0, 2, shape), r.integers(0, 2, shape)
+        yield from _both("one output", y, z, expit, {"multi_label": False}, 1)
+    r = rng("soft")
+    yield from _both(
+        "one output soft", r.uniform(0, 1, (6, 1)), r.normal(0, 2, (6, 1)), expit, {"multi_label": False}, 1
+    )
+
+
+def _several_labels() -> Iterator[Batch]:
+    for shape in ((6, CLASSES), (2, 4, CLASSES)):
+        r = rng("labels", shape)
+        z, y = r.normal(0, 2, shape), r.integers(0, 2, shape).astype("float32")
+        yield from _both("multi-label", y, z, expit, {"multi_label": True}, CLASSES)
+        some = np.where(rng("ignored", shape).uniform(size=shape) < 0.3, -1, y)
+        yield from _both(
+            "multi-label ignored", some, z, expit, {"multi_label": True, "ignore_class": -1}, CLASSES
+        )
+
+
+def _exclusive_classes(scores: bool) -> Iterator[Batch]:
+    """Labels over classes of which one is true; soft ones, and probabilities, unless these are scores."""
+    both = _only_scores if scores else _both
+    told: dict[str, Any] = {} if scores else {"multi_label": False}
+    for shape in ((6, CLASSES), (2, 4, CLASSES), (2, 3, 2, CLASSES)):
+        r = rng("classes", shape, scores)
+        z, ids = r.normal(0, 2, shape), r.integers(0, CLASSES, shape[:-1])
+        hot = np.eye(CLASSES)[ids]
+        yield from both("sparse", ids.astype("int32"), z, softmax, told, CLASSES)
+        yield from both("one-hot", hot, z, softmax, told, CLASSES)
+        if len(shape) == 2:
+            yield from both("sparse column", ids[:, None], z, softmax, told, CLASSES)
+        if not scores:
+            yield from both("soft", softmax(r.normal(0, 1, shape), -1), z, softmax, told, CLASSES)
+        if len(shape) == 4:
+            # Channels first.
+            moved = np.moveaxis(z, -1, 1)
+            yield from both("sparse axis 1", ids, moved, softmax, {**told, "axis": 1}, CLASSES)
+            yield from both(
+                "one-hot axis 1", np.moveaxis(hot, -1, 1), moved, softmax, {**told, "axis": 1}, CLASSES
+            )
+        else:
+            for ignored in (-1, 255):
+                some = np.where(np.arange(ids.size).reshape(ids.shape) % 3 == 1, ignored, ids)
+                yield from both(
+                    "sparse ignored", some, z, softmax, {**told, "ignore_class": ignored}, CLASSES
+                )
+            yield from both("one-hot ignored", hot, z, softmax, {**told, "ignore_class": 1}, CLASSES)
+
+
+def _signs() -> Iterator[Batch]:
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2)):
+        r = rng("signs", shape)
+        z, y = r.normal(0, 1.5, shape), r.integers(0, 2, shape)
+        yield Batch(_name("signed", shape, {}), 2.0 * y - 1.0, z, {"labels": "signed"})
+        yield Batch(_name("0/1", shape, {}), y, z, {"labels": "binary"})
+
+
+def _numbers() -> Iterator[Batch]:
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 1)):
+        r = rng("numbers", shape)
+        y, f = r.normal(0, 3, shape), r.normal(0, 3, shape)
+        yield Batch(_name("numbers", shape, {}), y, f, {})
+        if len(shape) == 1:
+            yield Batch(_name("numbers against a column", shape, {}), y, f[:, None], {})
+
+
+def _distributions() -> Iterator[Batch]:
+    for shape in ((6, CLASSES), (2, 3, CLASSES)):
+        r = rng("distributions", shape)
+        y, z = softmax(r.normal(0, 1, shape), -1), r.normal(0, 1, shape)
+        yield from _both("distribution", y, z, softmax, {}, CLASSES)
+        hot = np.eye(CLASSES)[r.integers(0, CLASSES, shape[:-1])]
+        forward = {"direction": "forward"}
+        yield from _both("one-hot", hot, z, softmax, forward, CLASSES)
+        measures = {"generalized": True}
+        yield Batch(
+            _name("measures", shape, {}), r.uniform(0.1, 2, shape), r.uniform(0.1, 2, shape), measures
+        )
+
+
+def _anything() -> Iterator[Batch]:
+    """Losses inside a loss: those with probabilities, without, and Keras's own."""
+    one_of_each_kind = {oracle.takes: name for name, oracle in REGISTRY.items() if name in LOSSES}
+    for kind, name in one_of_each_kind.items():
+        for batch in batches(name) if kind != "anything" else ():
+            if flat(batch) or batch.axis != -1:
+                inner = LOSSES[name](**batch.options)
+                yield replace(batch, name=f"{name} {batch.name}", options={"loss": inner})
+    r = rng("anything")
+    yield Batch(
+        "a Keras loss (6,2)", r.normal(0, 1, (6, 2)), r.normal(0, 1, (6, 2)), {"loss": "mean_squared_error"}
+    )
+
+
+def _both(
+    name: str, y: np.ndarray, z: np.ndarray, activation: Any, options: dict[str, Any], outputs: int
+) -> Iterator[Batch]:
+    """The same predictions as logits and as probabilities."""
+    axis = options.get("axis", -1)
+    p = softmax(z, axis) if activation is softmax else activation(z)
+    for from_logits, pred in ((True, z), (False, p)):
+        told = {**options, "from_logits": from_logits}
+        kind = "logits" if from_logits else "probabilities"
+        yield Batch(f"{_name(name, pred.shape, options)} {kind}", y, pred, told, outputs)
+
+
+def _only_scores(
+    name: str, y: np.ndarray, z: np.ndarray, activation: Any, options: dict[str, Any], outputs: int
+) -> Iterator[Batch]:
+    yield Batch(_name(name, z.shape, options), y, z, options, outputs)
+
+
+def _name(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> str:
+    ignored = f" {options['ignore_class']}" if "ignore_class" in options else ""
+    return f"{name}{ignored} {'x'.join(map(str, shape))}"
+
+
+KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
+    "classes": _classes,
+    "scores": functools.partial(_exclusive_classes, scores=True),
+    "signs": _signs,
+    "numbers": _numbers,
+    "distributions": _distributions,
+    "anything": _anything,
+}

@@ -1,0 +1,226 @@
+"""Saturated, perfect and hopeless predictions: values and gradients stay finite, and hope is not lost."""
+
+import functools
+import itertools
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.backends import value, value_and_gradient
+from tests.contract import samples
+from tests.contract.samples import CLASSES, Batch, Case
+from tests.contract.test_gradients import differences
+from tests.oracles import REGISTRY, expected
+
+DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+LOGITS = (-1e4, -88.0, -17.0, 0.0, 17.0, 88.0, 1e4)
+LARGEST = 1e37
+"""Where the exact value is beyond float32, infinity is the right answer."""
+
+
+def edges(dtype):
+    """Probabilities 0 and 1, one unit in the last place from both, the smallest normal number, a half."""
+    kind = DTYPES[dtype]
+    zero, one = kind(0), kind(1)
+    near = [np.nextafter(zero, one), ml_dtypes.finfo(kind).smallest_normal, np.nextafter(one, zero)]
+    return [float(x) for x in (zero, *near, kind(0.5), one)]
+
+
+def rows(kind, dtype):
+    """Distributions over CLASSES classes at the edges, or logits and scores far apart."""
+    if kind == "probabilities":
+        found = [np.roll([p, 1 - p, 0.0], turn) for p in edges(dtype) for turn in range(CLASSES)]
+    else:
+        found = [[a, b, 0.3] for a, b in itertools.product(LOGITS, repeat=2)]
+    # The true class of each row is each of the classes once.
+    return np.repeat(found, CLASSES, axis=0), np.tile(np.arange(CLASSES), len(found))
+
+
+def outputs(kind, dtype):
+    """The same for outputs of their own, with the labels 0 and 1."""
+    found = edges(dtype) if kind == "probabilities" else LOGITS
+    return np.repeat(found, 2), np.tile([0.0, 1.0], len(found))
+
+
+def extremes(name, dtype):
+    """Batches at the extremes in every encoding that the loss takes."""
+    takes = REGISTRY[name].takes
+    if takes == "anything":
+        # The inner losses' extremes, through the losses that stand for their kinds.
+        inside = dict.fromkeys(type(batch.options["loss"]).__name__ for batch in samples.batches(name))
+        for inner in (key for key in inside if key in REGISTRY):
+            for batch in extremes(inner, dtype):
+                loss = samples.build(inner, batch.options)
+                yield Batch(f"{inner} {batch.name}", batch.y_true, batch.y_pred, {"loss": loss})
+    elif takes == "numbers":
+        pred, _ = outputs("numbers", dtype)
+        yield Batch("far", np.full_like(pred, 0.25), pred)
+    elif takes == "signs":
+        pred, y = outputs("scores", dtype)
+        yield Batch("signed", 2 * y - 1, pred, {"labels": "signed"})
+        yield Batch("0/1", y, pred, {"labels": "binary"})
+    elif takes == "scores":
+        pred, ids = rows("scores", dtype)
+        yield Batch("sparse", ids, pred, {}, CLASSES)
+        yield Batch("one-hot", np.eye(CLASSES)[ids], pred, {}, CLASSES)
+    else:
+        for kind in ("logits", "probabilities"):
+            yield from _of_kind(takes, kind, dtype)
+
+
+def _of_kind(takes, kind, dtype):
+    told = {"from_logits": kind == "logits"}
+    pred, ids = rows(kind, dtype)
+    soft = 0.8 * np.eye(CLASSES)[ids] + 0.2 / CLASSES
+    if takes == "distributions":
+        for direction in ("forward", "reverse"):
+            options = {**told, "direction": direction}
+            if direction == "forward" or kind == "probabilities":
+                # The reverse one is infinite by its formula where a target is 0, as long as p is not.
+                yield Batch(f"{direction} one-hot {kind}", np.eye(CLASSES)[ids], pred, options, CLASSES)
+            yield Batch(f"{direction} soft {kind}", soft, pred, options, CLASSES)
+        return
+    yield Batch(f"sparse {kind}", ids, pred, {**told, "multi_label": False}, CLASSES)
+    yield Batch(f"soft {kind}", soft, pred, {**told, "multi_label": False}, CLASSES)
+    pred, y = outputs(kind, dtype)
+    yield Batch(f"one output {kind}", y, pred, {**told, "multi_label": False}, 1)
+    pred, y = (np.stack([x, x[::-1], np.roll(x, 3)], -1) for x in (pred, y))
+    yield Batch(f"multi-label {kind}", y, pred, {**told, "multi_label": True}, CLASSES)
+
+
+@functools.cache
+def cases(dtype):
+    found = {}
+    for name in samples.LOSSES:
+        variants = [{"gamma": gamma} for gamma in (0.0, 0.5, 2.0, 5.0)] if name == "FocalLoss" else []
+        for batch in extremes(name, dtype) if name in REGISTRY else ():
+            for options in (*samples.variants(name), *variants):
+                if name == "RegularizedLoss" and len(options) == 1:
+                    continue  # each penalty by itself adds nothing to all of them at once
+                case = samples.with_batch(name, options, batch)
+                if case is not None and samples.takes(case):
+                    found[repr(case)] = case
+    return found
+
+
+def run(case: Case, dtype: str):
+    """Predictions as they are in `dtype`, their values, and the gradient of each."""
+    pred = case.batch.y_pred.astype(DTYPES[dtype])
+    return pred.astype("float64"), *value_and_gradient(case.build(reduction="none"), case.batch.y_true, pred)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", cases("float32"), ids=str)
+def test_finite(case, dtype):
+    """At every extreme, in every dtype, value and gradient are finite; float32 is computed in, at least."""
+    here = cases(dtype)[case]
+    pred, values, gradient = run(here, dtype)
+    assert values.dtype == "float32", dtype
+    possible = np.full(len(pred), True)
+    if "probabilities" not in case:
+        possible = representable(here, pred, dtype)
+    assert possible.any()
+    assert np.isfinite(values[possible]).all(), (dtype, pred[possible & ~np.isfinite(values)])
+    lost = possible & ~np.isfinite(gradient.reshape(len(gradient), -1)).all(-1)
+    assert not lost.any(), (dtype, pred[lost], gradient[lost])
+
+
+def representable(case: Case, pred, dtype):
+    """Where a float32 can hold the exact value, and the predictions' dtype the exact gradient."""
+    loss = case.build()
+    with np.errstate(all="ignore"):
+        values = np.abs(expected(loss, case.batch.y_true, pred))
+        slopes = np.abs(differences(lambda x: expected(loss, case.batch.y_true, x), pred))
+    steepest = 6e4 if dtype == "float16" else LARGEST
+    return (values < LARGEST) & (slopes.reshape(len(pred), -1).max(-1) < steepest)
+
+
+FROM_LOGITS = [key for key in cases("float32") if "probabilities" not in key]
+
+
+@pytest.mark.parametrize("case", FROM_LOGITS, ids=str)
+def test_gradient_is_that_of_the_formula(case):
+    """However wrong or right a sample is, its gradient in logits and scores is that of the formula."""
+    here = cases("float32")[case]
+    batch = here.batch
+    pred, _, gradient = run(here, "float32")
+    loss = here.build()
+    with np.errstate(all="ignore"):
+        exact = differences(lambda x: expected(loss, batch.y_true, x), pred)
+        values = expected(loss, batch.y_true, pred)
+    # Where two of a row are equal, a maximum over them has a kink.
+    smooth = np.abs(values) < LARGEST
+    if pred.ndim > 1:
+        smooth &= np.array([len(set(row)) == len(row) for row in pred])
+    assert smooth.any()
+    # What the differences lose to rounding.
+    rounding = 1e-15 * np.abs(values[smooth]) / 1e-4
+    rounding = rounding if pred.ndim == 1 else rounding[:, None]
+    error = np.abs(gradient[smooth] - exact[smooth])
+    assert (error <= 1e-4 * np.abs(exact[smooth]) + 1e-5 + 20 * rounding).all()
+
+
+WRONG = [
+    key
+    for key, case in cases("float32").items()
+    if "probabilities" in key and ("sparse" in key or "one output" in key or "forward one-hot" in key)
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", WRONG, ids=str)
+def test_confidently_wrong_probability_learns(case, dtype):
+    """A true class to which the model gives the probability 0 has a gradient that raises it."""
+    here = cases(dtype)[case]
+    pred, _, gradient = run(here, dtype)
+    if pred.ndim == 1:
+        wrong = pred == 1 - here.batch.y_true
+        up = np.where(here.batch.y_true == 1, -1, 1) * gradient
+    else:
+        truth = here.batch.y_true
+        hot = truth if truth.ndim == 2 else np.eye(CLASSES)[truth]
+        wrong = (pred * hot).sum(-1) == 0
+        up = -(gradient * hot).sum(-1)
+    assert wrong.any()
+    assert (up[wrong] > 0).all(), (dtype, pred[wrong], gradient[wrong])
+
+
+@pytest.mark.parametrize("case", samples.plain_cases(samples.simple), ids=repr)
+def test_predictions_equal_to_targets(case):
+    """A prediction equal to its target has a finite value, and a finite gradient."""
+    batch = case.batch
+    kind = REGISTRY[case.loss].takes
+    truth = np.asarray(batch.y_true, "float32")
+    if kind in ("classes", "scores", "anything") and truth.shape != batch.y_pred.shape:
+        truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
+    pred = truth.reshape(batch.y_pred.shape).astype("float32")
+    values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, pred)
+    assert np.isfinite(values).all()
+    assert np.isfinite(gradient).all()
+    if kind == "numbers":
+        assert (values == 0).all()
+        assert (gradient == 0).all()
+
+
+ON_IMAGES = {
+    case.loss: case
+    for case in samples.plain_cases(lambda batch: samples.simple(batch) and batch.y_pred.ndim == 2)
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("loss", samples.LOSSES)
+def test_half_precision_on_images(loss, dtype):
+    """Sums over 512 x 512 pixels in half precision are those of float64, to what float32 adds up."""
+    case = ON_IMAGES[loss]
+    batch, pixels = case.batch, 512 * 512
+
+    def image(x):
+        return np.resize(x, (pixels, *x.shape[1:])).reshape(1, 512, 512, *x.shape[1:])
+
+    y_true, pred = image(batch.y_true), image(batch.y_pred.astype(DTYPES[dtype]))
+    exact = expected(case.build(), y_true, pred.astype("float64"))
+    for reduction, total in (("sum", exact.sum()), ("sum_over_batch_size", exact.mean())):
+        found = value(case.build(reduction=reduction), y_true, pred)
+        np.testing.assert_allclose(found, total, rtol=1e-4, atol=1e-6 * np.abs(exact).max())

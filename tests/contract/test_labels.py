@@ -1,0 +1,89 @@
+"""One loss, whatever the encoding and the dtype of its labels."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.backends import numpy, value
+from tests.contract import samples
+from tests.contract.samples import CLASSES
+from tests.oracles import REGISTRY, expected
+
+OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
+SPARSE = samples.all_cases(lambda case: case.batch.name.startswith("sparse") and len(case.options) != 1)
+
+
+@pytest.mark.parametrize("case", SPARSE, ids=repr)
+def test_one_hot_labels_are_their_ids(case):
+    """Class ids and their one-hot rows, in any float dtype, give the same values."""
+    batch, loss = case.batch, case.build(reduction="none")
+    pred = batch.y_pred.astype("float32")
+    if "ignored" in batch.name:
+        pytest.skip("an id that is no class has no one-hot row")
+    ids = batch.y_true[..., 0] if batch.y_true.ndim == pred.ndim else batch.y_true
+    hot = np.moveaxis(np.eye(CLASSES)[ids], -1, batch.axis)
+    for dtype in ("float32", "float16", "int32"):
+        found = value(loss, hot.astype(dtype), pred)
+        np.testing.assert_allclose(found, value(loss, ids, pred), rtol=2e-6)
+
+
+@pytest.mark.parametrize("case", SPARSE, ids=repr)
+def test_dtypes_of_ids(case):
+    """Class ids in int32, int64, uint8, int8 and whole floats are the same labels."""
+    batch, loss = case.batch, case.build(reduction="none")
+    pred = batch.y_pred.astype("float32")
+    exact = value(loss, batch.y_true.astype("int32"), pred)
+    dtypes = ["int64", "uint8", "int16", "float32", "float16"]
+    for dtype in dtypes:
+        if (batch.y_true.astype(dtype) == batch.y_true).all():
+            np.testing.assert_array_equal(value(loss, batch.y_true.astype(dtype), pred), exact, dtype)
+
+
+BINARY = samples.plain_cases(lambda batch: "one output 6" in batch.name or batch.name.startswith("0/1"))
+
+
+@pytest.mark.parametrize("case", BINARY, ids=repr)
+def test_dtypes_of_binary_labels(case):
+    """Labels 0 and 1 in bool, integers and floats are the same labels."""
+    loss, pred = case.build(reduction="none"), case.batch.y_pred.astype("float32")
+    exact = value(loss, case.batch.y_true.astype("float32"), pred)
+    for dtype in ("bool", "int32", "int64", "uint8", "float16"):
+        np.testing.assert_array_equal(value(loss, case.batch.y_true.astype(dtype), pred), exact, dtype)
+
+
+@pytest.mark.parametrize("name", OVER_CLASSES)
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
+def test_class_257_in_bfloat16(name, dtype):
+    """Class 257 is not 256, though bfloat16 has no 257: neither the loss's dtype nor the predictions' counts."""
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    loss = samples.build(name, options, reduction="none", dtype="bfloat16")
+    pred = np.zeros((1, 300), ml_dtypes.bfloat16)
+    pred[0, 256], pred[0, 257] = 4, -3
+    found = value(loss, np.array([257], dtype), pred)
+    np.testing.assert_allclose(found, expected(loss, np.array([257]), pred), rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", OVER_CLASSES)
+def test_class_16777217(name):
+    """Class 16777217 is not 16777216, though float32 has no such number."""
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    loss = samples.build(name, options)
+    labels, _ = loss.align(np.array([2**24 + 1], "int32"), np.zeros((1, 2**24 + 2), "float32"))
+    assert int(numpy(labels.values)[0]) == 2**24 + 1
+
+
+@pytest.mark.parametrize("name", OVER_CLASSES)
+def test_class_16777217_has_its_own_value(name):
+    """The last of 16777218 classes is told from the one before it."""
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    loss = samples.build(name, options, reduction="none")
+    scores = np.full((1, 2**24 + 2), -30, "float32")
+    scores[0, -1], scores[0, -2] = 1, 5
+    # Softmax over the two scores that count: e^-30 from each of the others comes to 1.6e-6.
+    exact = {"CrossentropyLoss": 4 + np.log1p(np.exp(-4))}
+    found = value(loss, np.array([2**24 + 1], "int32"), scores)[0]
+    other = value(loss, np.array([2**24], "int32"), scores)[0]
+    assert found > 3
+    assert other < 0.1
+    if name in exact:
+        np.testing.assert_allclose(found, exact[name], rtol=1e-4)

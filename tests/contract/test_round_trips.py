@@ -1,0 +1,173 @@
+"""A loss that is saved comes back as it was, with every hyper-parameter, and goes on training."""
+
+import copy
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+from keras_losses import HuberLoss
+from tests.backends import double_precision, value
+from tests.contract import samples
+from tests.oracles import REGISTRY
+
+MORE = {"name": "mine", "reduction": "sum", "dtype": "float64"}
+
+
+def everything_changed(name):
+    """Objects of the loss in which, between them, every argument has a value other than its default."""
+    parameters = samples.LOSSES[name].parameters
+    left = {key: samples.values(parameter) for key, parameter in parameters.items()}
+    base = samples.required(name)
+    for key, choices in left.items():
+        made = 0
+        for choice in choices:
+            for extra in ({}, {"from_logits": True}, {"loss": "binary_crossentropy"}):
+                options = {**base, **{k: v for k, v in extra.items() if k in parameters}, key: choice}
+                try:
+                    loss = samples.build(name, options, **MORE)
+                except ValueError:
+                    continue
+                made += 1
+                yield loss
+                break
+        assert made or key == "loss" or key == "confidence_penalty", f"{name}: no value of {key} can be made"
+    if "loss" in parameters:
+        for batch in samples.batches(name):
+            yield samples.build(name, {**batch.options, "activity_l1": 0.3}, **MORE)
+
+
+OBJECTS = [
+    pytest.param(loss, id=f"{name}-{turn}")
+    for name in samples.LOSSES
+    for turn, loss in enumerate(everything_changed(name))
+]
+
+
+def arguments(loss):
+    """The constructor's arguments as they are in the object, those of a loss inside it too."""
+    found = {"name": loss.name, "reduction": loss.reduction, "dtype": loss.dtype}
+    for key in type(loss).parameters:
+        kept = getattr(loss, key)
+        if hasattr(kept, "get_config"):
+            kept = (type(kept), kept.get_config())
+        found[key] = list(kept) if isinstance(kept, tuple) and key != "loss" else kept
+    return found
+
+
+def by_keras(loss):
+    return keras.losses.deserialize(keras.losses.serialize(loss))
+
+
+WAYS = {
+    "get_config": lambda loss: type(loss).from_config(loss.get_config()),
+    "through JSON": lambda loss: keras.losses.deserialize(
+        json.loads(json.dumps(keras.losses.serialize(loss)))
+    ),
+    "keras.losses": by_keras,
+    "keras.losses.get": lambda loss: keras.losses.get(keras.losses.serialize(loss)),
+    "keras.saving": lambda loss: keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(loss)
+    ),
+    "pickle": lambda loss: pickle.loads(pickle.dumps(loss)),
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("loss", OBJECTS)
+def test_every_argument_comes_back(loss, way):
+    """Each way of saving gives back the class and every argument, name, reduction and dtype too."""
+    again = WAYS[way](loss)
+    assert type(again) is type(loss)
+    assert again is not loss
+    assert arguments(again) == arguments(loss)
+    assert again.get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize("loss", OBJECTS)
+def test_config_has_every_argument(loss):
+    """The config is JSON, and holds every argument of the constructor."""
+    config = loss.get_config()
+    assert set(config) == {*type(loss).parameters, "name", "reduction", "dtype"}
+    json.dumps(keras.losses.serialize(loss))
+
+
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_registered_name(name):
+    """The registered name is the package's and the class's, for ever."""
+    assert keras.saving.get_registered_name(samples.LOSSES[name]) == f"keras_losses>{name}"
+    assert keras.saving.get_registered_object(f"keras_losses>{name}") is samples.LOSSES[name]
+
+
+FIRST = {
+    case.loss: case
+    for case in reversed(samples.plain_cases(lambda batch: samples.simple(batch) and batch.y_pred.ndim == 2))
+}
+
+
+def small_model(case):
+    """One linear layer with as many outputs as the batch, and what makes its predictions those of the loss."""
+    loss = case.build()
+    probabilities = getattr(getattr(loss, "loss", loss), "from_logits", True) is False
+    units = case.batch.y_pred.shape[-1]
+    activation = {True: "sigmoid" if units == 1 else "softmax", False: None}[probabilities]
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units, activation=activation)])
+    return model, np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2)
+
+
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_keras_file(name, tmp_path):
+    """A .keras file needs no custom_objects: the loss has all its arguments, and training goes on."""
+    case = FIRST[name]
+    model, x = small_model(case)
+    y = case.batch.y_true
+    fitting = [one for one in samples.cases(name) if one.batch is case.batch][-1]
+    loss = fitting.build(name="mine", reduction="sum")
+    model.compile(keras.optimizers.SGD(0.01), loss=loss)
+    model.fit(x, y, verbose=0, batch_size=6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.loss) is samples.LOSSES[name]
+    assert arguments(again.loss) == arguments(loss)
+    before = np.asarray(model.evaluate(x, y, verbose=0))
+    np.testing.assert_allclose(again.evaluate(x, y, verbose=0), before, rtol=1e-6)
+    model.fit(x, y, verbose=0, batch_size=6)
+    again.fit(x, y, verbose=0, batch_size=6)
+    for mine, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", OBJECTS)
+def test_every_argument_in_a_keras_file(loss, tmp_path_factory):
+    """Every argument, dtype float64 too, survives the compile configuration that a .keras file holds."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss=loss)
+    again = keras.Sequential.from_config(model.get_config())
+    again.compile_from_config(json.loads(json.dumps(model.get_compile_config())))
+    assert arguments(again.loss) == arguments(loss)
+
+
+def test_huber_keeps_its_delta(tmp_path):
+    """HuberLoss(delta=5) has the delta 5 after load_model, which Keras's own has not."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss=HuberLoss(delta=5, dtype="float64"))
+    model.save(tmp_path / "model.keras")
+    loss = keras.saving.load_model(tmp_path / "model.keras").loss
+    assert loss.delta == 5
+    assert loss.dtype == "float64"
+
+
+@pytest.mark.parametrize("case", samples.plain_cases(samples.simple), ids=repr)
+def test_float64_is_kept(case):
+    """A loss of dtype float64 computes in float64 after a round trip, too."""
+    with double_precision():
+        found = value(by_keras(case.build(dtype="float64")), case.batch.y_true, case.batch.y_pred)
+        assert found.dtype == "float64"
+
+
+def test_every_loss_is_here():
+    """No loss is without a model to save."""
+    assert set(FIRST) == set(samples.LOSSES) == set(REGISTRY)

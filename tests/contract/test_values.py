@@ -1,0 +1,331 @@
+"""The values: worked out by hand, by an independent reference, and by the identities on the cards."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+import keras_losses
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CrossentropyLoss,
+    FocalLoss,
+    HingeLoss,
+    HuberLoss,
+    KLDivergenceLoss,
+    MulticlassHingeLoss,
+    RegularizedLoss,
+    SquaredErrorLoss,
+)
+from tests.backends import double_precision, value, value_and_gradient
+from tests.contract import samples
+from tests.contract.samples import Case
+from tests.oracles import REGISTRY, expected
+from tests.oracles.divergence import size_of_terms
+
+log, exp = math.log, math.exp
+WITH_LOGITS = {"from_logits": True}
+
+# loss, its hyper-parameters, y_true, y_pred, the values as arithmetic. One array holds one sample or more.
+BY_HAND = [
+    (CrossentropyLoss, {}, [1], [0.9], [-log(0.9)]),
+    (CrossentropyLoss, {}, [0], [0.9], [-log(0.1)]),
+    (CrossentropyLoss, {}, [2, 0], [[0.2, 0.3, 0.5], [0.25, 0.5, 0.25]], [log(2), log(4)]),
+    (CrossentropyLoss, {}, [[0.5, 0.5, 0.0]], [[0.25, 0.5, 0.25]], [0.5 * log(4) + 0.5 * log(2)]),
+    (CrossentropyLoss, WITH_LOGITS, [0, 1], [[0.0, 0.0], [3.0, 0.0]], [log(2), log(1 + exp(3))]),
+    (CrossentropyLoss, WITH_LOGITS, [0], [[20.0, 0.0]], [math.log1p(exp(-20))]),
+    (CrossentropyLoss, WITH_LOGITS, [1], [[1e4, 0.0]], [1e4]),
+    (CrossentropyLoss, {"multi_label": True}, [[1, 0]], [[0.8, 0.4]], [(-log(0.8) - log(0.6)) / 2]),
+    (CrossentropyLoss, {"label_smoothing": 0.2}, [1], [0.8], [-0.9 * log(0.8) - 0.1 * log(0.2)]),
+    (
+        CrossentropyLoss,
+        {"label_smoothing": 0.3},
+        [0],
+        [[0.5, 0.25, 0.25]],
+        [(0.7 + 0.1) * log(2) + 2 * 0.1 * log(4)],
+    ),
+    (CrossentropyLoss, {"class_weight": [1.0, 3.0]}, [1, 0], [0.5, 0.5], [3 * log(2), log(2)]),
+    (
+        CrossentropyLoss,
+        {"z_loss": 0.1, **WITH_LOGITS},
+        [0],
+        [[0.0, 0.0]],
+        [log(2) + 0.1 * log(2) ** 2],
+    ),
+    (FocalLoss, {}, [1], [0.9], [0.1**2 * -log(0.9)]),
+    (FocalLoss, {}, [0], [0.9], [0.9**2 * -log(0.1)]),
+    (FocalLoss, {"gamma": 0.5}, [0], [0.25], [0.25**0.5 * -log(0.75)]),
+    (FocalLoss, {"alpha": 0.25}, [1, 0], [0.5, 0.5], [0.25 * 0.25 * log(2), 0.75 * 0.25 * log(2)]),
+    (FocalLoss, {"alpha": 0.25}, [1], [[0.5, 0.5]], [0.25 * 0.5**2 * log(2)]),
+    (FocalLoss, {"alpha": [1.0, 3.0]}, [1], [[0.5, 0.5]], [3 * 0.5**2 * log(2)]),
+    (FocalLoss, WITH_LOGITS, [1], [[20.0, 0.0]], [(1 - exp(-20) / (1 + exp(-20))) ** 2 * (20 + exp(-20))]),
+    (FocalLoss, {"gamma": 1.0}, [2], [[0.2, 0.3, 0.5]], [0.5 * log(2)]),
+    (HingeLoss, {}, [1, -1, -1], [0.25, -3.0, 0.5], [1 - 0.25, 0, 1 + 0.5]),
+    (HingeLoss, {"power": 2.0, "margin": 2.0}, [1], [-1.5], [(2 + 1.5) ** 2]),
+    (HingeLoss, {"labels": "binary"}, [[0, 1]], [[0.5, 0.5]], [((1 + 0.5) + (1 - 0.5)) / 2]),
+    (MulticlassHingeLoss, {}, [2, 0], [[-3.0, -2.5, -2.0]] * 2, [1 - 2.5 + 2, 1 - 2 + 3]),
+    (
+        MulticlassHingeLoss,
+        {"kind": "weston_watkins"},
+        [0],
+        [[-3.0, -2.5, -2.0]],
+        [(1 - 2.5 + 3) + (1 - 2 + 3)],
+    ),
+    (MulticlassHingeLoss, {"power": 2.0, "margin": 0.5}, [[0, 1]], [[1.0, -1.0]], [(0.5 + 1 + 1) ** 2]),
+    (MulticlassHingeLoss, {"class_weight": {1: 4.0}}, [1, 0], [[0.0, 0.0]] * 2, [4 * 1, 1]),
+    (SquaredErrorLoss, {}, [[1.0, 2.0]], [[1.0, 5.0]], [(0 + 3**2) / 2]),
+    (SquaredErrorLoss, {}, [1.5, -2.0], [1.0, 1.0], [0.5**2, 3**2]),
+    (SquaredErrorLoss, {}, [1e4], [-1e4], [2e4**2]),
+    (AbsoluteErrorLoss, {}, [[1.0, 2.0]], [[1.0, 5.0]], [(0 + 3) / 2]),
+    (AbsoluteErrorLoss, {}, [1.5, -2.0], [1.0, 1.0], [0.5, 3]),
+    (AbsoluteErrorLoss, {}, [[-1.0], [0.0]], [[-1.25], [0.0]], [0.25, 0]),
+    (HuberLoss, {}, [0.5, 0.0], [0.0, 3.0], [0.5**2 / 2, 3 - 0.5]),
+    (HuberLoss, {"delta": 5.0}, [0.0, 0.0], [4.0, 7.0], [4**2 / 2, 5 * (7 - 2.5)]),
+    (HuberLoss, {"delta": 0.1}, [[1.0, 0.0]], [[0.0, 0.1]], [(0.1 * (1 - 0.05) + 0.1**2 / 2) / 2]),
+    (KLDivergenceLoss, {}, [[0.5, 0.5, 0.0]], [[0.25, 0.5, 0.25]], [0.5 * log(2)]),
+    (
+        KLDivergenceLoss,
+        {"direction": "reverse"},
+        [[0.25, 0.5, 0.25]],
+        [[0.5, 0.5, 0.0]],
+        [0.5 * log(2)],
+    ),
+    (KLDivergenceLoss, {"generalized": True}, [[2.0, 1.0]], [[1.0, 3.0]], [2 * log(2) - log(3) + 4 - 3]),
+    (
+        KLDivergenceLoss,
+        {"temperature": 2.0, **WITH_LOGITS},
+        [[0.5, 0.5]],
+        [[2 * log(3), 0.0]],
+        [0.5 * log(0.5 / 0.75) + 0.5 * log(0.5 / 0.25)],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": SquaredErrorLoss(), "activity_l2": 0.1},
+        [[1.0]],
+        [[3.0]],
+        [2**2 + 0.1 * 3**2],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": AbsoluteErrorLoss(), "activity_l1": 0.5},
+        [[1.0, 0.0]],
+        [[3.0, -2.0]],
+        [(2 + 2) / 2 + 0.5 * (3 + 2)],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": CrossentropyLoss(), "confidence_penalty": 0.5},
+        [1],
+        [[0.5, 0.25, 0.25]],
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": CrossentropyLoss(from_logits=True), "confidence_penalty": 2.0},
+        [1],
+        [0.0],
+        [log(2) - 2 * log(2)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "options", "y_true", "y_pred", "result"), BY_HAND)
+def test_by_hand(loss, options, y_true, y_pred, result):
+    """Arithmetic that a reader can check gives the loss's values."""
+    found = value(loss(**options, reduction="none"), np.asarray(y_true), np.asarray(y_pred, "float32"))
+    np.testing.assert_allclose(found, result, rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_three_cases_by_hand(name):
+    """Every loss has at least three cases that were worked out by hand."""
+    assert sum(case[0].__name__ == name for case in BY_HAND) >= 3
+
+
+def test_confidently_wrong_focal_sample_still_learns():
+    """Focal loss on logits 20 and 0, second class true: the value is 20, the gradient 1 and -1 in size."""
+    loss = FocalLoss(from_logits=True, reduction="none")
+    found, gradient = value_and_gradient(loss, np.array([1]), np.array([[20.0, 0.0]], "float32"))
+    # ce = log(1 + e^20), q = 1 - p_t = 1 / (1 + e^-20); d/dz_1 = -q (q^2 + 2 ce p q) with p = 1 - q
+    p, ce = exp(-20) / (1 + exp(-20)), 20 + math.log1p(exp(-20))
+    slope = (1 - p) ** 3 + 2 * ce * p * (1 - p) ** 2
+    np.testing.assert_allclose(found, [(1 - p) ** 2 * ce], rtol=2e-6)
+    np.testing.assert_allclose(gradient, [[slope, -slope]], rtol=2e-6)
+
+
+def test_nearly_perfect_sample_keeps_its_digits():
+    """Cross-entropy on logits 20 and 0, first class true: 2.06e-9 with the gradient -2.06e-9, not 0."""
+    loss = CrossentropyLoss(from_logits=True, reduction="none")
+    found, gradient = value_and_gradient(loss, np.array([0]), np.array([[20.0, 0.0]], "float32"))
+    slope = exp(-20) / (1 + exp(-20))
+    np.testing.assert_allclose(found, [math.log1p(exp(-20))], rtol=2e-6)
+    np.testing.assert_allclose(gradient, [[-slope, slope]], rtol=2e-6)
+
+
+# The independent reference ----------------------------------------------------------------------------
+
+
+def single_precision_bound(case: Case, loss, exact, y_true, y_pred) -> np.ndarray:
+    """How far float32 may be from the exact value: 2e-6 of it, or what the card's conditioning comes to."""
+    bound = 2e-6 * np.abs(exact)
+    inner = getattr(loss, "loss", loss)
+    if isinstance(inner, FocalLoss):
+        # gamma + 1 times the relative error of -log p_t, says the card, and one more for the product.
+        bound = bound * (inner.gamma + 2)
+    if isinstance(inner, KLDivergenceLoss):
+        options = {key: getattr(inner, key) for key in type(inner).parameters}
+        bound = bound + 1e-6 * size_of_terms(y_true, y_pred, **options)
+    if isinstance(loss, RegularizedLoss):
+        # The penalties have both signs, so it is each part that is exact to 2e-6, not their sum.
+        without = RegularizedLoss(loss.loss, activity_l1=loss.activity_l1, activity_l2=loss.activity_l2)
+        positive = expected(without, y_true, y_pred)
+        bound = bound + 2e-6 * (np.abs(positive) + np.abs(positive - exact))
+    return bound
+
+
+@pytest.mark.parametrize("case", samples.all_cases(), ids=repr)
+def test_oracle(case):
+    """float32 gives the reference's values to 2e-6, float64 to 1e-12."""
+    batch = case.batch
+    y_true, y_pred = batch.y_true, batch.y_pred
+    if y_true.dtype == "float64":
+        y_true = y_true.astype("float32")
+    y_pred = y_pred.astype("float32")
+    loss = case.build(reduction="none")
+    exact = expected(loss, y_true, y_pred)
+    error = np.abs(value(loss, y_true, y_pred) - exact)
+    assert error.shape == batch.leading
+    assert (error <= single_precision_bound(case, loss, exact, y_true, y_pred)).all(), (error, exact)
+
+    with double_precision():
+        loss = case.build(reduction="none", dtype="float64")
+        exact = expected(loss, batch.y_true, batch.y_pred)
+        found = value(loss, batch.y_true, batch.y_pred)
+        assert found.dtype == "float64"
+        bound = single_precision_bound(case, loss, exact, batch.y_true, batch.y_pred) * (1e-12 / 2e-6)
+        assert (np.abs(found - exact) <= bound).all(), (found, exact)
+
+
+# Identities ------------------------------------------------------------------------------------------
+
+IDENTITIES = [
+    pytest.param(name, identity, id=f"{name} {dict(identity.when)}")
+    for name, loss in samples.LOSSES.items()
+    for identity in (loss.card.identities if loss.card else ())
+]
+
+
+@pytest.mark.parametrize(("name", "identity"), IDENTITIES)
+def test_identity(name, identity):
+    """The identities on the card hold to 1e-6, on every batch."""
+    tried = 0
+    for batch in samples.batches(name):
+        loss = samples.build(name, {**batch.options, **identity.when}, reduction="none")
+        if identity.equals == "the inner loss":
+            if not isinstance(batch.options["loss"], keras_losses.Loss):
+                continue
+            config = batch.options["loss"].get_config()
+            other = type(batch.options["loss"]).from_config({**config, "reduction": "none"})
+        else:
+            other = samples.build(identity.equals, {**batch.options, **identity.given}, reduction="none")
+        y_pred = batch.y_pred.astype("float32")
+        np.testing.assert_allclose(
+            value(loss, batch.y_true, y_pred),
+            identity.times * value(other, batch.y_true, y_pred),
+            rtol=1e-6,
+            err_msg=batch.name,
+        )
+        tried += 1
+    assert tried
+
+
+# Other people's code -----------------------------------------------------------------------------------
+
+
+def test_references_agree_with_other_libraries():
+    """The references themselves agree with scikit-learn and PyTorch, where those have the loss."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    r = samples.rng("other libraries")
+    z, ids, y = r.normal(0, 2, (8, 3)), r.integers(0, 3, 8), r.integers(0, 2, 8)
+    as_torch = {"input": torch.tensor(z), "target": torch.tensor(ids), "reduction": "none"}
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+
+    def reference(loss, y_true, y_pred):
+        return expected(loss, y_true, np.asarray(y_pred))
+
+    pairs = [
+        (CrossentropyLoss(from_logits=True), ids, z, functional.cross_entropy(**as_torch)),
+        (
+            CrossentropyLoss(from_logits=True, label_smoothing=0.2),
+            ids,
+            z,
+            functional.cross_entropy(**as_torch, label_smoothing=0.2),
+        ),
+        (
+            CrossentropyLoss(from_logits=True, class_weight=[0.5, 2.0, 1.0]),
+            ids,
+            z,
+            functional.cross_entropy(**as_torch, weight=torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)),
+        ),
+        (
+            CrossentropyLoss(from_logits=True),
+            y,
+            z[:, 0],
+            functional.binary_cross_entropy_with_logits(
+                torch.tensor(z[:, 0]), torch.tensor(y, dtype=torch.float64), reduction="none"
+            ),
+        ),
+        (
+            MulticlassHingeLoss(kind="weston_watkins", power=2.0),
+            ids,
+            z,
+            3 * functional.multi_margin_loss(**as_torch, p=2),
+        ),
+        (
+            HuberLoss(delta=0.7),
+            z[:, 0],
+            z[:, 1],
+            functional.huber_loss(torch.tensor(z[:, 1]), torch.tensor(z[:, 0]), delta=0.7, reduction="none"),
+        ),
+        (
+            KLDivergenceLoss(from_logits=True),
+            p,
+            z[::-1].copy(),
+            functional.kl_div(
+                torch.log_softmax(torch.tensor(z[::-1].copy()), -1), torch.tensor(p), reduction="none"
+            ).sum(-1),
+        ),
+    ]
+    for loss, y_true, y_pred, theirs in pairs:
+        np.testing.assert_allclose(reference(loss, y_true, y_pred), theirs.numpy(), rtol=1e-9, atol=1e-12)
+
+    assert reference(CrossentropyLoss(), ids, p).mean() == pytest.approx(metrics.log_loss(ids, p), rel=1e-9)
+    signed = 2 * y - 1
+    assert reference(HingeLoss(), signed, z[:, 0]).mean() == pytest.approx(
+        metrics.hinge_loss(signed, z[:, 0]), rel=1e-9
+    )
+    assert reference(MulticlassHingeLoss(), ids, z).mean() == pytest.approx(
+        metrics.hinge_loss(ids, z, labels=[0, 1, 2]), rel=1e-9
+    )
+    assert reference(SquaredErrorLoss(), z, p) == pytest.approx(((z - p) ** 2).mean(-1))
+    # Lin 2017 as torchvision writes it: ce (1 - p_t)^gamma a_t.
+    q = 1 / (1 + np.exp(-z[:, 0]))
+    p_t, a_t = np.where(y, q, 1 - q), np.where(y, 0.25, 0.75)
+    assert reference(FocalLoss(alpha=0.25, from_logits=True), y, z[:, 0]) == pytest.approx(
+        -a_t * (1 - p_t) ** 2 * np.log(p_t)
+    )
+
+
+def test_every_oracle_has_its_loss():
+    """No reference is left over from a loss that is gone."""
+    assert set(REGISTRY) == set(samples.LOSSES)
+
+
+def test_reduced_value_is_that_of_keras():
+    """A loss called as Keras calls it, with the default reduction, is the mean of its values."""
+    assert isinstance(CrossentropyLoss(), keras.losses.Loss)
+    found = value(FocalLoss(), np.array([1, 0]), np.array([0.9, 0.9], "float32"))
+    np.testing.assert_allclose(found, (0.1**2 * -log(0.9) + 0.9**2 * -log(0.1)) / 2, rtol=2e-6)

@@ -1,0 +1,59 @@
+"""Penalties on predictions (Pereyra 2017), around any of the other references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import entr, expit, softmax
+
+from tests.oracles import expected, oracle
+from tests.oracles.crossentropy import classes_last, distribution, has_probability_for_each_output
+
+
+@oracle("RegularizedLoss", takes="anything")
+def regularized(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    loss: Any,
+    confidence_penalty: float,
+    activity_l1: float,
+    activity_l2: float,
+) -> np.ndarray:
+    values = _inner(loss, y_true, y_pred)
+    ignored, axis = getattr(loss, "ignore_class", None), getattr(loss, "axis", -1)
+    labels, outputs = classes_last(y_true, y_pred, axis)
+    of_outputs = has_probability_for_each_output(outputs, getattr(loss, "multi_label", False))
+    # What is ignored is left out of the penalties as well: a sample, or one output of many.
+    if of_outputs:
+        known = np.ones(outputs.shape, bool) if ignored is None else labels != ignored
+        counted = known.any(-1)
+    else:
+        counted = np.ones(outputs.shape[:-1], bool)
+        if ignored is not None:
+            counted = distribution(labels, outputs.shape, ignored)[1]
+        known = np.broadcast_to(counted[..., None], outputs.shape)
+    penalty = activity_l1 * np.where(known, np.abs(outputs), 0.0).sum(-1)
+    penalty = penalty + activity_l2 * np.where(known, outputs**2, 0.0).sum(-1)
+    if confidence_penalty:
+        entropy = _entropies(loss, outputs, of_outputs)
+        entropy = np.where(known, entropy, 0.0).sum(-1)
+        penalty = penalty - confidence_penalty * (
+            entropy / np.maximum(known.sum(-1), 1) if of_outputs else entropy
+        )
+    return np.where(counted, values + penalty, 0.0)
+
+
+def _inner(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    if getattr(loss, "__name__", "") == "mean_squared_error":
+        return ((y_true.reshape(y_pred.shape) - y_pred) ** 2).mean(-1)
+    return expected(loss, y_true, y_pred)
+
+
+def _entropies(loss: Any, outputs: np.ndarray, of_outputs: bool) -> np.ndarray:
+    """The entropy of each output, or the terms of that of a distribution."""
+    if of_outputs:
+        p = expit(outputs) if loss.from_logits else outputs
+        return entr(p) + entr(1 - p)
+    return entr(softmax(outputs, axis=-1) if loss.from_logits else outputs)
