@@ -109,7 +109,7 @@ FIRST = {
 
 
 def small_model(case):
-    """One linear layer with as many outputs as the batch, and what makes its predictions those of the loss."""
+    """One linear layer with as many outputs as the batch, and the activation that the loss expects."""
     loss = case.build()
     probabilities = getattr(getattr(loss, "loss", loss), "from_logits", True) is False
     units = case.batch.y_pred.shape[-1]
