@@ -139,7 +139,7 @@ class MulticlassHingeLoss(ClassificationLoss):
         true = numerics.is_class(class_ids(labels), scores)
         own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
         if self.kind == "crammer_singer":
-            best = numerics.peak(ops.where(true, ops.full_like(scores, -np.inf), scores))
+            best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
             return numerics.power(ops.relu(self.margin + (best - own)), self.power)
         lead = ops.relu(self.margin + (scores - ops.expand_dims(own, -1)))
         costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)

@@ -50,14 +50,19 @@ def mean(x: Tensor) -> Tensor:
     return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
 
 
+def full(x: Tensor, value: float) -> Tensor:
+    """The value in the shape and dtype of x; that of Keras cannot be traced without data on PyTorch."""
+    return ops.zeros_like(x) + value
+
+
 def minimum(x: Tensor, bound: float) -> Tensor:
     """The smaller of x and a number; on PyTorch that of Keras is float32."""
-    return ops.where(x > bound, ops.full_like(x, bound), x)
+    return ops.where(x > bound, full(x, bound), x)
 
 
 def maximum(x: Tensor, bound: float) -> Tensor:
     """The larger of x and a number; on PyTorch that of Keras is float32."""
-    return ops.where(x < bound, ops.full_like(x, bound), x)
+    return ops.where(x < bound, full(x, bound), x)
 
 
 def size(x: Tensor) -> Tensor:
@@ -129,7 +134,7 @@ def is_class(ids: Tensor, logits: Tensor) -> Tensor:
 def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """z_t - logsumexp_{j != t} z_j and z_t, where t is the class `chosen`."""
     own = ops.sum(ops.where(chosen, logits, ops.zeros_like(logits)), axis=-1)
-    others = ops.where(chosen, ops.full_like(logits, -np.inf), logits)
+    others = ops.where(chosen, full(logits, -np.inf), logits)
     # Softmax does not change with a shift of all logits, so the shift needs no gradient.
     top = ops.stop_gradient(peak(others))
     rest = ops.log(ops.sum(ops.exp(others - ops.expand_dims(top, -1)), axis=-1))
@@ -170,16 +175,16 @@ def power(base: Tensor, exponent: float) -> Tensor:
         return base
     if exponent == 2.0:
         return ops.square(base)
-    positive = base > 0
-    safe = ops.where(positive, base, ops.ones_like(base))
-    return ops.where(positive, ops.power(safe, exponent), ops.zeros_like(base))
+    zero = base <= 0  # and not base > 0, which would make 0 of NaN
+    safe = ops.where(zero, ops.ones_like(base), base)
+    # Not ops.power, which rounds the exponent to float32 on PyTorch.
+    return ops.where(zero, ops.zeros_like(base), safe**exponent)
 
 
 def x_log_x(x: Tensor) -> Tensor:
     """x log x for x >= 0, with 0 log 0 = 0 and gradient 0 there."""
-    positive = x > 0
-    safe = ops.where(positive, x, ops.ones_like(x))
-    return ops.where(positive, x * ops.log(safe), ops.zeros_like(x))
+    zero = x <= 0
+    return ops.where(zero, ops.zeros_like(x), x * ops.log(ops.where(zero, ops.ones_like(x), x)))
 
 
 # What differs between backends ----------------------------------------------------------------------

@@ -98,8 +98,9 @@ class RegularizedLoss(Loss):
             return self.loss.align(y_true, y_pred)
         if isinstance(y_pred, Predictions):
             return y_true, y_pred
-        y_true, y_pred = self.convert(y_true), self._predictions(y_pred)
-        self._check_shapes(y_true, y_pred.values)
+        y_true = self.convert(y_true)
+        self._check_shapes(y_true, ops.convert_to_tensor(y_pred))
+        y_pred = self._predictions(y_pred)
         if len(y_pred.values.shape) == 1:
             # Keras would take the mean over the batch, and no value for each sample would be left.
             y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
@@ -110,9 +111,9 @@ class RegularizedLoss(Loss):
         owner = type(self).__name__
         true, pred = labels.shape(owner, "y_true", y_true), labels.shape(owner, "y_pred", y_pred)
         name = getattr(self.loss, "__name__", type(self.loss).__name__).lower()
-        of_ids = "sparse" in name or "generalized" in name  # Keras's losses over class ids
         of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
-        if of_keras and not of_ids and len(true) == len(pred):
+        of_ids = any(word in name for word in ("sparse", "generalized", "ctc"))
+        if of_keras and not of_ids:
             labels.same_shape(owner, y_true, y_pred)
         elif not labels.agree(true[:1], pred[:1]):
             raise ValueError(

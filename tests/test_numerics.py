@@ -67,11 +67,12 @@ def test_one_stands_for_the_largest_number_below_it(dtype, gap):
 def test_power(exponent):
     values = numerics.power(tensor(0.0, 4.0), exponent)
     np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0**exponent, 4.0**exponent], rtol=2e-6)
+    assert exponent == 0 or np.isnan(number(numerics.power(tensor(np.nan), exponent)[0]))
 
 
 def test_x_log_x():
-    values = numerics.x_log_x(tensor(0.0, 1.0, 2.0))
-    np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0, 0.0, 2 * math.log(2)], rtol=2e-6)
+    values = numerics.x_log_x(tensor(0.0, 1.0, 2.0, np.nan))
+    np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0, 0.0, 2 * math.log(2), np.nan], rtol=2e-6)
 
 
 def test_computing_takes_at_least_float32():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import HuberLoss
+from keras_losses import HuberLoss, catalogue
 from tests.backends import double_precision, value
 from tests.contract import samples
 from tests.oracles import REGISTRY
@@ -97,9 +97,11 @@ def test_config_has_every_argument(loss):
 
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_registered_name(name):
-    """The registered name is the package's and the class's, for ever."""
-    assert keras.saving.get_registered_name(samples.LOSSES[name]) == f"keras_losses>{name}"
-    assert keras.saving.get_registered_object(f"keras_losses>{name}") is samples.LOSSES[name]
+    """The registered name is the package's and the class's, for ever; of another's loss, its package's."""
+    loss = samples.LOSSES[name]
+    package = "keras_losses" if name in catalogue.losses() else "contributing_loss"
+    assert keras.saving.get_registered_name(loss) == f"{package}>{name}"
+    assert keras.saving.get_registered_object(f"{package}>{name}") is loss
 
 
 FIRST = {
