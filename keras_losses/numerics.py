@@ -51,13 +51,18 @@ def mean(x: Tensor) -> Tensor:
 
 
 def minimum(x: Tensor, bound: float) -> Tensor:
-    """The smaller of x and a number, in the dtype of x; a bare one may turn float64 into float32."""
-    return ops.minimum(x, ops.convert_to_tensor(bound, dtype=x.dtype))
+    """The smaller of x and a number; on PyTorch that of Keras is float32."""
+    return ops.where(x > bound, ops.full_like(x, bound), x)
 
 
 def maximum(x: Tensor, bound: float) -> Tensor:
-    """The larger of x and a number, in the dtype of x; a bare one may turn float64 into float32."""
-    return ops.maximum(x, ops.convert_to_tensor(bound, dtype=x.dtype))
+    """The larger of x and a number; on PyTorch that of Keras is float32."""
+    return ops.where(x < bound, ops.full_like(x, bound), x)
+
+
+def size(x: Tensor) -> Tensor:
+    """|x|, with gradient 0 at 0; on JAX that of Keras is 1."""
+    return x * ops.stop_gradient(ops.sign(x))
 
 
 def peak(x: Tensor) -> Tensor:

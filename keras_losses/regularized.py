@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import labels
+from keras_losses import labels, numerics
 from keras_losses.base import Loss
 from keras_losses.card import Card, Identity, Parameter, parameter
 from keras_losses.labels import Labels, Predictions
@@ -135,7 +135,7 @@ class RegularizedLoss(Loss):
         if self.confidence_penalty > 0:
             penalty = penalty - self.confidence_penalty * self._entropy(truth, predictions)
         if self.activity_l1 > 0:
-            penalty = penalty + self.activity_l1 * ops.sum(ops.abs(outputs), axis=-1)
+            penalty = penalty + self.activity_l1 * ops.sum(numerics.size(outputs), axis=-1)
         if self.activity_l2 > 0:
             penalty = penalty + self.activity_l2 * ops.sum(ops.square(outputs), axis=-1)
         return values + penalty

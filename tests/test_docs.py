@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import keras_losses
+from keras_losses import catalogue
+from tests.contract.samples import LOSSES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,7 +51,15 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
 
 
 def test_a_new_loss_costs_its_author_under_forty_lines():
+    """And it is proved: tests/contract runs on it like on any other."""
     assert len(block("CONTRIBUTING.md").splitlines()) < 40
+    assert LOSSES["PowerErrorLoss"].__module__ == "contributing_loss"
+
+
+def test_the_page_of_losses_is_that_of_the_catalogue():
+    """If not: python -m keras_losses.catalogue --markdown > docs/losses.md"""
+    page = ROOT / "docs" / "losses.md"
+    assert page.read_text(encoding="utf-8") == "\n".join(catalogue.markdown()) + "\n"
 
 
 def test_doctests():

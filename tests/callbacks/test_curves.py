@@ -9,9 +9,9 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from small import TARGETS, Interrupt, curve, data, fit, model, one_execution_on_torch, tags
 
 from keras_losses.callbacks import LearningRateDecay, LossCurves, curves, writers
+from tests.callbacks.small import TARGETS, Interrupt, curve, data, fit, model, one_execution_on_torch, tags
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])

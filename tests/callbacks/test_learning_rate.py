@@ -5,9 +5,9 @@ import doctest
 import keras
 import numpy as np
 import pytest
-from small import Interrupt, data, fit, model, one_execution_on_torch
 
 from keras_losses.callbacks import LearningRateDecay, learning_rate
+from tests.callbacks.small import Interrupt, data, fit, model, one_execution_on_torch
 
 
 class Rates(keras.callbacks.Callback):

@@ -54,7 +54,7 @@ def test_dtypes_of_binary_labels(case):
 @pytest.mark.parametrize("name", OVER_CLASSES)
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
 def test_class_257_in_bfloat16(name, dtype):
-    """Class 257 is not 256, though bfloat16, of the loss and of the predictions, has no 257."""
+    """Class 257 is not 256, though bfloat16 has no 257; no dtype of loss or predictions matters."""
     options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
     loss = samples.build(name, options, reduction="none", dtype="bfloat16")
     pred = np.zeros((1, 300), ml_dtypes.bfloat16)

@@ -18,6 +18,7 @@ from keras_losses import (
     RegularizedLoss,
     SquaredErrorLoss,
 )
+from tests import example
 from tests.backends import BACKEND, double_precision, value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import Case
@@ -127,6 +128,9 @@ BY_HAND = [
         [0.0],
         [log(2) - 2 * log(2)],
     ),
+    (example.loss, {}, [1.0], [5.0], [4**1.5]),
+    (example.loss, {"power": 1.0}, [[1.0, 2.0]], [[5.0, 2.5]], [(4 + 0.5) / 2]),
+    (example.loss, {"power": 2.0}, [0.0, 3.0], [3.0, 3.0], [9.0, 0.0]),
 ]
 
 

@@ -12,22 +12,22 @@ from tests.oracles import oracle
 
 @oracle("SquaredErrorLoss", takes="numbers")
 def squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
-    return _mean(_residual(y_true, y_pred) ** 2)
+    return mean_of_outputs(residual(y_true, y_pred) ** 2)
 
 
 @oracle("AbsoluteErrorLoss", takes="numbers")
 def absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
-    return _mean(np.abs(_residual(y_true, y_pred)))
+    return mean_of_outputs(np.abs(residual(y_true, y_pred)))
 
 
 @oracle("HuberLoss", takes="numbers")
 def huber(y_true: Any, y_pred: Any, *, delta: float) -> np.ndarray:
-    return _mean(scipy_huber(delta, _residual(y_true, y_pred)))
+    return mean_of_outputs(scipy_huber(delta, residual(y_true, y_pred)))
 
 
-def _residual(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+def residual(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     return y_true.astype("float64").reshape(y_pred.shape) - y_pred
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
+def mean_of_outputs(values: np.ndarray) -> np.ndarray:
     return values if values.ndim == 1 else values.mean(-1)
