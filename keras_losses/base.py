@@ -76,7 +76,8 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a batch scalar. It gets
     tensors of one shape in the dtype that is computed in (at least float32), free of the samples whose
-    weight is 0 or which are masked; weights, masks and the reduction are applied to what it returns.
+    weight is 0 or which are masked; weights, masks and the reduction are applied to what it returns. As in
+    Keras, the mean counts a sample of weight 0 (it adds 0), but none that is masked or ignored.
 
     Args:
         name: the name of the instance; the class's name in snake case by default.
