@@ -1,5 +1,6 @@
 """What an earlier release saved loads for ever, and means the same: tests/golden/*.json, never rewritten."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def test_every_loss_is_kept():
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["saved"]["class_name"])
 def test_an_old_config_loads_and_means_the_same(record):
-    loss = keras.losses.deserialize(record["saved"])
+    loss = keras.losses.deserialize(copy.deepcopy(record["saved"]))  # Keras changes what it reads
     saved = record["saved"]["config"]
     assert {
         name: found for name, found in keras.losses.serialize(loss)["config"].items() if name in saved
