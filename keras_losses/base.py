@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
-# Keras has no public way to read the mask that a layer left on its output; on JAX it is not an attribute
-# of the tensor but an entry of a table. tests/test_private_keras.py fails when this moves.
-from keras.src.backend import get_keras_mask
+# Keras has no public way to read the mask that a layer left on its output (on JAX it is not an attribute of
+# the tensor but an entry of a table), nor to tell when it tries a model out on numbers of its own, before
+# training on PyTorch. tests/test_private_keras.py fails when these move.
+from keras.src.backend import get_keras_mask, in_stateless_scope
 
 from keras_losses import config, labels, numerics
 from keras_losses.card import Card, Declared, Parameter, flag, parameter, signature
@@ -168,7 +169,8 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
             counted = _both(self._spread("mask", mask, leading, "bool"), _known(true))
             weight = self._spread("sample_weight", sample_weight, leading, self.compute_dtype)
             wanted = _both(counted, None if weight is None else ops.not_equal(weight, 0))
-            if config.values_are_validated() and numerics.is_concrete(outputs):
+            eager = numerics.is_concrete(outputs) and not in_stateless_scope()
+            if eager and config.values_are_validated():
                 self.check(true, pred, None if wanted is None else numerics.to_numpy(wanted))
             if wanted is not None:
                 true, pred = _blank(true, wanted), _blank(pred, wanted)

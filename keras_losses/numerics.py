@@ -71,8 +71,10 @@ def size(x: Tensor) -> Tensor:
 
 
 def peak(x: Tensor) -> Tensor:
-    """The largest over the last axis; without a start, Keras refuses an empty batch on TensorFlow."""
-    return ops.max(x, axis=-1, initial=-np.inf)
+    """The largest over the last axis, which is not empty."""
+    # On TensorFlow Keras refuses an empty batch without a start; on PyTorch a start cannot be traced.
+    start = -np.inf if keras.backend.backend() == "tensorflow" else None
+    return ops.max(x, axis=-1, initial=start)
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:

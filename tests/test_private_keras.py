@@ -2,6 +2,9 @@
 
 import keras
 import numpy as np
+import pytest
+
+import keras_losses
 
 
 def test_the_mask_of_a_prediction():
@@ -13,6 +16,19 @@ def test_the_mask_of_a_prediction():
     outputs = model(np.array([[[0.0], [1.0]]], "float32"))
     assert keras.ops.convert_to_numpy(get_keras_mask(outputs)).tolist() == [[False, True]]
     assert get_keras_mask(keras.ops.ones(2)) is None
+
+
+def test_keras_trying_a_model_out():
+    """base.py asks keras.src.backend.in_stateless_scope, and then checks no values."""
+    from keras.src.backend import in_stateless_scope
+
+    loss, ids = keras_losses.CrossentropyLoss(from_logits=True), np.array([7])
+    assert not in_stateless_scope()
+    with keras.StatelessScope():
+        assert in_stateless_scope()
+        loss(ids, np.zeros((1, 3), "float32"))
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        loss(ids, np.zeros((1, 3), "float32"))
 
 
 def test_the_layers_inside_a_layer():
