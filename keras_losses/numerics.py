@@ -72,9 +72,9 @@ def size(x: Tensor) -> Tensor:
 
 def peak(x: Tensor) -> Tensor:
     """The largest over the last axis, which is not empty."""
-    # On TensorFlow Keras refuses an empty batch without a start; on PyTorch a start cannot be traced.
-    start = -np.inf if keras.backend.backend() == "tensorflow" else None
-    return ops.max(x, axis=-1, initial=start)
+    # Keras refuses an empty batch without a start, and cannot trace a start without data on PyTorch.
+    maybe_empty = keras.backend.backend() != "torch" or 0 in tuple(x.shape)
+    return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:
