@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import CrossentropyLoss, numerics
+from tests.backends import value_and_gradient
 
 
 def number(x):
@@ -27,6 +28,7 @@ def tensor(*values):
         ([1e4, 0.0, -1e4], 0, 0.0),
         ([0.0, 0.0, 0.0, 0.0], 3, math.log(4)),
         ([5.0, 5.0, -np.inf], 1, math.log(2)),
+        ([-np.inf, 5.0, -np.inf], 1, 0.0),
     ],
 )
 def test_crossentropy_of_one_class(logits, true, expected):
@@ -35,6 +37,19 @@ def test_crossentropy_of_one_class(logits, true, expected):
     for crossentropy, place in ((sparse, 0), (dense, (0, true))):
         assert number(crossentropy.value[place]) == pytest.approx(expected, rel=2e-6)
         assert number(crossentropy.complement[place]) == pytest.approx(-math.expm1(-expected), rel=2e-6)
+
+
+def test_the_only_class_that_a_mask_leaves_has_no_gradient():
+    """Where all others are -inf: p_t = 1, and not NaN."""
+    logits = np.array([[-np.inf, 5.0, -np.inf]], "float32")
+    value, gradient = value_and_gradient(CrossentropyLoss(from_logits=True), np.array([1]), logits)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, [[0, 0, 0]])
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-30, 6e-8, 1e-3, 0.5, 1.0])
+def test_log1p(x):
+    assert number(numerics.log1p(tensor(x))[0]) == pytest.approx(math.log1p(x), rel=4e-7)
 
 
 @pytest.mark.parametrize("logit", [-1e4, -20.0, -1e-3, 0.0, 3.0, 20.0, 1e4])
