@@ -269,7 +269,7 @@ class ClassificationLoss(Loss):
             return y_true, y_pred
         owner = type(self).__name__
         y_true, y_pred = self.convert_labels(y_true), self._predictions(y_pred, multi_class=True)
-        y_true, y_pred = self._classes_last(y_true, y_pred)
+        y_true, y_pred = labels.classes_last(owner, y_true, y_pred, self.axis)
         return self._floats(labels.class_labels(owner, y_true, y_pred.values, self.ignore_class)), y_pred
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
@@ -291,10 +291,6 @@ class ClassificationLoss(Loss):
 
     def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
         return self.predictions(y_pred, from_logits=True, activation="softmax")
-
-    def _classes_last(self, y_true: Tensor, y_pred: Predictions) -> tuple[Tensor, Predictions]:
-        moved, _ = labels.classes_last(type(self).__name__, y_true, y_pred.values, self.axis)
-        return moved, y_pred.map(lambda x: labels.classes_last(type(self).__name__, y_true, x, self.axis)[1])
 
     def _floats(self, truth: Labels) -> Labels:
         return truth if truth.encoding == "sparse" else truth.map(self.convert)
@@ -345,16 +341,16 @@ class CrossentropyFamily(ClassificationLoss):
     def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
         if isinstance(y_true, Labels):
             return y_true, y_pred
-        shape = labels.shape(type(self).__name__, "y_pred", ops.convert_to_tensor(y_pred))
+        owner = type(self).__name__
+        shape = labels.shape(owner, "y_pred", ops.convert_to_tensor(y_pred))
         if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
             return super().align(y_true, y_pred)
         y_true, predictions = self.convert_labels(y_true), self._predictions(y_pred, multi_class=False)
         if len(shape) == 1:
             predictions = predictions.map(lambda x: ops.expand_dims(x, -1))
-            y_true = ops.reshape(y_true, (-1, 1)) if tuple(y_true.shape)[1:] in ((), (1,)) else y_true
         else:
-            y_true, predictions = self._classes_last(y_true, predictions)
-        truth = labels.output_labels(type(self).__name__, y_true, predictions.values, self.ignore_class)
+            y_true, predictions = labels.classes_last(owner, y_true, predictions, self.axis)
+        truth = labels.output_labels(owner, y_true, predictions.values, self.ignore_class)
         truth = self._floats(truth)
         if truth.known is not None:
             predictions = _blank(predictions, truth.known)

@@ -81,8 +81,7 @@ class KLDivergenceLoss(Loss):
         if isinstance(y_pred, Predictions):
             return y_true, y_pred
         y_true, predictions = self.convert(y_true), self.predictions(y_pred, self.from_logits, "softmax")
-        labels.distributions(type(self).__name__, y_true, predictions.values)
-        return y_true, predictions
+        return labels.distributions(type(self).__name__, y_true, predictions.values), predictions
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y, predictions = self.align(y_true, y_pred)

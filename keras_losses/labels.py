@@ -27,7 +27,8 @@ class Labels:
 
     `"sparse"`: ids `(...)`; `"dense"`: a distribution over the classes `(..., C)`; `"binary"`: a 0/1 label
     for each output `(..., C)`. `known` is False where a label is to be ignored: a sample for the first
-    two, one output for the third. `given` are the labels before they became integers.
+    two, one output for the third. `given` are the labels before they became integers. (`"given"` are the
+    labels of a loss of Keras's own, inside one of ours, which reads them itself.)
     """
 
     values: Tensor
@@ -52,8 +53,10 @@ class Predictions:
     dtype: str
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Predictions:
-        logits = function(self.logits) if self.logits is not None else None
-        return replace(self, values=function(self.values), logits=logits)
+        values = function(self.values)
+        if self.logits is None or self.logits is self.values:
+            return replace(self, values=values, logits=None if self.logits is None else values)
+        return replace(self, values=values, logits=function(self.logits))
 
     def of_class(self, ids: Tensor) -> Crossentropy:
         """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
@@ -160,9 +163,9 @@ def like_rank(x: Tensor, rank: int) -> Tensor:
     return x
 
 
-def classes_last(owner: str, y_true: Tensor, y_pred: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Both tensors with the class axis at the end; labels without one are left as they are."""
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> tuple[Tensor, Predictions]:
+    """Both with the class axis at the end; labels without one are left as they are."""
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred.values)
     if axis in (-1, len(pred) - 1):
         return y_true, y_pred
     if not -len(pred) < axis < len(pred) or axis == 0:
@@ -172,7 +175,7 @@ def classes_last(owner: str, y_true: Tensor, y_pred: Tensor, axis: int) -> tuple
         )
     if len(true) == len(pred):
         y_true = ops.moveaxis(y_true, axis, -1)
-    return y_true, ops.moveaxis(y_pred, axis, -1)
+    return y_true, y_pred.map(lambda x: ops.moveaxis(x, axis, -1))
 
 
 # Encodings ------------------------------------------------------------------------------------------
@@ -239,14 +242,15 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
     return Labels(y_true, "binary", pred[-1] or 0, y_true, known)
 
 
-def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> None:
-    """Raises unless both are distributions over the same last axis."""
+def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """The targets, which must be distributions over the same last axis as the predictions."""
     true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
     if len(pred) < 2 or pred[-1] == 1 or not agree(true, pred):
         raise ValueError(
             f"{owner}: `y_true` and `y_pred` must hold distributions of one shape (..., C) with C > 1. "
             f"Received: y_true of shape {true}, y_pred of shape {pred}. For class ids, use CrossentropyLoss."
         )
+    return _pinned(y_true, y_pred, len(pred))
 
 
 def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
