@@ -21,7 +21,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask, in_stateless_scope
 
 from keras_losses import config, labels, numerics
-from keras_losses.card import Card, Declared, Parameter, flag, parameter, signature
+from keras_losses.card import Card, Declared, OfTheClass, Parameter, flag, parameter, signature
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
@@ -110,7 +110,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         cls.parameters = {**own, **inherited}
         declared = signature({**cls.parameters, **COMMON})
         written = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
-        cls.__signature__ = written or declared  # type: ignore[attr-defined]
+        cls.__signature__ = OfTheClass(written or declared)  # type: ignore[attr-defined]
         package = PACKAGE if cls.__module__.startswith(f"{PACKAGE}.") else cls.__module__.split(".")[0]
         keras.saving.register_keras_serializable(package)(cls)
 
@@ -436,9 +436,8 @@ def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray:
 def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None) -> Tensor:
     """Keras's reductions; samples that do not count are in neither the sum nor the number of samples."""
     rank = len(values.shape)
-    zeros, ones = ops.zeros_like(values), ops.ones_like(values)
     if wanted is not None:
-        values = ops.where(labels.like_rank(wanted, rank), values, zeros)
+        values = ops.where(labels.like_rank(wanted, rank), values, ops.zeros_like(values))
     if weight is not None:
         weight = labels.like_rank(weight, rank)
         values = values * weight
@@ -447,10 +446,15 @@ def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: s
     total = ops.sum(values)
     if reduction == "sum":
         return total
-    shares = ones if counted is None else ops.where(labels.like_rank(counted, rank), ones, zeros)
-    if reduction == "mean_with_sample_weight" and weight is not None:
-        shares = shares * weight
-    return numerics.share_of_replica(numerics.ratio(total, ops.sum(shares)))
+    by_weight = reduction == "mean_with_sample_weight" and weight is not None
+    if counted is None and not by_weight:
+        count = ops.cast(ops.size(values), values.dtype)
+    else:
+        shares = ops.ones_like(values) * weight if by_weight else ops.ones_like(values)
+        if counted is not None:
+            shares = ops.where(labels.like_rank(counted, rank), shares, ops.zeros_like(values))
+        count = ops.sum(shares)
+    return numerics.share_of_replica(numerics.ratio(total, count))
 
 
 # Configs ------------------------------------------------------------------------------------------

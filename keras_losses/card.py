@@ -144,6 +144,18 @@ def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:
 
 
 @dataclass(frozen=True)
+class OfTheClass:
+    """The signature of a class: its instances, which are called with labels, have their own."""
+
+    signature: inspect.Signature
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        return self.signature
+
+
+@dataclass(frozen=True)
 class Identity:
     """The loss with the hyper-parameters `when` equals `times` the loss called `equals` with `given`."""
 

@@ -44,6 +44,18 @@ def test_the_readme_has_every_loss_with_its_defaults(name):
             assert str(signature[argument].default).strip("'") == default.strip('"'), argument
 
 
+def test_signatures_are_those_of_what_is_called():
+    """The class takes hyper-parameters, the loss labels and predictions; tf.function and editors ask."""
+    assert list(inspect.signature(keras_losses.HuberLoss).parameters) == [
+        "delta",
+        "name",
+        "reduction",
+        "dtype",
+    ]
+    called = inspect.signature(keras_losses.HuberLoss()).parameters
+    assert list(called) == ["y_true", "y_pred", "sample_weight"]
+
+
 def test_what_the_readme_says_of_the_focal_losses():
     """Logits [20, 0] with the second class true: 20 and a gradient near 1; Keras's own 4.03 and 0."""
     logits, true = np.array([[20.0, 0.0]], "float32"), np.array([[0.0, 1.0]], "float32")
