@@ -7,7 +7,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, dataclass_transform
+from typing import Any, Literal, dataclass_transform
 
 REQUIRED: Any = object()
 
@@ -33,7 +33,7 @@ class Interval:
         """A few members, the closed ends among them."""
         low, high = self.ends
         low, high = max(low, -10.0), min(high, max(low, 0.0) + 10.0)
-        steps = (0.0, 0.1, 0.35, 0.5, 0.8, 1.0)
+        steps = (0.0, 0.05, 0.35, 0.5, 0.8, 1.0)
         return tuple(value for step in steps if (value := low + step * (high - low)) in self)
 
     def outside(self) -> tuple[float, ...]:
@@ -165,6 +165,12 @@ class Identity:
     times: float = 1.0
 
 
+Functional = Literal[
+    "mean", "median", "location between median and mean", "class probability", "likeliest class", "inner loss"
+]
+"""What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What a loss is, where it belongs, and what may be expected of it.
@@ -182,10 +188,12 @@ class Card:
     """The domain of `y_pred`."""
     use: str
     avoid: str
-    elicits: str
-    """What the best constant prediction is: the mean, the median, the class probabilities ..."""
+    elicits: Functional
+    """What the best constant prediction is, with the default hyper-parameters."""
     gradient_bound: str
     """The largest size of the gradient in one prediction, for a weight of 1."""
+    elicits_note: str = ""
+    """What has to be added to that: its conditions, and what other hyper-parameters make of it."""
     identities: tuple[Identity, ...] = ()
     conditioning: str = ""
     """Where the formula itself loses digits, and how many."""

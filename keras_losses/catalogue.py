@@ -82,7 +82,7 @@ def markdown() -> Iterator[str]:
             "not for": of.avoid,
             "labels": of.labels,
             "predictions": of.predictions,
-            "elicits": of.elicits,
+            "elicits": "; ".join(filter(None, (of.elicits, of.elicits_note))),
             "largest gradient": of.gradient_bound,
             "digits": of.conditioning,
             "equals": "; ".join(_identities(of)),

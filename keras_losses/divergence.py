@@ -60,7 +60,8 @@ class KLDivergenceLoss(Loss):
         predictions="logits or probabilities",
         use="soft targets: several annotators, a teacher, a histogram",
         avoid="hard labels (CrossentropyLoss is the same but for a constant, and faster)",
-        elicits="class probability (forward)",
+        elicits="class probability",
+        elicits_note="the reverse divergence: the normalised geometric mean of the targets",
         gradient_bound="1 in a logit (forward)",
         conditioning="terms of both signs cancel as p nears y: the error is absolute, 1e-7 of sum |terms|",
     )

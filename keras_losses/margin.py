@@ -56,7 +56,8 @@ class HingeLoss(ElementwiseLoss):
         predictions="scores",
         use="a decision rather than a probability; few support vectors; linear heads",
         avoid="probabilities are wanted: it elicits only the likelier class",
-        elicits="the sign of the likelier class",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score",
         gradient_bound="1 at power 1; unbounded above",
     )
 
@@ -126,8 +127,10 @@ class MulticlassHingeLoss(ClassificationLoss):
         predictions="one score for each class",
         use="a decision among several classes, linear heads",
         avoid="probabilities are wanted; Crammer-Singer where no class has half of the probability",
-        elicits="the most likely class, where it has more than half of the probability",
+        elicits="likeliest class",
+        elicits_note="crammer_singer: where it has more than half of the probability",
         gradient_bound="1 at power 1 for crammer_singer, C - 1 for weston_watkins",
+        conditioning="power + 1 times the relative error of the margin",
     )
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))

@@ -132,7 +132,7 @@ class HuberLoss(ElementwiseLoss):
         predictions="real numbers",
         use="mostly Gaussian errors with some outliers, whose scale is known",
         avoid="a delta far from the scale of the residuals: it is then squared or absolute error",
-        elicits="between mean and median",
+        elicits="location between median and mean",
         gradient_bound="delta",
     )
 

@@ -73,7 +73,8 @@ class RegularizedLoss(Loss):
         predictions="those of the inner loss",
         use="overconfident or oversized predictions",
         avoid="weights are what should stay small: use regularize(model, ...)",
-        elicits="what the inner loss elicits, pulled towards uniform or zero",
+        elicits="inner loss",
+        elicits_note="pulled towards uniform or zero by the penalties",
         gradient_bound="the inner loss's, plus that of the penalties",
         identities=(
             Identity({"confidence_penalty": 0.0, "activity_l1": 0.0, "activity_l2": 0.0}, "the inner loss"),

@@ -95,13 +95,15 @@ def second_derivative(loss: Any, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
                 total = ops.sum(loss(y_true, pred))
             gradient = inner.gradient(total, pred)
             columns = [gradient[:, j] for j in classes]
-        rows = [outer.gradient(column, pred) for column in columns]
+        none = tf.UnconnectedGradients.ZERO  # where the gradient is constant
+        rows = [outer.gradient(column, pred, unconnected_gradients=none) for column in columns]
         return np.stack([numpy(row) for row in rows], axis=1)
     if BACKEND == "jax":
         whole = numpy(jax.hessian(lambda p: ops.sum(loss(y_true, p)))(pred))
         return np.stack([whole[i, :, i, :] for i in range(len(y_pred))])
     pred.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(y_true, pred).sum(), pred, create_graph=True)
+    gradient = gradient + 0 * pred  # where the gradient is constant, so that it can be differentiated
     rows = [torch.autograd.grad(gradient[:, j].sum(), pred, retain_graph=True)[0] for j in classes]
     return np.stack([numpy(row) for row in rows], axis=1)
 

@@ -93,9 +93,8 @@ def _of_kind(takes, kind, dtype):
 def cases(dtype):
     found = {}
     for name in samples.LOSSES:
-        variants = [{"gamma": gamma} for gamma in (0.0, 0.5, 2.0, 5.0)] if name == "FocalLoss" else []
         for batch in extremes(name, dtype) if name in REGISTRY else ():
-            for options in (*samples.variants(name), *variants):
+            for options in samples.variants(name):
                 if name == "RegularizedLoss" and len(options) == 1:
                     continue  # each penalty by itself adds nothing to all of them at once
                 case = samples.with_batch(name, options, batch)

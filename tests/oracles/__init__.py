@@ -23,17 +23,19 @@ class Oracle:
     values: Values
     takes: str
     """The kind of data: a key of tests.contract.samples.KINDS."""
+    terms: Values | None = None
+    """What rounding errors are relative to, where that is more than the value: terms that cancel, powers."""
 
 
 REGISTRY: dict[str, Oracle] = {}
 
 
-def oracle(name: str, takes: str) -> Callable[[Values], Values]:
-    """Registers the reference of the loss called `name`."""
+def oracle(name: str, takes: str, terms: Values | None = None) -> Callable[[Values], Values]:
+    """Registers the reference of the loss called `name`; the arguments are those of `Oracle`."""
 
     def register(values: Values) -> Values:
         assert name not in REGISTRY, f"{name} has two oracles"
-        REGISTRY[name] = Oracle(values, takes)
+        REGISTRY[name] = Oracle(values, takes, terms)
         return values
 
     return register
@@ -41,9 +43,18 @@ def oracle(name: str, takes: str) -> Callable[[Values], Values]:
 
 def expected(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     """The values of one loss object, whose hyper-parameters alone are read."""
+    return _of(loss, REGISTRY[type(loss).__name__].values, y_true, y_pred)
+
+
+def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
+    """The size of what a rounding error of one loss object is relative to, for each sample."""
+    found = REGISTRY[type(loss).__name__]
+    return np.abs(_of(loss, found.terms or found.values, y_true, y_pred))
+
+
+def _of(loss: Any, function: Values, y_true: Any, y_pred: Any) -> np.ndarray:
     options = {name: getattr(loss, name) for name in type(loss).parameters}
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float64")
-    return REGISTRY[type(loss).__name__].values(y_true, y_pred, **options)
+    return function(np.asarray(y_true), np.asarray(y_pred, "float64"), **options)
 
 
 for _module in pkgutil.iter_modules(__path__):

@@ -19,7 +19,12 @@ def crossentropy(y_true: Any, y_pred: Any, *, z_loss: float, **common: Any) -> n
     return _classification(y_true, y_pred, lambda ce, rest: ce, alpha=None, z_loss=z_loss, **common)
 
 
-@oracle("FocalLoss", takes="classes")
+def _magnified(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.ndarray:
+    """(1 - p_t)^gamma has gamma + 1 times the relative error of -log p_t, and their product one more."""
+    return (gamma + 2) * focal(y_true, y_pred, gamma=gamma, **options)
+
+
+@oracle("FocalLoss", takes="classes", terms=_magnified)
 def focal(y_true: Any, y_pred: Any, *, gamma: float, alpha: Any, **common: Any) -> np.ndarray:
     return _classification(
         y_true, y_pred, lambda ce, rest: rest**gamma * ce, alpha=alpha, z_loss=0.0, **common

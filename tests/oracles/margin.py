@@ -17,7 +17,12 @@ def hinge(y_true: Any, y_pred: Any, *, margin: float, power: float, labels: str)
     return values if values.ndim == 1 else values.mean(-1)
 
 
-@oracle("MulticlassHingeLoss", takes="scores")
+def _magnified(y_true: Any, y_pred: Any, *, power: float, **options: Any) -> np.ndarray:
+    """A power has as many times the relative error of what it is taken of, and one more of its own."""
+    return (power + 1) * multiclass_hinge(y_true, y_pred, power=power, **options)
+
+
+@oracle("MulticlassHingeLoss", takes="scores", terms=_magnified)
 def multiclass_hinge(
     y_true: Any,
     y_pred: Any,

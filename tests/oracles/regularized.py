@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 from scipy.special import entr, expit, softmax
 
-from tests.oracles import expected, oracle
+from tests.oracles import REGISTRY, expected, oracle, rounded_terms
 from tests.oracles.crossentropy import classes_last, distribution, has_probability_for_each_output
 
 
-@oracle("RegularizedLoss", takes="anything")
+def _parts(y_true: Any, y_pred: Any, *, loss: Any, confidence_penalty: float, **penalties: Any) -> np.ndarray:
+    """What is added up: the inner loss, the activity penalties and the entropy, which is taken off."""
+    positive = regularized(y_true, y_pred, loss=loss, confidence_penalty=0.0, **penalties)
+    total = regularized(y_true, y_pred, loss=loss, confidence_penalty=confidence_penalty, **penalties)
+    return _rounded(loss, y_true, y_pred) + np.abs(positive) + np.abs(positive - total)
+
+
+@oracle("RegularizedLoss", takes="anything", terms=_parts)
 def regularized(
     y_true: Any,
     y_pred: Any,
@@ -49,6 +56,11 @@ def _inner(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     if getattr(loss, "__name__", "") == "mean_squared_error":
         return ((y_true.reshape(y_pred.shape) - y_pred) ** 2).mean(-1)
     return expected(loss, y_true, y_pred)
+
+
+def _rounded(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    ours = type(loss).__name__ in REGISTRY
+    return rounded_terms(loss, y_true, y_pred) if ours else np.abs(_inner(loss, y_true, y_pred))
 
 
 def _entropies(loss: Any, outputs: np.ndarray, of_outputs: bool) -> np.ndarray:

@@ -1,0 +1,56 @@
+"""Penalties on predictions by hand, around other losses."""
+
+from math import log
+
+import numpy as np
+
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CrossentropyLoss,
+    HingeLoss,
+    KLDivergenceLoss,
+    RegularizedLoss,
+    SquaredErrorLoss,
+)
+from tests.cases import NEAR
+
+BY_HAND = [
+    (
+        RegularizedLoss,
+        {"loss": SquaredErrorLoss(), "activity_l2": 0.1},
+        [[1.0]],
+        [[3.0]],
+        [2**2 + 0.1 * 3**2],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": AbsoluteErrorLoss(), "activity_l1": 0.5},
+        [[1.0, 0.0]],
+        [[3.0, -2.0]],
+        [(2 + 2) / 2 + 0.5 * (3 + 2)],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": CrossentropyLoss(), "confidence_penalty": 0.5},
+        [1],
+        [[0.5, 0.25, 0.25]],
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": CrossentropyLoss(from_logits=True), "confidence_penalty": 2.0},
+        [1],
+        [0.0],
+        [log(2) - 2 * log(2)],
+    ),
+]
+
+BESIDE_KINKS = [
+    (RegularizedLoss(AbsoluteErrorLoss(), activity_l1=2.0), np.ones((2, 1)), np.array([[NEAR], [-NEAR]])),
+]
+
+REFUSED = [
+    (RegularizedLoss, {"loss": CrossentropyLoss()}, [7], [[0.2, 0.3, 0.5]], "7"),
+    (RegularizedLoss, {"loss": HingeLoss()}, [[0.0]], [[0.5]], "0"),
+    (RegularizedLoss, {"loss": KLDivergenceLoss()}, [[0.5, 0.7, 0.0]], [[0.2, 0.3, 0.5]], "1.2"),
+]

@@ -1,0 +1,128 @@
+"""A model with nothing but a bias, fitted by the loss, reaches what the card says that the loss elicits."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
+
+from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, HingeLoss, SquaredErrorLoss
+from tests.contract import samples
+from tests.oracles import REGISTRY, expected
+
+STEPS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Labels, what the loss is to be told of them, and what each functional comes to, counted by hand."""
+
+    labels: Any
+    options: Mapping[str, Any]
+    truth: Mapping[str, Any]
+    outputs: int = 1
+    exclusive: bool = False
+
+    def probabilities(self, bias: np.ndarray) -> np.ndarray:
+        return softmax(bias) if self.exclusive else expit(bias)
+
+    def likeliest(self, bias: np.ndarray) -> np.ndarray:
+        return bias == bias.max() if self.exclusive else bias > 0
+
+
+LOGITS = {"from_logits": True}
+SIX_THREE_ONE = {"class probability": [0.6, 0.3, 0.1], "likeliest class": [True, False, False]}
+POPULATIONS = {
+    "numbers": [Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {}, {"mean": 15 / 5, "median": 1.0})],
+    "signs": [
+        Population([[1.0], [1.0], [1.0], [-1.0], [-1.0]], {}, {"likeliest class": [True]}),
+        Population([[0], [0], [0], [1], [1]], {"labels": "binary"}, {"likeliest class": [False]}),
+    ],
+    "classes": [
+        Population([[1], [1], [1], [0]], LOGITS, {"class probability": [3 / 4], "likeliest class": [True]}),
+        Population(
+            [[1, 0], [1, 1], [1, 0], [0, 0]],
+            {**LOGITS, "multi_label": True},
+            {"class probability": [3 / 4, 1 / 4], "likeliest class": [True, False]},
+            2,
+        ),
+        Population([0] * 6 + [1] * 3 + [2], LOGITS, SIX_THREE_ONE, 3, exclusive=True),
+    ],
+    "scores": [Population([0] * 6 + [1] * 3 + [2], {}, SIX_THREE_ONE, 3, exclusive=True)],
+    "distributions": [
+        Population(
+            [[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]],
+            LOGITS,
+            {"class probability": [0.8 / 2, 0.5 / 2, 0.7 / 2], "likeliest class": [True, False, False]},
+            3,
+            exclusive=True,
+        )
+    ],
+    "anything": [
+        Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": SquaredErrorLoss()}, {"mean": 15 / 5}),
+        Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": AbsoluteErrorLoss()}, {"median": 1.0}),
+        Population(
+            [[1], [1], [1], [0]], {"loss": CrossentropyLoss(from_logits=True)}, {"class probability": [3 / 4]}
+        ),
+        Population([[1.0], [1.0], [-1.0]], {"loss": HingeLoss()}, {"likeliest class": [True]}),
+    ],
+}
+
+FITS = [
+    pytest.param(name, population, id=f"{name}-{turn}")
+    for name in samples.LOSSES
+    for turn, population in enumerate(POPULATIONS[REGISTRY[name].takes])
+]
+
+
+@functools.cache
+def fitted(name: str, population: Population) -> np.ndarray:
+    """The bias that fit reaches, with steps that shrink to 0."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(population.outputs)])
+    schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
+    model.compile(keras.optimizers.Adam(schedule), loss=samples.build(name, population.options))
+    labels = np.asarray(population.labels)
+    zeros = np.zeros((STEPS * len(labels), 1), "float32")  # they leave the kernel without a gradient
+    every_step = np.tile(labels, (STEPS, *[1] * (labels.ndim - 1)))
+    model.fit(zeros, every_step, batch_size=len(labels), shuffle=False, verbose=0)
+    return np.asarray(model.get_weights()[1])
+
+
+@pytest.mark.parametrize(("name", "population"), FITS)
+def test_fit_reaches_what_is_elicited(name, population):
+    """Means and probabilities are reached to 1e-3, medians to 1e-2, the likeliest class by its side."""
+    bias = fitted(name, population)
+    elicits = samples.LOSSES[name].card.elicits
+    if elicits == "inner loss":
+        elicits = type(population.options["loss"]).card.elicits
+    if elicits == "location between median and mean":
+        assert population.truth["median"] < bias[0] < population.truth["mean"]
+    elif elicits == "mean":
+        np.testing.assert_allclose(bias[0], population.truth["mean"], rtol=1e-3)
+    elif elicits == "median":
+        np.testing.assert_allclose(bias[0], population.truth["median"], rtol=1e-2)
+    elif elicits == "class probability":
+        np.testing.assert_allclose(population.probabilities(bias), population.truth[elicits], atol=1e-3)
+    else:
+        assert elicits == "likeliest class"
+        assert population.likeliest(bias).tolist() == population.truth[elicits]
+
+
+@pytest.mark.parametrize(("name", "population"), FITS)
+def test_fit_reaches_the_minimum_of_the_reference(name, population):
+    """From where fit has got to, the reference's own minimum is less than 1e-4 lower."""
+    loss = samples.build(name, population.options, reduction="none")
+    labels = np.asarray(population.labels)
+
+    def total(bias: np.ndarray) -> float:
+        return float(expected(loss, labels, np.tile(bias, (len(labels), 1))).mean())
+
+    reached = total(fitted(name, population))
+    assert total(np.zeros(population.outputs)) > reached
+    lowest = minimize(total, fitted(name, population), method="Nelder-Mead", options={"xatol": 1e-6}).fun
+    assert reached - lowest < 1e-4
