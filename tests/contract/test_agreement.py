@@ -83,13 +83,19 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=to_one_device)
 
 
+def changed(name):
+    """The loss on its first batch with all hyper-parameters changed that can be."""
+    return [case for case in samples.cases(name) if case.batch is FIRST[name].batch][-1]
+
+
 @needs_tensorflow
+@pytest.mark.parametrize("case_of", [FIRST.get, changed], ids=["default", "changed"])
 @pytest.mark.parametrize("name", samples.LOSSES)
-def test_two_replicas_are_one(name):
+def test_two_replicas_are_one(name, case_of):
     """Trained by fit on two replicas, a model reaches the weights that it reaches on one, to 1e-6."""
     import tensorflow as tf
 
-    case = FIRST[name]
+    case = case_of(name)
     reached = []
     assert len(tf.config.list_logical_devices("CPU")) == 2
     for strategy in (tf.distribute.get_strategy(), two_replicas()):
@@ -104,6 +110,22 @@ def test_two_replicas_are_one(name):
         assert np.abs(reached[-1][0] - before).max() > 1e-4
     for one, two in zip(*reached, strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras takes no steps together on PyTorch")
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_steps_in_one_execution(name):
+    """With steps_per_execution=4 fit reports the same loss, and reaches the same weights."""
+    case = changed(name)
+    reached = []
+    for together in (1, 4):
+        keras.utils.set_random_seed(0)
+        model, x = small_model(case)
+        model.compile(keras.optimizers.SGD(0.01), loss=case.build(), steps_per_execution=together)
+        history = model.fit(x, case.batch.y_true, batch_size=1, shuffle=False, verbose=0)
+        reached.append([*history.history["loss"], *model.get_weights()])
+    for one, four in zip(*reached, strict=True):
+        np.testing.assert_allclose(four, one, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -127,13 +149,17 @@ def test_mixed_precision_trains(name, policy):
     assert (model.get_weights()[0] != start).any()
 
 
+@pytest.mark.parametrize("masking", [keras.layers.Masking, keras.layers.Embedding])
 @pytest.mark.parametrize("name", samples.LOSSES)
-def test_mask_of_a_layer_arrives(name):
-    """Padding that a Masking layer leaves out changes neither the loss nor the step, whatever is in it."""
+def test_mask_of_a_layer_arrives(name, masking):
+    """Padding that a layer masks out changes neither the loss nor the step, whatever is in it."""
     case = FIRST[name]
     shape = case.batch.y_true.shape
     y = np.stack([case.batch.y_true, case.batch.y_true], 0).reshape(2, *shape)
-    x = np.linspace(0.1, 1, 24, dtype="float32").reshape(2, 6, 2)
+    if masking is keras.layers.Masking:
+        x, arguments = np.linspace(0.1, 1, 24, dtype="float32").reshape(2, 6, 2), {}
+    else:
+        x, arguments = np.arange(1, 13).reshape(2, 6), {"input_dim": 13, "output_dim": 2, "mask_zero": True}
     x[:, 4:] = 0
     probabilities = getattr(getattr(case.build(), "loss", case.build()), "from_logits", True) is False
     units = case.batch.y_pred.shape[-1]
@@ -141,8 +167,8 @@ def test_mask_of_a_layer_arrives(name):
     losses = []
     for length in (6, 4):
         keras.utils.set_random_seed(0)
-        layers = [keras.layers.Masking(), keras.layers.Dense(units, activation=activation)]
-        model = keras.Sequential([keras.Input((length, 2)), *layers])
+        layers = [masking(**arguments), keras.layers.Dense(units, activation=activation)]
+        model = keras.Sequential([keras.Input((length, *x.shape[2:])), *layers])
         model.compile(keras.optimizers.SGD(0.1), loss=case.build())
         loss = model.train_on_batch(x[:, :length], y[:, :length])
         losses.append((float(np.ravel(loss)[0]), model.get_weights()))

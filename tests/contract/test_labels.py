@@ -11,15 +11,15 @@ from tests.oracles import REGISTRY, expected
 
 OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
 SPARSE = samples.all_cases(lambda case: case.batch.name.startswith("sparse") and len(case.options) != 1)
+# An id that is ignored, being no class, has no one-hot row.
+WITH_ROWS = [case for case in SPARSE if "ignored" not in case.batch.name]
 
 
-@pytest.mark.parametrize("case", SPARSE, ids=repr)
+@pytest.mark.parametrize("case", WITH_ROWS, ids=repr)
 def test_one_hot_labels_are_their_ids(case):
     """Class ids and their one-hot rows, in any float dtype, give the same values."""
     batch, loss = case.batch, case.build(reduction="none")
     pred = batch.y_pred.astype("float32")
-    if "ignored" in batch.name:
-        pytest.skip("an id that is no class has no one-hot row")
     ids = batch.y_true[..., 0] if batch.y_true.ndim == pred.ndim else batch.y_true
     hot = np.moveaxis(np.eye(CLASSES)[ids], -1, batch.axis)
     for dtype in ("float32", "float16", "int32"):

@@ -3,13 +3,14 @@
 import copy
 import json
 import pickle
+import tempfile
 
 import keras
 import numpy as np
 import pytest
 
 from keras_losses import HuberLoss, catalogue
-from tests.backends import double_precision, value
+from tests.backends import BACKEND, double_precision, value
 from tests.contract import samples
 from tests.oracles import REGISTRY
 
@@ -61,6 +62,25 @@ def by_keras(loss):
     return keras.losses.deserialize(keras.losses.serialize(loss))
 
 
+def compiled_with(loss):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss=loss)
+    return model
+
+
+def by_keras_file(loss):
+    with tempfile.TemporaryDirectory() as folder:
+        compiled_with(loss).save(f"{folder}/model.keras")
+        return keras.saving.load_model(f"{folder}/model.keras").loss
+
+
+def by_clone(loss):
+    model = compiled_with(loss)
+    clone = keras.models.clone_model(model)
+    clone.compile_from_config(model.get_compile_config())
+    return clone.loss
+
+
 WAYS = {
     "get_config": lambda loss: type(loss).from_config(loss.get_config()),
     "through JSON": lambda loss: keras.losses.deserialize(
@@ -71,6 +91,8 @@ WAYS = {
     "keras.saving": lambda loss: keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(loss)
     ),
+    ".keras": by_keras_file,
+    "clone_model": by_clone,
     "pickle": lambda loss: pickle.loads(pickle.dumps(loss)),
     "deepcopy": copy.deepcopy,
 }
@@ -142,22 +164,45 @@ def test_keras_file(name, tmp_path):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("loss", OBJECTS)
-def test_every_argument_in_a_keras_file(loss, tmp_path_factory):
-    """Every argument, dtype float64 too, survives the compile configuration that a .keras file holds."""
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", loss=loss)
-    again = keras.Sequential.from_config(model.get_config())
-    again.compile_from_config(json.loads(json.dumps(model.get_compile_config())))
-    assert arguments(again.loss) == arguments(loss)
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_weights_file(name, tmp_path):
+    """A .weights.h5 file, into a model compiled with the loss's config: the same loss, and the same steps."""
+    case = FIRST[name]
+    made = []
+    for turn in range(2):
+        keras.utils.set_random_seed(turn)
+        model, x = small_model(case)
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=by_keras(case.build()))
+        if not made:
+            model.fit(x, case.batch.y_true, verbose=0, batch_size=6)
+            model.save_weights(tmp_path / "model.weights.h5")
+        else:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(tmp_path / "model.weights.h5")
+        made.append(model)
+    losses = [model.train_on_batch(x, case.batch.y_true) for model in made]
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+    for mine, theirs in zip(*(model.get_weights() for model in made), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
 
 
-def test_huber_keeps_its_delta(tmp_path):
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="SavedModel is a format of TensorFlow's")
+@pytest.mark.parametrize("name", samples.LOSSES)
+def test_export(name, tmp_path):
+    """A compiled and trained model is exported as a SavedModel, which predicts the same."""
+    import tensorflow as tf
+
+    model, x = small_model(FIRST[name])
+    model.compile("sgd", loss=FIRST[name].build())
+    model.train_on_batch(x, FIRST[name].batch.y_true)
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(exported.serve(x), model.predict(x, verbose=0), rtol=1e-6)
+
+
+def test_huber_keeps_its_delta():
     """HuberLoss(delta=5) has the delta 5 after load_model, which Keras's own has not."""
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", loss=HuberLoss(delta=5, dtype="float64"))
-    model.save(tmp_path / "model.keras")
-    loss = keras.saving.load_model(tmp_path / "model.keras").loss
+    loss = by_keras_file(HuberLoss(delta=5, dtype="float64"))
     assert loss.delta == 5
     assert loss.dtype == "float64"
 

@@ -10,15 +10,23 @@ import keras_losses
 from keras_losses import catalogue
 from tests.backends import value
 from tests.contract import samples
+from tests.contract.test_round_trips import small_model
+
+HERE = Path(__file__).parent
 
 
-def records():
-    """Each loss with its defaults, and with a value of its own for every hyper-parameter."""
+def fitting(name):
+    """The loss with its defaults, and with a value of its own for every hyper-parameter."""
+    batch = next(batch for batch in samples.batches(name) if samples.simple(batch) and batch.y_pred.ndim == 2)
+    found = [case for case in samples.cases(name) if case.batch is batch]
+    return found[0], max(found, key=lambda case: len(case.options))
+
+
+def configs():
+    """The configs of each loss, with the values that it gives."""
     for name in catalogue.losses():
-        batch = next(batch for batch in samples.batches(name) if samples.simple(batch))
-        fitting = [case for case in samples.cases(name) if case.batch is batch]
-        for case in (fitting[0], max(fitting, key=lambda case: len(case.options))):
-            loss = case.build(reduction="none")
+        for case in fitting(name):
+            loss, batch = case.build(reduction="none"), case.batch
             yield {
                 "saved": keras.losses.serialize(loss),
                 "y_true": np.asarray(batch.y_true).tolist(),
@@ -27,7 +35,30 @@ def records():
             }
 
 
-if __name__ == "__main__":
-    path = Path(__file__).parent / f"{keras_losses.__version__}.json"
-    path.write_text(json.dumps(list(records()), indent=1) + "\n", encoding="utf-8")
+def models(folder):
+    """A trained model for each loss in a .keras file, and what evaluate and predict say of it."""
+    for name in catalogue.losses():
+        case = fitting(name)[1]
+        model, x = small_model(case)
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=case.build(reduction="sum"))
+        model.fit(x, case.batch.y_true, verbose=0, batch_size=6)
+        model.save(folder / f"{name}.keras")
+        yield {
+            "file": f"{folder.name}/{name}.keras",
+            "x": x.tolist(),
+            "y": np.asarray(case.batch.y_true).tolist(),
+            "predictions": model.predict(x, verbose=0).tolist(),
+            "loss": float(np.ravel(model.evaluate(x, case.batch.y_true, verbose=0))[0]),
+        }
+
+
+def write(records, path):
+    path.write_text(json.dumps(list(records), indent=1) + "\n", encoding="utf-8")
     print(path)
+
+
+if __name__ == "__main__":
+    release = HERE / keras_losses.__version__
+    release.mkdir()
+    write(configs(), release / "configs.json")
+    write(models(release), release / "models.json")
