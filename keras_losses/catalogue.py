@@ -1,19 +1,32 @@
 """Every loss of the library with its card, gathered from the classes.
 
-python -m keras_losses.catalogue             the table, for a terminal
-python -m keras_losses.catalogue --markdown  the same as docs/losses.md has it
+python -m keras_losses.catalogue          the table, for a terminal
+python -m keras_losses.catalogue --write  in a checkout, the README's table and docs/losses.md
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib.resources
 import inspect
-import textwrap
+import json
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 import keras_losses
 from keras_losses.base import COMMON, Loss
 from keras_losses.card import REQUIRED, Card
+
+COMMAND = "python -m keras_losses.catalogue --write"
+BEGIN, END = f"<!-- {COMMAND} -->", "<!-- end of the table -->"
 
 
 def losses() -> dict[str, type[Loss]]:
@@ -40,32 +53,65 @@ def card(loss: type[Loss]) -> Card:
 def call(loss: type[Loss]) -> str:
     """The constructor as one would write it: the loss's own hyper-parameters with their defaults."""
     own = (
-        name if p.default is REQUIRED else f"{name}={p.default!r}"
+        name if p.default is REQUIRED else f"{name}={_code(p.default)}"
         for name, p in loss.parameters.items()
         if not p.kw_only and name not in COMMON
     )
     return f"{loss.__name__}({', '.join(own)})"
 
 
-def terminal() -> Iterator[str]:
+def _code(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+@functools.cache
+def _record() -> dict[str, Any]:
+    text = importlib.resources.files("keras_losses").joinpath("verified.json").read_text(encoding="utf-8")
+    laws: dict[str, Any] = json.loads(text)["laws"]
+    return laws
+
+
+def laws(loss: type[Loss]) -> dict[str, int]:
+    """The groups of laws in tests/contract, and how many of each the loss was seen to pass.
+
+    >>> from keras_losses import FocalLoss, catalogue
+    >>> catalogue.laws(FocalLoss)["gradients"] >= 2
+    True
+    """
+    seen = [law for law, entry in _record().items() if loss.__name__ in entry["cases"]]
+    return dict(Counter(law.split(".")[0].replace("_", " ") for law in seen))
+
+
+def _laws(loss: type[Loss]) -> str:
+    return ", ".join(f"{group} {count}" for group, count in laws(loss).items()) or "not yet run"
+
+
+def table() -> Table:
     """The table for a terminal."""
-    for name, loss in losses().items():
+    shown = Table(box=SIMPLE, show_lines=True)
+    for head in ("loss", "family", "value of a sample", "paper", "laws passed"):
+        shown.add_column(head, overflow="fold")
+    for loss in losses().values():
         of = card(loss)
-        yield f"{name}  [{of.family}]"
-        for label, words in (
-            ("value", of.formula),
-            ("for", of.use),
-            ("not for", of.avoid),
-            ("from", of.paper),
-        ):
-            yield textwrap.fill(words, 100, initial_indent=f"    {label:8}", subsequent_indent=" " * 12)
+        constructor = call(loss).replace("(", "\n(")
+        shown.add_row(*map(escape, (constructor, of.family, of.formula, of.paper, _laws(loss))))
+    return shown
+
+
+def readme() -> Iterator[str]:
+    """The table of the README."""
+    yield "| loss | value of a sample | for |"
+    yield "|---|---|---|"
+    for loss in losses().values():
+        of = card(loss)
+        yield f"| `{call(loss)}` | `{_escaped(of.formula)}` | {_escaped(of.use)} |"
 
 
 def markdown() -> Iterator[str]:
     """The page docs/losses.md."""
     yield "# The losses"
     yield ""
-    yield "Made by `python -m keras_losses.catalogue --markdown` from the cards in the classes; do not edit."
+    yield f"Made by `{COMMAND}` from the cards in the classes; do not edit."
     for name, loss in losses().items():
         of = card(loss)
         yield ""
@@ -87,13 +133,14 @@ def markdown() -> Iterator[str]:
             "digits": of.conditioning,
             "equals": "; ".join(_identities(of)),
             "paper": of.paper,
+            "laws passed": _laws(loss),
         }
         yield from (f"| {label} | {_escaped(words)} |" for label, words in rows.items() if words)
         yield ""
         yield "| hyper-parameter | default | domain |"
         yield "|---|---|---|"
         for parameter, p in {**loss.parameters, **COMMON}.items():
-            default = "required" if p.default is REQUIRED else f"`{p.default!r}`"
+            default = "required" if p.default is REQUIRED else f"`{_code(p.default)}`"
             yield f"| `{parameter}` | {default} | {_escaped(p.domain)} |"
 
 
@@ -109,10 +156,27 @@ def _escaped(words: str) -> str:
     return words.replace("|", "\\|")
 
 
+def documents(root: Path) -> dict[Path, str]:
+    """What stands in the documents of a checkout that are made from the cards."""
+    before, _, rest = (root / "README.md").read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return {
+        root / "README.md": before + "\n".join([BEGIN, *readme(), END]) + after,
+        root / "docs" / "losses.md": "\n".join(markdown()) + "\n",
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--markdown", action="store_true", help="print docs/losses.md")
-    print("\n".join(markdown() if parser.parse_args().markdown else terminal()))
+    parser.add_argument(
+        "--write", action="store_true", help="write README.md's table and docs/losses.md of the checkout here"
+    )
+    if not parser.parse_args().write:
+        Console().print(table())
+        return
+    for path, text in documents(Path()).items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
 
 
 if __name__ == "__main__":
