@@ -206,7 +206,28 @@ def _laws_and_cases(laws: dict[str, Any], loss: str) -> str:
 
 
 def _mutants(seen: dict[str, Any]) -> Iterator[str]:
-    yield from ()
+    files = {f"`{name}.py`": of for name, of in seen["files"].items()}
+    files["all"] = {key: sum(of[key] for of in files.values()) for key in ("mutants", "killed", "survived")}
+    yield "## Mutants"
+    yield ""
+    minutes = seen["seconds"] // 60
+    yield "Small mistakes made in the library one at a time, and how many of them the tests noticed:"
+    yield f"{seen['sample']} of {seen['of']:,}, drawn with the seed {seen['seed']}, in {minutes} minutes."
+    yield "`python -m tests.mutants` makes them, and leaves this for the page in `tests/mutants.json`."
+    yield ""
+    yield from _table(
+        ["file", "mutants", "killed", "survived", "rate"],
+        ([name, *of.values(), f"{of['killed'] / of['mutants']:.1%}"] for name, of in files.items()),
+    )
+    yield "The survivors:"
+    yield ""
+    yield from _table(
+        ["where", "before", "after"],
+        (
+            [f"`{one['file']}.py:{one['line']}`", f"`{one['before']}`", f"`{one['after']}`"]
+            for one in seen["survivors"]
+        ),
+    )
 
 
 def _table(head: list[str], rows: Any) -> Iterator[str]:

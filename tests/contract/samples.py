@@ -193,7 +193,7 @@ def _classes() -> Iterator[Batch]:
 
 
 def _one_output() -> Iterator[Batch]:
-    for shape in ((6,), (6, 1), (2, 3, 1)):
+    for shape in ((6,), (6, 1), (2, 3, 1), (2, 3, 2, 1)):
         r = rng("one output", shape)
         z, y = r.normal(0, 2, shape), r.integers(0, 2, shape)
         yield from _both("one output", y, z, expit, {"multi_label": False}, 1)
@@ -204,7 +204,7 @@ def _one_output() -> Iterator[Batch]:
 
 
 def _several_labels() -> Iterator[Batch]:
-    for shape in ((6, CLASSES), (2, 4, CLASSES)):
+    for shape in ((6, CLASSES), (2, 4, CLASSES), (2, 3, 2, CLASSES)):
         r = rng("labels", shape)
         z, y = r.normal(0, 2, shape), r.integers(0, 2, shape).astype("float32")
         yield from _both("multi-label", y, z, expit, {"multi_label": True}, CLASSES)
@@ -245,7 +245,7 @@ def _exclusive_classes(scores: bool) -> Iterator[Batch]:
 
 
 def _signs() -> Iterator[Batch]:
-    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2)):
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 2)):
         r = rng("signs", shape)
         z, y = r.normal(0, 1.5, shape), r.integers(0, 2, shape)
         yield Batch(_name("signed", shape, {}), 2.0 * y - 1.0, z, {"labels": "signed"})
@@ -253,7 +253,7 @@ def _signs() -> Iterator[Batch]:
 
 
 def _numbers() -> Iterator[Batch]:
-    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 1)):
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 2)):
         r = rng("numbers", shape)
         y, f = r.normal(0, 3, shape), r.normal(0, 3, shape)
         yield Batch(_name("numbers", shape, {}), y, f, {})
@@ -262,7 +262,7 @@ def _numbers() -> Iterator[Batch]:
 
 
 def _distributions() -> Iterator[Batch]:
-    for shape in ((6, CLASSES), (2, 3, CLASSES)):
+    for shape in ((6, CLASSES), (2, 3, CLASSES), (2, 3, 2, CLASSES)):
         r = rng("distributions", shape)
         y, z = softmax(r.normal(0, 1, shape), -1), r.normal(0, 1, shape)
         yield from _both("distribution", y, z, softmax, {}, CLASSES)
