@@ -5,10 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# How long a machine takes says nothing of a loss, and is no reason to fail.
+_untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", max_examples=12, derandomize=True, database=None, **_untimed)
+settings.register_profile("long", max_examples=600, print_blob=True, **_untimed)
+settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 
 @pytest.hookimpl(tryfirst=True)
