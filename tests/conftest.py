@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# How long a machine takes says nothing of a loss, and is no reason to fail.
-_untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("ci", max_examples=12, derandomize=True, database=None, **_untimed)
-settings.register_profile("long", max_examples=600, print_blob=True, **_untimed)
+# How long a machine takes says nothing of a loss. JAX compiles what is drawn, so that fewer examples take longer.
+_UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+_EXAMPLES = 10 if os.environ.get("KERAS_BACKEND") == "jax" else 25
+settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
+settings.register_profile("long", max_examples=50 * _EXAMPLES, print_blob=True, **_UNTIMED)
 settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 
