@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# How long a machine takes says nothing of a loss. JAX compiles what is drawn, so that fewer examples take longer.
+# How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 _EXAMPLES = 10 if os.environ.get("KERAS_BACKEND") == "jax" else 25
 settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
