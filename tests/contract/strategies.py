@@ -122,27 +122,33 @@ def inside(interval: Interval, integer: bool = False, wild: bool = False) -> Sea
     """Members of an interval, its closed ends among them."""
     if integer:
         return st.integers(*(None if np.isinf(end) else int(end) for end in interval.ends))
-    low, high = interval.ends
+    (low, high), (low_open, high_open) = interval.ends, _open(interval)
     if wild:
-        found = st.floats(
-            None if np.isinf(low) else low, None if np.isinf(high) else high, allow_nan=False
-        ).filter(interval.__contains__)
+        below = {} if np.isinf(low) else {"min_value": low, "exclude_min": low_open}
+        above = {} if np.isinf(high) else {"max_value": high, "exclude_max": high_open}
+        found = st.floats(**below, **above, allow_nan=False, allow_infinity=False)
         return found | found.map(np.float64)
-    low, high = max(low, -10.0), min(high, max(low, 0.0) + 10.0)
-    # Hundredths of the way; the ends that are open are not on it.
-    steps = [step for step in range(101) if low + step * (high - low) / 100 in interval]
-    return st.integers(steps[0], steps[-1]).map(lambda step: round(low + step * (high - low) / 100, 9))
+    low, bounded = max(low, -10.0), min(high, max(low, 0.0) + 10.0)
+    first, last = int(low_open), 99 if high_open and bounded == high else 100
+    # Hundredths of the way, the first tenth as often as all: powers go wrong where they are fractions.
+    steps = st.integers(first, last) | st.integers(first, 10) | st.sampled_from([first, last])
+    return steps.map(lambda step: round(low + step * (bounded - low) / 100, 9))
 
 
 def outside(interval: Interval) -> SearchStrategy[float]:
     """Numbers that are no members: beyond the ends, at the open ends, infinity and NaN."""
-    low, high = interval.ends
-    beyond = [st.sampled_from(interval.outside())]
+    (low, high), (low_open, high_open) = interval.ends, _open(interval)
+    found = [st.sampled_from([-np.inf, np.inf, np.nan])]
     if np.isfinite(low):
-        beyond.append(st.floats(max_value=low, exclude_max=low in interval))
+        found += [st.floats(max_value=low, exclude_max=not low_open)] + [st.just(low)] * low_open
     if np.isfinite(high):
-        beyond.append(st.floats(min_value=high, exclude_min=high in interval))
-    return st.one_of(beyond)
+        found += [st.floats(min_value=high, exclude_min=not high_open)] + [st.just(high)] * high_open
+    return st.one_of(found)
+
+
+def _open(interval: Interval) -> tuple[bool, bool]:
+    """Whether its ends are open: read off the text, for the check that reads it is what is tried."""
+    return interval.text[0] == "(", interval.text[-1] == ")"
 
 
 def refused(parameter: Parameter) -> SearchStrategy[Any]:
@@ -256,7 +262,7 @@ def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
     y = draw(array(shape[:-1], st.integers(0, shape[-1] - 1))).astype("int64")
     classes = st.integers(0, shape[-1] - 1)
     if encoding in ("sparse", "column"):
-        ignored = draw(st.none() | st.sampled_from([-1, 255]) | classes)
+        ignored = draw(st.sampled_from([None, -1, 255]) | classes)
         if ignored is not None:
             y = np.where(draw(array(y.shape, st.booleans())).astype(bool), ignored, y)
         known = np.full(y.shape, True) if ignored is None else y != ignored
@@ -298,12 +304,12 @@ def _outputs(draw: DrawFn, wish: Wish) -> Drawn:
         y = draw(array(shape, st.integers(0, 100))).astype("float32") / np.float32(100)
     else:
         y = draw(array(shape, st.integers(0, 1))).astype("int64")
-        ignored = draw(st.none() | st.sampled_from([-1, 255]))
+        ignored = draw(st.sampled_from([None, -1, 255]))
         if ignored is not None:
             told["ignore_class"] = ignored
             y = np.where(draw(array(shape, st.booleans())).astype(bool), ignored, y)
             known = y != ignored
-        y = labels_in(draw, y, (*INTEGERS, *FLOATS, *([] if ignored else ["bool"])))
+        y = labels_in(draw, y, (*INTEGERS, *FLOATS, "bool"))
     y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
     if len(shape) > 1:
         known = known.any(-1)
