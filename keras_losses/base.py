@@ -39,6 +39,11 @@ def _dtype(value: Any) -> Any:
     return policy.name
 
 
+def _scope(name: str) -> str:
+    """The name as graphs have it: Keras takes no "/" there, and TensorFlow none but a few characters."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", name).lstrip("_") or "loss"
+
+
 def _name(value: Any) -> str:
     """a name that is not empty"""
     if not isinstance(value, str):
@@ -162,7 +167,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         mask = get_keras_mask(y_pred)
-        with keras.name_scope(self.name):
+        with keras.name_scope(_scope(self.name)):
             true, pred = self.align(y_true, y_pred)
             outputs = pred.values if isinstance(pred, Predictions) else pred
             leading = tuple(outputs.shape[:-1])

@@ -237,7 +237,9 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
         )
     y_true, known = _pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:
-        known = ops.not_equal(y_true, ops.cast(ignore_class, y_true.dtype))
+        # Not in the labels' own dtype: in bool, -1 would be True, and in int8, 255 would be -1.
+        given = y_true if numerics.is_float(y_true) else _as_ids(y_true)
+        known = ops.not_equal(given, ops.cast(ignore_class, given.dtype))
         y_true = ops.where(known, y_true, ops.zeros_like(y_true))
     return Labels(y_true, "binary", pred[-1] or 0, y_true, known)
 

@@ -5,10 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
+_UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+_EXAMPLES = 10 if os.environ.get("KERAS_BACKEND") == "jax" else 25
+settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
+settings.register_profile("long", max_examples=50 * _EXAMPLES, print_blob=True, **_UNTIMED)
+settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 
 def pytest_configure(config: pytest.Config) -> None:

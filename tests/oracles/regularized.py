@@ -34,7 +34,7 @@ def regularized(
     of_outputs = has_probability_for_each_output(outputs, getattr(loss, "multi_label", False))
     # What is ignored is left out of the penalties as well: a sample, or one output of many.
     if of_outputs:
-        known = np.ones(outputs.shape, bool) if ignored is None else labels != ignored
+        known = np.ones(outputs.shape, bool) if ignored is None else labels.reshape(outputs.shape) != ignored
         counted = known.any(-1)
     else:
         counted = np.ones(outputs.shape[:-1], bool)
