@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from keras_losses import CrossentropyLoss, numerics
-from tests.backends import value_and_gradient
+from tests.backends import double_precision, value_and_gradient
 
 
 def number(x):
@@ -78,6 +78,27 @@ def test_one_stands_for_the_largest_number_below_it(dtype, gap):
     np.testing.assert_allclose(ops.convert_to_numpy(values), [-math.log(gap), math.log(2), 1e-20], rtol=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "smallest", "steepest", "gap"),
+    [
+        ("float16", 2.0**-24, 2.0**14, 2.0**-11),
+        ("bfloat16", 2.0**-126, 2.0**63, 2.0**-8),
+        ("float32", 2.0**-126, 2.0**63, 2.0**-24),
+        ("float64", 2.0**-1022, 2.0**511, 2.0**-53),
+    ],
+)
+def test_in_float64_0_and_1_are_those_of_the_dtype_that_came(dtype, smallest, steepest, gap):
+    """Their values and their gradients, which float32 would hide where it reaches less far itself."""
+    with double_precision():
+        for function, x, expected, slope in (
+            (numerics.negative_log, 0.0, -math.log(smallest), -steepest),
+            (numerics.negative_log_complement, 1.0, -math.log(gap), 1 / gap),
+        ):
+            found, gradient = value_and_gradient(lambda _, p, __, f=function: f(p, dtype), 0, np.array([x]))
+            np.testing.assert_allclose(found, [expected], rtol=1e-14)
+            np.testing.assert_allclose(gradient, [slope], rtol=1e-14)
+
+
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
 def test_power(exponent):
     values = numerics.power(tensor(0.0, 4.0), exponent)
@@ -102,3 +123,9 @@ def test_kept_logits_are_those_of_the_activation_asked_for():
         other = "sigmoid" if name == "softmax" else "softmax"
         assert numerics.kept_logits(probabilities, other) is None
         assert numerics.kept_logits(probabilities, name) is logits
+
+
+def test_nan_beside_them_does_not_lose_the_kept_logits():
+    """The other samples of the batch keep their digits."""
+    logits = ops.convert_to_tensor(np.array([[200.0, -200.0], [np.nan, 0.0]], "float32"))
+    assert numerics.kept_logits(keras.activations.softmax(logits), "softmax") is logits

@@ -140,6 +140,14 @@ def test_what_is_not_saved_is_said(make):
     assert value_of(model) > 0
 
 
+def test_the_warning_points_at_the_caller():
+    part = Subclassed()
+    part(np.ones((1, 2)))
+    with pytest.warns(UserWarning, match="not saved") as caught:
+        regularize(part, l2=0.1)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

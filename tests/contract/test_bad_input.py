@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_losses
+from keras_losses import (
+    CrossentropyLoss,
+    HingeLoss,
+    KLDivergenceLoss,
+    Loss,
+    MulticlassHingeLoss,
+    SquaredErrorLoss,
+)
 from keras_losses.base import COMMON
 from keras_losses.card import REQUIRED, Interval
-from tests.backends import COMPILED, compiled, value
+from tests.backends import COMPILED, compiled, numpy, tensor, value
 from tests.cases import REFUSED
 from tests.contract import samples
 from tests.oracles import REGISTRY
@@ -130,6 +139,56 @@ def test_scalars(case):
         case.build()(case.batch.y_true, np.float32(1.0))
 
 
+@pytest.mark.parametrize(
+    ("loss", "true", "pred", "advice"),
+    [
+        (SquaredErrorLoss(), (4, 3), (3, 4), "one of them looks transposed."),
+        (SquaredErrorLoss(), (2, 4, 3), (2, 4, 5), "the model has 5 outputs and the targets 3; change its"),
+        (SquaredErrorLoss(), (4, 5), (4, 5, 2), "have 1 output, or the targets a last axis of 2."),
+        (SquaredErrorLoss(), (4, 3), (5, 3), "reshape one to the other's shape."),
+        (
+            CrossentropyLoss(),
+            (6, 4),
+            (6, 3),
+            "class ids of shape (6,) or (6, 1), or one-hot or soft labels of",
+        ),
+        (CrossentropyLoss(), (6, 4), (6, 3), "soft labels of shape (6, 3). Received: y_true of shape (6, 4)"),
+        (CrossentropyLoss(), (6, 4), (6, 3), "The model has 3 classes; its last layer should have 4."),
+        (CrossentropyLoss(), (6, 3, 2), (6, 3), "are not the last axis of the predictions, pass axis=."),
+        (CrossentropyLoss(), (6,), (6, 4, 3), "is a pooling or Flatten missing?"),
+        (MulticlassHingeLoss(), (6, 1), (6, 1), "must have a class axis of at least 2. Received: y_pred of"),
+    ],
+    ids=str,
+)
+def test_advice_on_shapes(loss, true, pred, advice):
+    """The message has what the mistake most likely is, in the numbers of these shapes."""
+    with pytest.raises(ValueError) as caught:
+        loss(np.zeros(true), np.full(pred, 0.5, "float32"))
+    assert advice in str(caught.value)
+
+
+def test_a_loss_of_the_batch_is_none_of_its_samples():
+    """A formula that leaves one number for the batch raises, before weights could be applied to it."""
+
+    class WholeBatchLoss(Loss):
+        def call(self, y_true, y_pred):
+            return ops.mean(y_true - y_pred)
+
+    with pytest.raises(ValueError, match=r"WholeBatchLoss: call\(\) must return one value for each sample"):
+        value(WholeBatchLoss(), np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("name", [name for name, loss in samples.LOSSES.items() if "axis" in loss.parameters])
+def test_axes_that_are_no_classes(name):
+    """The class axis is none of the batch, and none that is not there."""
+    y_true, y_pred = np.zeros((6, 4), "int32"), np.full((6, 4, 3), 1 / 3, "float32")
+    exact = value(samples.build(name, {}), y_true, y_pred)
+    assert value(samples.build(name, {"axis": 2}), y_true, y_pred) == exact
+    for axis in (0, 3, 4, -3, -4):
+        with pytest.raises(ValueError, match=rf"`axis` must name an axis .* Received: axis={axis} and"):
+            samples.build(name, {"axis": axis})(y_true, y_pred)
+
+
 # Values -----------------------------------------------------------------------------------------------
 
 THIRDS = [[0.2, 0.3, 0.5]]
@@ -159,6 +218,42 @@ def test_values_outside_the_domain(name, options, y_true, y_pred, shown):
     with pytest.raises(ValueError) as caught:
         value(loss, np.asarray(y_true), np.asarray(y_pred, "float32"))
     assert f"Received: {shown}" in str(caught.value) or f"up to {shown}" in str(caught.value), caught.value
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred", "words"),
+    [
+        (CrossentropyLoss(), [7], THIRDS, "integer class ids from 0 to 2. Received: 7."),
+        (CrossentropyLoss(), [1, 8, 7], THIRDS * 3, "integer class ids from 0 to 2. Received: 8."),
+        (CrossentropyLoss(), [1], [[-0.25, 1.75, -0.5]], "Received: -0.25."),
+        (HingeLoss(), [0.5], [0.5], "must hold -1 and 1, as labels='signed' declares. Received: 0.5."),
+        (HingeLoss(labels="binary"), [3, 2], [0.5, 0.5], "must hold 0 and 1, as labels='binary' declares. "),
+        (HingeLoss(labels="binary"), [3, 2], [0.5, 0.5], "Received: 3."),
+        (MulticlassHingeLoss(), [[0.25, 0.75, 0.0]], THIRDS, "must be one-hot. Received: 0.25."),
+        (KLDivergenceLoss(), [[2.0, -0.25, -0.75]], THIRDS, "must not be negative. Received: -0.25."),
+        (KLDivergenceLoss(), [[0.5, 0.7, 0.0], [0.5, 0.8, 0.0]], THIRDS * 2, "adds up to 1.2."),
+    ],
+    ids=str,
+)
+def test_a_refused_value_is_the_first(loss, y_true, y_pred, words):
+    """The message has the first value that is wrong, and what it should be."""
+    with pytest.raises(ValueError) as caught:
+        value(loss, np.asarray(y_true), np.asarray(y_pred, "float32"))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_probability_may_be_above_1_by_rounding(dtype):
+    """By four of the gaps below 1 of its dtype, and no more."""
+    gap = {"float32": 2.0**-24, "bfloat16": 2.0**-8}[dtype]
+    for over, fine in ((4 * gap, True), (6 * gap, False)):
+        for p in (1 + over, -over):
+            loss, y_pred = CrossentropyLoss(), tensor(np.array([p]), dtype)
+            if fine:
+                assert np.isfinite(numpy(loss(np.array([1]), y_pred)))
+            else:
+                with pytest.raises(ValueError, match="must hold probabilities"):
+                    loss(np.array([1]), y_pred)
 
 
 def is_id(y_true, y_pred):

@@ -27,6 +27,17 @@ def test_one_hot_labels_are_their_ids(case):
         np.testing.assert_allclose(found, value(loss, ids, pred), rtol=2e-6)
 
 
+@pytest.mark.parametrize("ignored", range(CLASSES + 1))
+@pytest.mark.parametrize("name", OVER_CLASSES)
+def test_one_hot_labels_are_ignored_as_their_ids(name, ignored):
+    """Every class can be ignored, and one that there is not takes nothing out."""
+    ids, pred = np.array([0, 1, 2]), np.array([[0.5, 0.25, 0.25]] * 3, "float32")
+    loss = samples.build(name, {"ignore_class": ignored}, reduction="none")
+    found = value(loss, np.eye(CLASSES)[ids], pred)
+    np.testing.assert_allclose(found, value(loss, ids, pred), rtol=2e-6)
+    np.testing.assert_array_equal(found != 0, ids != ignored)
+
+
 @pytest.mark.parametrize("case", SPARSE, ids=repr)
 def test_dtypes_of_ids(case):
     """Class ids in int32, int64, uint8, int8 and whole floats are the same labels."""
@@ -49,6 +60,15 @@ def test_dtypes_of_binary_labels(case):
     exact = value(loss, case.batch.y_true.astype("float32"), pred)
     for dtype in ("bool", "int32", "int64", "uint8", "float16"):
         np.testing.assert_array_equal(value(loss, case.batch.y_true.astype(dtype), pred), exact, dtype)
+
+
+@pytest.mark.parametrize("name", [name for name in OVER_CLASSES if REGISTRY[name].takes == "classes"])
+def test_one_output_on_another_axis(name):
+    """An axis of one class is one output, wherever it is."""
+    p, y = np.linspace(0.1, 0.9, 6).reshape(2, 3, 1).astype("float32"), np.arange(6).reshape(2, 3, 1) % 2
+    found = value(samples.build(name, {"axis": 1}, reduction="none"), y.swapaxes(1, 2), p.swapaxes(1, 2))
+    exact = value(samples.build(name, {}, reduction="none"), y, p)
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", OVER_CLASSES)
