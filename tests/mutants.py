@@ -40,10 +40,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = (
-    *("numerics", "labels", "base", "card"),
-    *("crossentropy", "margin", "regression", "divergence", "regularized"),
-)
+UNTRIED = {"__init__", "catalogue", "config"}
+"""Names, tables and a switch: what is in them is looked at rather than computed."""
+FILES = sorted({path.stem for path in (ROOT / "keras_losses").glob("*.py")} - UNTRIED)
 OPERATORS = re.compile(
     r"core/(ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|FloorDiv_Mul|Mod_Mul)"
     r"|ReplaceBinaryOperator_(BitOr_BitAnd|BitAnd_BitOr)"
