@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_losses
 from keras_losses import (
@@ -27,6 +28,14 @@ from tests.oracles.divergence import size_of_terms
 
 log, exp = math.log, math.exp
 WITH_LOGITS = {"from_logits": True}
+L2 = {"activity_l2": 0.1}
+UNSURE = {"confidence_penalty": 0.5}
+
+
+def half_square(y_true, y_pred):
+    """A loss of the user's own, which broadcasts as it likes."""
+    return ops.sum(ops.square(y_true - y_pred), axis=-1) / 2
+
 
 # loss, its hyper-parameters, y_true, y_pred, the values as arithmetic. One array holds one sample or more.
 BY_HAND = [
@@ -130,6 +139,36 @@ BY_HAND = [
         [1],
         [0.0],
         [log(2) - 2 * log(2)],
+    ),
+    (RegularizedLoss, {"loss": "mean_squared_error", **L2}, [1.0, 2.0], [1.0, 5.0], [0.1, 3**2 + 0.1 * 5**2]),
+    (RegularizedLoss, {"loss": half_square, **L2}, [[1.0]], [[1.0, 3.0]], [2**2 / 2 + 0.1 * (1 + 3**2)]),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.BinaryCrossentropy(), **UNSURE},
+        [1, 1],
+        [0.5, 0.25],
+        [log(2) - 0.5 * log(2), log(4) - 0.5 * (0.25 * log(4) + 0.75 * log(4 / 3))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.BinaryCrossentropy(), **UNSURE},
+        [[1.0, 1.0]],
+        [[0.5, 0.25]],
+        [(log(2) + log(4)) / 2 - 0.5 * (log(2) + 0.25 * log(4) + 0.75 * log(4 / 3)) / 2],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.CategoricalCrossentropy(), **UNSURE},
+        [[0.0, 1.0, 0.0]],
+        [[0.5, 0.25, 0.25]],
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2), **UNSURE},
+        [1, 2],
+        [[0.5, 0.25, 0.25]] * 2,
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4)), 0],
     ),
     (example.loss, {}, [1.0], [5.0], [4**1.5]),
     (example.loss, {"power": 1.0}, [[1.0, 2.0]], [[5.0, 2.5]], [(4 + 0.5) / 2]),
@@ -331,6 +370,14 @@ def test_references_agree_with_other_libraries():
 def test_every_oracle_has_its_loss():
     """No reference is left over from a loss that is gone."""
     assert set(REGISTRY) == set(samples.LOSSES)
+
+
+@pytest.mark.parametrize("y_true", [[1, 2, 0], [[1], [2], [0]]])
+def test_what_an_inner_loss_of_keras_ignores_is_not_counted(y_true):
+    """The mean is over the labels that are left."""
+    loss = RegularizedLoss(keras.losses.SparseCategoricalCrossentropy(ignore_class=2), activity_l1=1.0)
+    found = value(loss, np.array(y_true), np.array([[0.5, 0.25, 0.25]] * 3, "float32"))
+    np.testing.assert_allclose(found, (log(4) + 1 + log(2) + 1) / 2, rtol=2e-6)
 
 
 def test_reduced_value_is_that_of_keras():
