@@ -167,6 +167,8 @@ class Runner:
 
     def survivors(self, stage: tuple[str, int], left: list[tuple[Mutant, str]]) -> Iterator[bool]:
         """Whether each mutant survives; the tests without one say how long they take."""
+        if not left:
+            return
         started = time.monotonic()
         if not self.passes(stage, limit=3600, bytecode=True):
             sys.exit(f"the tests fail without a mutant:\n{(self.copy / 'log').read_text()}")
