@@ -9,9 +9,9 @@ floats raises in any test, and would only raise the rate. What cannot change beh
 annotations, what only type checkers read, the `examples` and `refused` values that a hyper-parameter declares
 for the tests, and what is the same code as another mutant.
 
-Each mutant runs in a process of its own, on a copy of the repository: a few cases of every test on PyTorch,
-then all of them, then a few on TensorFlow and JAX, whose branches PyTorch does not run. The first failure, or
-a run that takes three times as long as without a mistake, kills it.
+Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on PyTorch,
+then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first failure, or a run
+that takes three times as long as without a mistake, kills it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ import shutil
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,8 +50,8 @@ OPERATORS = re.compile(
     r"|AddNot|NumberReplacer|ExceptionReplacer|RemoveDecorator|ZeroIterationForLoop)"
 )
 NEGATED = {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.NotIn: ast.In}
-STAGES = (("torch", 8), ("torch", 0), ("tensorflow", 1), ("jax", 1))
-"""Backends, and how many cases of each test are tried there; 0 for all of them."""
+STAGES = (("torch", 1), ("torch", 8), ("tensorflow", 1), ("jax", 1))
+"""Backends, and how many cases of each test and loss are tried there."""
 
 
 # The mutants ----------------------------------------------------------------------------------------
@@ -132,22 +131,14 @@ def described(file: str, operator: str, code: str, mutated: str) -> Mutant:
 # The runs -------------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, default=0, help="of each test, how many cases are tried; 0 for all")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps cases spread evenly over each test, and tries one of every test before the second of any."""
-    of_tests: dict[str, list[pytest.Item]] = {}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tries a case of every test before the second of any."""
+    seen: Counter[str] = Counter()
+    turns = {}
     for item in items:
-        of_tests.setdefault(item.nodeid.split("[")[0], []).append(item)
-    wanted = config.getoption("cases")
-    rounds: list[tuple[int, pytest.Item]] = []
-    for name, cases in of_tests.items():
-        step = -(-len(cases) // (wanted or len(cases)))
-        # Every test starts somewhere else, so that together they try every loss even with one case each.
-        rounds += enumerate(cases[zlib.crc32(name.encode()) % step :: step])
-    items[:] = [item for _, item in sorted(rounds, key=lambda pair: pair[0])]
+        name = item.nodeid.split("[")[0]
+        turns[item], seen[name] = seen[name], seen[name] + 1
+    items.sort(key=turns.__getitem__)
 
 
 class Runner:
