@@ -9,9 +9,9 @@ floats raises in any test, and would only raise the rate. What cannot change beh
 annotations, what only type checkers read, the `examples` and `refused` values that a hyper-parameter declares
 for the tests, and what is the same code as another mutant.
 
-Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on PyTorch,
-then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first failure, or a run
-that takes three times as long as without a mistake, kills it.
+Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on
+PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first failure,
+or a run that takes three times as long as without a mistake, kills it.
 """
 
 from __future__ import annotations
