@@ -10,8 +10,8 @@ annotations, what only type checkers read, the `examples` and `refused` values t
 for the tests, and what is the same code as another mutant.
 
 Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on
-PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first failure,
-or a run that takes three times as long as without a mistake, kills it.
+PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first
+failure, or a run that takes three times as long as without a mistake, kills it.
 """
 
 from __future__ import annotations
