@@ -20,7 +20,8 @@ from tests.oracles import REGISTRY, expected
 
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
-WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 3.0])
+# Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
+WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])
 SINGLE = Wish(dtypes=("float32",))
 HARD = Wish(encodings=("sparse", "column", "one-hot"))
 SPARSE = Wish(encodings=("sparse", "column"), exclusive=True)
@@ -195,9 +196,8 @@ def test_linear_in_weights(name, data):
     found, slope = value_and_gradient(loss, batch.y_true, batch.y_pred, weights)
     weights = spread(weights, batch.leading)
     np.testing.assert_allclose(found, weights * values, rtol=1e-6)
-    np.testing.assert_allclose(
-        slope, like(weights, gradient, batch.axis) * gradient, rtol=1e-5, atol=1e-6 * np.abs(gradient).max()
-    )
+    exact = like(weights, gradient, batch.axis) * gradient
+    np.testing.assert_allclose(slope, exact, rtol=1e-6, atol=1e-30)
 
 
 @every_loss
