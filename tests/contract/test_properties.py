@@ -75,11 +75,8 @@ def exact_and_bound(case, dtype="float32"):
     """
     loss, axis = case.build(), case.batch.axis
     y_true, y_pred = (
-        x.astype(dtype) if x.dtype.kind in "fV" else x for x in (case.batch.y_true, case.batch.y_pred)
-    )
-    y_true, y_pred = (
-        y_true.astype("float64") if y_true.dtype.kind == "f" else y_true,
-        y_pred.astype("float64"),
+        x.astype(dtype).astype("float64") if x.dtype.kind in "fV" else x
+        for x in (case.batch.y_true, case.batch.y_pred)
     )
     exact = expected(loss, y_true, y_pred)
     moved = [expected(other, y_true, y_pred) for other in moved_losses(loss)]
