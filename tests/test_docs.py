@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import json
 import re
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import numpy as np
 import pytest
 
 import keras_losses
-from keras_losses import catalogue
-from tests import verification
 from tests.backends import value_and_gradient
 from tests.contract.samples import LOSSES
 
@@ -22,8 +19,6 @@ COMMANDS = (
     'pip install -e ".[examples]" && python examples/quickstart.py',
     'pip install -e ".[test]" && pytest',
 )
-# Laws of labels that are classes, and of the logits that Keras keeps beside probabilities.
-FOR_SOME = {"labels", "kept_logits"}
 
 
 def block(document: str, number: int = 0) -> str:
@@ -39,25 +34,6 @@ def test_the_readme_has_the_two_commands():
 @pytest.mark.parametrize("name", [n for n in keras_losses.__all__ if n not in ("Loss", "config")])
 def test_the_readme_has_every_public_name(name):
     assert f"`{name}(" in README
-
-
-@pytest.mark.parametrize("path", ["README.md", "docs/losses.md"])
-def test_what_is_made_from_the_cards_is_up_to_date(path):
-    """If not: python -m keras_losses.catalogue --write"""
-    assert catalogue.documents(ROOT)[ROOT / path] == (ROOT / path).read_text(encoding="utf-8")
-
-
-def test_the_record_of_the_laws_is_up_to_date():
-    """Every loss was run on every group of laws, on three backends; if not: python -m tests.verification"""
-    seen = json.loads(verification.RECORD.read_text(encoding="utf-8"))
-    groups = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "contract").glob("test_*.py")}
-    assert {law.split(".")[0] for law in seen["laws"]} == groups
-    assert {loss for entry in seen["laws"].values() for loss in entry["cases"]} - {""} == set(LOSSES)
-    for name, loss in catalogue.losses().items():
-        assert {group.replace(" ", "_") for group in catalogue.laws(loss)} >= groups - FOR_SOME, name
-    mutants = json.loads(verification.MUTANTS.read_text(encoding="utf-8"))
-    page = "\n".join(verification.page(seen, mutants)).rstrip() + "\n"
-    assert verification.PAGE.read_text(encoding="utf-8") == page
 
 
 def test_signatures_are_those_of_what_is_called():
