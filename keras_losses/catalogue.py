@@ -65,15 +65,16 @@ def _code(value: Any) -> str:
 
 
 @functools.cache
-def _record() -> dict[str, Any]:
+def verified() -> dict[str, Any]:
+    """What `python -m tests.verification` saw of each law, loss and backend."""
     text = importlib.resources.files("keras_losses").joinpath("verified.json").read_text(encoding="utf-8")
-    laws: dict[str, Any] = json.loads(text)["laws"]
-    return laws
+    seen: dict[str, Any] = json.loads(text)
+    return seen
 
 
 def laws(loss: type[Loss]) -> dict[str, int]:
     """The groups of laws in tests/contract, and how many of each the loss was seen to pass."""
-    seen = [law for law, entry in _record().items() if loss.__name__ in entry["cases"]]
+    seen = [law for law, entry in verified()["laws"].items() if loss.__name__ in entry["cases"]]
     return dict(Counter(law.split(".")[0].replace("_", " ") for law in seen))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 # The tests put a mask where Keras's layers put it; there is no public way to.
@@ -16,6 +17,9 @@ from keras.src.backend import set_keras_mask
 
 BACKEND = keras.backend.backend()
 COMPILED = {"tensorflow": ("graph", "xla"), "jax": ("jit",), "torch": ()}[BACKEND]
+
+MODES = COMPILED or [pytest.param("", marks=pytest.mark.skip(reason="nothing is compiled on PyTorch"))]
+"""For tests that are parametrised over COMPILED."""
 
 if BACKEND == "tensorflow":
     import tensorflow as tf

@@ -44,6 +44,6 @@ def about(item: Any) -> str:
     for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
         named = (getattr(value, attribute, None) for attribute in ("loss", "__name__"))
         for name in (value, *named, type(value).__name__):
-            if isinstance(name, str) and name in LOSSES:
-                return name
+            if isinstance(name, str) and name.split("-")[0] in LOSSES:
+                return name.split("-")[0]
     return ""

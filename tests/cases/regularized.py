@@ -40,6 +40,8 @@ BY_HAND = [
         [[3.0, -2.0]],
         [(2 + 2) / 2 + 0.5 * (3 + 2)],
     ),
+    # A penalty of weight 0 is not computed, so that what overflows in it does no harm.
+    (RegularizedLoss, {"loss": AbsoluteErrorLoss(), "activity_l1": 1.0}, [[0.0]], [[1e30]], [1e30 + 1e30]),
     (
         RegularizedLoss,
         {"loss": CrossentropyLoss(), "confidence_penalty": 0.5},

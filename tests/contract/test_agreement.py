@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.backends import BACKEND, COMPILED, compiled, value_and_gradient
+from tests.backends import BACKEND, MODES, compiled, value_and_gradient
 from tests.contract import samples
 from tests.contract.test_round_trips import FIRST, small_model
 
@@ -28,7 +28,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("mode", COMPILED)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_compiled_is_eager(case, mode):
     """tf.function, XLA and jax.jit give the values and gradients of eager mode to 2e-6."""
@@ -41,7 +41,7 @@ def test_compiled_is_eager(case, mode):
     np.testing.assert_allclose(slope, gradient, rtol=2e-6, atol=2e-6 * np.abs(gradient).max())
 
 
-@pytest.mark.parametrize("mode", COMPILED)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_compiled_removes_samples(name, mode):
     """In a compiled loss, too, a weight of 0 removes a sample full of NaN, in value and gradient."""

@@ -15,7 +15,7 @@ from keras_losses import (
 )
 from keras_losses.base import COMMON
 from keras_losses.card import REQUIRED, Interval
-from tests.backends import COMPILED, compiled, numpy, tensor, value
+from tests.backends import MODES, compiled, numpy, tensor, value
 from tests.cases import REFUSED
 from tests.contract import samples
 from tests.oracles import REGISTRY
@@ -137,7 +137,9 @@ def test_nothing_broadcasts(name, true, pred):
 @pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=str)
 def test_a_missing_last_axis_is_added(name, shape):
     """Nothing but an axis of 1 at the end, to the labels or, where these are numbers, to the predictions."""
-    y, p = np.ones(shape, "float32"), np.linspace(0.1, 0.9, np.prod(shape), dtype="float32").reshape(shape)
+    size = int(np.prod(shape))
+    p = np.linspace(0.1, 0.9, size, dtype="float32").reshape(shape)
+    y = np.where(np.arange(size).reshape(shape) % 2, 1.0, -1.0 if REGISTRY[name].takes == "signs" else 0.0)
     loss = samples.build(name, {}, reduction="none")
     exact = value(loss, y[..., None], p[..., None])
     assert exact.shape == shape
@@ -211,7 +213,7 @@ BAD_VALUES = [
     *(
         (name, {}, y, THIRDS, shown)
         for name in SPARSE
-        for y, shown in (([7], "7"), ([1.9], "1.9"), ([-1], "-1"))
+        for y, shown in (([7], "7"), ([3], "3"), ([1.9], "1.9"), ([-1], "-1"))
     ),
     *((name, {}, [[1.0, 1.0, 0.0]], THIRDS, "2") for name in CLASSES_OF),
     *((name, {}, [[1.5, -0.5, 0.0]], THIRDS, "1.5") for name in SPARSE),
@@ -296,7 +298,7 @@ def test_checks_of_values_can_be_turned_off(name, options, y_true, y_pred):
 ONE_OF_EACH = {name: (name, *rest) for name, *rest in DEFINED}
 
 
-@pytest.mark.parametrize("mode", COMPILED)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), ONE_OF_EACH.values(), ids=ONE_OF_EACH)
 def test_compiled_graphs_do_not_check_values(name, options, y_true, y_pred, mode):
     """A compiled loss takes what eager mode refuses, and means what it means there without checks."""
