@@ -32,3 +32,11 @@ def test_the_record_of_the_laws_is_up_to_date():
     mutants = json.loads(verification.MUTANTS.read_text(encoding="utf-8"))
     page = "\n".join(verification.page(seen, mutants)).rstrip() + "\n"
     assert verification.PAGE.read_text(encoding="utf-8") == page
+
+
+def test_no_law_is_skipped_for_a_loss():
+    """A backend that has not what a law needs has it for no loss; where it has, every loss is tried."""
+    for law, entry in catalogue.verified()["laws"].items():
+        for backend in verification.BACKENDS:
+            tried = {backend in cases for cases in entry["cases"].values()}
+            assert len(tried) == 1, f"{law} on {backend}"
