@@ -126,6 +126,7 @@ BY_HAND = [
         [[3.0, -2.0]],
         [(2 + 2) / 2 + 0.5 * (3 + 2)],
     ),
+    (RegularizedLoss, {"loss": AbsoluteErrorLoss()}, [0.0], [1e30], [1e30]),
     (
         RegularizedLoss,
         {"loss": CrossentropyLoss(), "confidence_penalty": 0.5},
