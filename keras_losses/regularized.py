@@ -247,8 +247,10 @@ def _chains(layer: Any, owners: list[Any]) -> Iterator[list[Any]]:
     """Every layer behind those that it is a part of, from the outermost one that saves its own config."""
     chain = [*owners, layer]
     yield chain
+    # What makes its parts anew when it is loaded does so with those inside a model that saves its own.
+    starts_anew = not owners and _saves_its_layers(layer)
     for part in _parts(layer):
-        yield from _chains(part, [] if _saves_its_layers(layer) else chain)
+        yield from _chains(part, [] if starts_anew else chain)
 
 
 def _parts(layer: Any) -> list[Any]:

@@ -22,8 +22,11 @@ settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lets JAX keep what it compiles, for both workers and for the next run: most of its tests' time."""
+    cache = getattr(config, "cache", None)
+    if cache is None:
+        return
     kept = {
-        "JAX_COMPILATION_CACHE_DIR": str(config.cache.mkdir("jax")) if config.cache else "",
+        "JAX_COMPILATION_CACHE_DIR": str(cache.mkdir("jax")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }

@@ -11,7 +11,7 @@ for the tests, and what is the same code as another mutant.
 
 Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on
 PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first
-failure, or a run that takes three times as long as without a mistake, kills it.
+failure, or three times the processor's time that the tests take without a mistake, kills it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import multiprocessing
 import os
 import random
 import re
+import resource
 import shutil
 import sys
 import tempfile
@@ -93,7 +94,7 @@ class Behaviour(ast.NodeTransformer):
         return node
 
 
-def mutants(file: str) -> Iterator[tuple[Mutant, str]]:
+def mutants(root: Path, file: str) -> Iterator[tuple[Mutant, str]]:
     """Every mutant of a file that behaves in a way of its own, with the code of the whole file."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
@@ -101,7 +102,7 @@ def mutants(file: str) -> Iterator[tuple[Mutant, str]]:
     def behaviour(code: str) -> str:
         return ast.dump(Behaviour().visit(ast.parse(code)))
 
-    code = (ROOT / "keras_losses" / f"{file}.py").read_text(encoding="utf-8")
+    code = (root / "keras_losses" / f"{file}.py").read_text(encoding="utf-8")
     known = {behaviour(code)}
     for name in filter(OPERATORS.fullmatch, operator_names()):
         for occurrence in itertools.count():
@@ -159,30 +160,37 @@ class Runner:
         """Whether each mutant survives; the tests without one say how long they take."""
         if not left:
             return
-        started = time.monotonic()
+        started = cpu_seconds()
         if not self.passes(stage, limit=3600, bytecode=True):
             sys.exit(f"the tests fail without a mutant:\n{(self.copy / 'log').read_text()}")
-        limit = 3 * (time.monotonic() - started) + 10
+        limit = 3 * (cpu_seconds() - started) + 10
         for mutant, code in left:
             path = self.copy / "keras_losses" / f"{mutant.file}.py"
+            original = path.read_text(encoding="utf-8")
             path.write_text(code, encoding="utf-8")
             yield self.passes(stage, limit)
-            shutil.copy2(ROOT / "keras_losses" / path.name, path)
+            path.write_text(original, encoding="utf-8")
 
     def passes(self, stage: tuple[str, int], limit: float, bytecode: bool = False) -> bool:
         """Whether the tests pass in time; on PyTorch in a fork, elsewhere in a process that starts anew."""
         backend, cases = stage
         os.environ["KERAS_BACKEND"] = backend
         start = multiprocessing.get_context("fork" if backend == "torch" else "spawn").Process
-        child = start(target=run_tests, args=(str(self.copy), cases, bytecode))
+        child = start(target=run_tests, args=(str(self.copy), cases, round(limit), bytecode))
         child.start()
-        child.join(limit)
-        child.kill()
         child.join()
         return child.exitcode == 0
 
 
-def run_tests(copy: str, cases: int, bytecode: bool) -> None:
+def cpu_seconds() -> float:
+    """How long the processes that have ended computed."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_tests(copy: str, cases: int, limit: int, bytecode: bool) -> None:
+    """What a child does; its time is that of the processor, so that a busy machine kills no mutant."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     log = os.open(f"{copy}/log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1), os.dup2(log, 2)
     # The bytecode of a mutant would be taken for that of the next one, made in the same second.
@@ -193,19 +201,8 @@ def run_tests(copy: str, cases: int, bytecode: bool) -> None:
         import torch
 
         torch.set_num_threads(1)
-    options = [
-        "-o",
-        "addopts=",
-        "-x",
-        "-q",
-        "-p",
-        "no:warnings",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "tests.mutants",
-    ]
-    code = pytest.main([*options, f"--cases={cases}", "--ignore=tests/callbacks", "tests"])
+    options = "-o addopts= -x -q -p no:warnings -p no:cacheprovider -p tests.mutants --ignore=tests/callbacks"
+    code = pytest.main([*options.split(), f"--cases={cases}", "tests"])
     sys.stdout.flush()
     os._exit(int(code))
 
@@ -227,14 +224,15 @@ def main() -> None:
     from rich.table import Table
 
     started = time.monotonic()
-    every = [pair for file in arguments.file or FILES for pair in mutants(file)]
-    size = min(arguments.sample or len(every), len(every))
-    left = [every[index] for index in sorted(random.Random(arguments.seed).sample(range(len(every)), size))]
-    totals, killed_by = Counter(mutant.file for mutant, _ in left), {}
     # No thread of the bar's own: it could hold a lock while a child is forked.
     bar = Progress(auto_refresh=False)
     with tempfile.TemporaryDirectory() as copy, bar:
         runner = Runner(Path(copy))
+        every = [pair for file in arguments.file or FILES for pair in mutants(runner.copy, file)]
+        size = min(arguments.sample or len(every), len(every))
+        chosen = random.Random(arguments.seed).sample(range(len(every)), size)
+        left = [every[index] for index in sorted(chosen)]
+        totals, killed_by = Counter(mutant.file for mutant, _ in left), {}
         for stage in STAGES:
             name = f"{stage[0]}, {stage[1] or 'all'} of each test"
             task, alive = bar.add_task(name, total=len(left)), []

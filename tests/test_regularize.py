@@ -44,6 +44,20 @@ class Subclassed(keras.Model):
         return self.part(x)
 
 
+@keras.saving.register_keras_serializable("tests")
+class OwnDense(layers.Dense):
+    """A layer of the user's own that keeps the regularizers of the one that it extends."""
+
+
+@keras.saving.register_keras_serializable("tests")
+class Nesting(Subclassed):
+    """A model that makes a whole model anew when it is loaded."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.part = keras.Sequential([keras.Input((2,)), layers.Dense(2)])
+
+
 def every_layer():
     """Layers that keep their regularizers under all the names that Keras has for them."""
     inputs = keras.Input((8, 4))
@@ -130,7 +144,15 @@ def test_a_penalty_is_replaced_and_taken_off():
     assert model.layers[0].get_config()["kernel_regularizer"] is None
 
 
-@pytest.mark.parametrize("make", [Composite, Subclassed])
+def test_a_layer_of_the_users_own_that_saves_it_is_trusted(tmp_path, recwarn):
+    model = keras.Sequential([keras.Input((2,)), OwnDense(1, kernel_initializer="ones")])
+    regularize(model, l2=0.5)
+    model.save(tmp_path / "model.keras")
+    assert value_of(keras.saving.load_model(tmp_path / "model.keras")) == 0.5 * (1**2 + 1**2)
+    assert not [w for w in recwarn if "regularize" in str(w.message)]
+
+
+@pytest.mark.parametrize("make", [Composite, Subclassed, Nesting])
 def test_what_is_not_saved_is_said(make):
     part = make()
     part(np.ones((1, 2)))

@@ -81,6 +81,13 @@ BY_HAND = [
     ),
     (
         RegularizedLoss,
+        {"loss": keras.losses.CategoricalCrossentropy(from_logits=True), **UNSURE},
+        [[0.0, 1.0]],
+        [[log(3), 0.0]],
+        [log(4) - 0.5 * (0.75 * log(4 / 3) + 0.25 * log(4))],
+    ),
+    (
+        RegularizedLoss,
         {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2), **UNSURE},
         [1, 2],
         [[0.5, 0.25, 0.25]] * 2,

@@ -75,6 +75,25 @@ def test_required_arguments(name):
                 samples.LOSSES[name]()
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("CrossentropyLoss", {"z_loss": 1e-4}, "Received: z_loss=0.0001, from_logits=False."),
+        (
+            "KLDivergenceLoss",
+            {"generalized": True, "temperature": 2.0},
+            "Received: temperature=2.0, generalized",
+        ),
+        ("RegularizedLoss", {"loss": HingeLoss(), "confidence_penalty": 0.1}, "confidence_penalty=0.1."),
+    ],
+)
+def test_hyper_parameters_that_do_not_go_together(name, options, words):
+    """Two of them that each are in their domain, and mean nothing together, raise."""
+    with pytest.raises(ValueError) as caught:
+        samples.build(name, options)
+    assert words in str(caught.value)
+
+
 # Shapes -----------------------------------------------------------------------------------------------
 
 
@@ -137,10 +156,10 @@ def test_nothing_broadcasts(name, true, pred):
 @pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=str)
 def test_a_missing_last_axis_is_added(name, shape):
     """Nothing but an axis of 1 at the end, to the labels or, where these are numbers, to the predictions."""
-    size = int(np.prod(shape))
-    p = np.linspace(0.1, 0.9, size, dtype="float32").reshape(shape)
-    y = np.where(np.arange(size).reshape(shape) % 2, 1.0, -1.0 if REGISTRY[name].takes == "signs" else 0.0)
-    loss = samples.build(name, {}, reduction="none")
+    y = np.arange(np.prod(shape), dtype="float32").reshape(shape) % 2
+    p = np.linspace(0.1, 0.9, y.size, dtype="float32").reshape(shape)
+    options = {"labels": "binary"} if REGISTRY[name].takes == "signs" else {}
+    loss = samples.build(name, options, reduction="none")
     exact = value(loss, y[..., None], p[..., None])
     assert exact.shape == shape
     np.testing.assert_array_equal(value(loss, y, p[..., None]), exact)
@@ -238,7 +257,7 @@ def test_values_outside_the_domain(name, options, y_true, y_pred, shown):
 @pytest.mark.parametrize(
     ("loss", "y_true", "y_pred", "words"),
     [
-        (CrossentropyLoss(), [7], THIRDS, "integer class ids from 0 to 2. Received: 7."),
+        (CrossentropyLoss(), [3], THIRDS, "integer class ids from 0 to 2. Received: 3."),
         (CrossentropyLoss(), [1, 8, 7], THIRDS * 3, "integer class ids from 0 to 2. Received: 8."),
         (CrossentropyLoss(), [1], [[-0.25, 1.75, -0.5]], "Received: -0.25."),
         (HingeLoss(), [0.5], [0.5], "must hold -1 and 1, as labels='signed' declares. Received: 0.5."),
