@@ -1,4 +1,7 @@
-"""Writes what this release saves of each loss: python -m tests.golden.write. Once a release, never again."""
+"""Writes what this release saves of each loss: python -m tests.golden.write. Once a release, never again.
+
+With the oldest Keras that is supported: an older Keras need not read what a newer one wrote.
+"""
 
 import json
 from pathlib import Path
