@@ -208,7 +208,8 @@ def test_samples_taken_out_leave_no_trace(name, data):
     gone = np.full(batch.leading, False)
     for x in given.values():
         gone |= False if x is None else spread(x, batch.leading) == 0
-    y_pred = np.where(like(gone, batch.y_pred, batch.axis), np.nan, batch.y_pred).astype(batch.y_pred.dtype)
+    y_pred = batch.y_pred.copy()
+    y_pred[like(gone, y_pred, batch.axis)] = np.nan
     y_true = batch.y_true
     if (
         batch.known.all() and y_true.dtype != "bool"
