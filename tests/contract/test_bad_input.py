@@ -194,6 +194,7 @@ def test_axes_that_are_no_classes(name):
 THIRDS = [[0.2, 0.3, 0.5]]
 SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
 CLASSES_OF = [name for name in samples.LOSSES if REGISTRY[name].takes == "classes"]
+OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "outputs")]
 BAD_VALUES = [
     *(
         (name, {}, y, THIRDS, shown)
@@ -204,8 +205,8 @@ BAD_VALUES = [
     *((name, {}, [[1.5, -0.5, 0.0]], THIRDS, "1.5") for name in SPARSE),
     *((name, {}, [2], [[1.5, -0.5, 0.0]], "1.5") for name in CLASSES_OF),
     *((name, {}, [2], [[0.9, 0.9, 0.9]], "2.7") for name in CLASSES_OF),
-    *((name, {}, [1], [3.0], "3") for name in CLASSES_OF),
-    *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in CLASSES_OF),
+    *((name, {}, [1], [3.0], "3") for name in OUTPUTS_OF),
+    *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in OUTPUTS_OF),
     *((name, {"multi_label": True}, [[2.0, 0.0, 1.0]], THIRDS, "2") for name in CLASSES_OF),
     *((loss.__name__, *rest) for loss, *rest in REFUSED),
 ]
