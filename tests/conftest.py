@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest_plugins = ["tests.selection"]
 
 # How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

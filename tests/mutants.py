@@ -9,18 +9,18 @@ floats raises in any test, and would only raise the rate. What cannot change beh
 annotations, what only type checkers read, the `examples` and `refused` values that a hyper-parameter declares
 for the tests, and what is the same code as another mutant.
 
-Each mutant runs in a process of its own, on a copy of the repository: a few cases of every test on PyTorch,
-then all of them, then a few on TensorFlow and JAX, whose branches PyTorch does not run. The first failure, or
-a run that takes three times as long as without a mistake, kills it.
+Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on
+PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first
+failure, or a run that takes three times as long as without a mistake, kills it.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import importlib
 import importlib.metadata
+import itertools
 import json
 import multiprocessing
 import os
@@ -30,7 +30,6 @@ import shutil
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -44,15 +43,15 @@ UNTRIED = {"__init__", "catalogue", "config"}
 """Names, tables and a switch: what is in them is looked at rather than computed."""
 FILES = sorted({path.stem for path in (ROOT / "keras_losses").glob("*.py")} - UNTRIED)
 OPERATORS = re.compile(
-    r"core/(ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|FloorDiv_Mul|Mod_Mul)"
-    r"|ReplaceBinaryOperator_(BitOr_BitAnd|BitAnd_BitOr)"
+    r"core/(ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|BitOr_BitAnd|BitAnd_BitOr)"
     r"|ReplaceComparisonOperator_(Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is)"
     r"|ReplaceComparisonOperator_(Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE|GtE_Gt|GtE_Lt)"
     r"|ReplaceUnaryOperator_Delete_\w+|Replace(True|False|And|Or|Break|Continue)With\w+"
     r"|AddNot|NumberReplacer|ExceptionReplacer|RemoveDecorator|ZeroIterationForLoop)"
 )
-STAGES = (("torch", 8), ("torch", 0), ("tensorflow", 1), ("jax", 1))
-"""Backends, and how many cases of each test are tried there; 0 for all of them."""
+NEGATED = {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.NotIn: ast.In}
+STAGES = (("torch", 1), ("torch", 8), ("tensorflow", 1), ("jax", 1))
+"""Backends, and how many cases of each test and loss are tried there."""
 
 
 # The mutants ----------------------------------------------------------------------------------------
@@ -60,7 +59,7 @@ STAGES = (("torch", 8), ("torch", 0), ("tensorflow", 1), ("jax", 1))
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake: where it is, what made it, and the lines before and after."""
+    """One mistake: where it is, what made it, and the code before and after."""
 
     file: str
     line: int
@@ -72,47 +71,26 @@ class Mutant:
 class Behaviour(ast.NodeTransformer):
     """The code without what cannot change what it does, and with one way of writing a negation."""
 
-    inverse = ((ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn))
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.annotation = ast.Name("annotation")
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return ast.arg(node.arg)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.decorator_list = [x for x in node.decorator_list if "dataclass_transform" not in ast.dump(x)]
-        return self.generic_visit(node)
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if "TYPE_CHECKING" in ast.dump(node.test) else self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        node.keywords = [x for x in node.keywords if x.arg not in ("examples", "refused")]
-        return self.generic_visit(node)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        self.generic_visit(node)
-        operand = node.operand
-        if not isinstance(node.op, ast.Not):
-            return node
-        if isinstance(operand, ast.UnaryOp) and isinstance(operand.op, ast.Not):
-            return operand.operand
-        if isinstance(operand, ast.Compare) and len(operand.ops) == 1:
-            for pair in self.inverse:
-                if isinstance(operand.ops[0], pair):
-                    operand.ops = [pair[isinstance(operand.ops[0], pair[0])]()]
-                    return operand
+    def visit(self, node: ast.AST) -> ast.AST | None:
+        node = self.generic_visit(node)
+        match node:
+            case ast.If() if "TYPE_CHECKING" in ast.dump(node.test):
+                return None
+            case ast.UnaryOp(ast.Not(), ast.UnaryOp(ast.Not(), inner)):
+                return inner
+            case ast.UnaryOp(ast.Not(), ast.Compare(ops=[operator]) as inner) if type(operator) in NEGATED:
+                inner.ops = [NEGATED[type(operator)]()]
+                return inner
+            case ast.AnnAssign() | ast.arg():
+                node.annotation = ast.Constant(None)
+            case ast.FunctionDef():
+                node.returns = None
+            case ast.ClassDef():
+                kept = [x for x in node.decorator_list if "dataclass_transform" not in ast.dump(x)]
+                node.decorator_list = kept
+            case ast.Call():
+                node.keywords = [x for x in node.keywords if x.arg not in ("examples", "refused")]
         return node
-
-
-def behaviour(code: str) -> str:
-    return ast.dump(Behaviour().visit(ast.parse(code)))
 
 
 def mutants(file: str) -> Iterator[tuple[Mutant, str]]:
@@ -120,12 +98,16 @@ def mutants(file: str) -> Iterator[tuple[Mutant, str]]:
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
+    def behaviour(code: str) -> str:
+        return ast.dump(Behaviour().visit(ast.parse(code)))
+
     code = (ROOT / "keras_losses" / f"{file}.py").read_text(encoding="utf-8")
     known = {behaviour(code)}
     for name in filter(OPERATORS.fullmatch, operator_names()):
-        occurrence = 0
-        while (mutated := mutate_code(code, get_operator(name)(), occurrence)) is not None:
-            occurrence += 1
+        for occurrence in itertools.count():
+            mutated = mutate_code(code, get_operator(name)(), occurrence)
+            if mutated is None:
+                break
             # Where a `*` is no operator, as before keyword-only arguments, nothing that parses comes out.
             with suppress(SyntaxError):
                 if (found := behaviour(mutated)) not in known:
@@ -134,30 +116,29 @@ def mutants(file: str) -> Iterator[tuple[Mutant, str]]:
 
 
 def described(file: str, operator: str, code: str, mutated: str) -> Mutant:
-    diff = [*difflib.unified_diff(code.splitlines(), mutated.splitlines(), lineterm="", n=0)][2:]
-    before, after = (" ".join(x[1:].strip() for x in diff if x[0] == sign) for sign in "-+")
-    return Mutant(file, int(re.findall(r"\d+", diff[0])[0]), operator, before, after)
+    old, new = code.splitlines(), mutated.splitlines()
+    start, end = (
+        next(index for index, (a, b) in enumerate(zip(*both, strict=False)) if a != b)
+        for both in ((old, new), (old[::-1], new[::-1]))
+    )
+    # A decorator goes with the comments above it, which are not the mistake.
+    changed = [(n, x.strip()) for n, x in enumerate(old[start : len(old) - end], start + 1)]
+    changed = [(n, x) for n, x in changed if x and not x.startswith("#")]
+    after = " ".join(x.strip() for x in new[start : len(new) - end])
+    return Mutant(file, changed[0][0], operator, " ".join(x for _, x in changed), after)
 
 
 # The runs -------------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, default=0, help="of each test, how many cases are tried; 0 for all")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps cases spread evenly over each test, and tries one of every test before the second of any."""
-    of_tests: dict[str, list[pytest.Item]] = {}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tries a case of every test before the second of any."""
+    seen: Counter[str] = Counter()
+    turns = {}
     for item in items:
-        of_tests.setdefault(item.nodeid.split("[")[0], []).append(item)
-    wanted = config.getoption("cases")
-    rounds: list[tuple[int, pytest.Item]] = []
-    for name, cases in of_tests.items():
-        step = -(-len(cases) // (wanted or len(cases)))
-        # Every test starts somewhere else, so that together they try every loss even with one case each.
-        rounds += enumerate(cases[zlib.crc32(name.encode()) % step :: step])
-    items[:] = [item for _, item in sorted(rounds, key=lambda pair: pair[0])]
+        name = item.nodeid.split("[")[0]
+        turns[item], seen[name] = seen[name], seen[name] + 1
+    items.sort(key=turns.__getitem__)
 
 
 class Runner:
@@ -167,41 +148,38 @@ class Runner:
         self.copy = copy
         ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
         shutil.copytree(ROOT, copy, dirs_exist_ok=True, ignore=ignored)
-        # Where the tests of an editable installation look for the callbacks.
+        # An editable installation would find those of the working tree.
         shutil.copytree(copy / "callbacks", copy / "keras_losses" / "callbacks")
         # Forked children start with everything but the library; this process must never compute.
-        for module in ("keras", "tensorflow", "torch", "scipy.stats", "hypothesis", "sklearn.metrics"):
+        for module in ("keras", "tensorflow", "torch", "scipy.stats", "sklearn.metrics", "hypothesis"):
             with suppress(ImportError):
                 importlib.import_module(module)
-        self.limits = dict.fromkeys(STAGES, 600.0)
 
-    def baseline(self, stage: tuple[str, int]) -> None:
-        """Times the tests without a mistake, and leaves their bytecode for the runs to come."""
+    def survivors(self, stage: tuple[str, int], left: list[tuple[Mutant, str]]) -> Iterator[bool]:
+        """Whether each mutant survives; the tests without one say how long they take."""
+        if not left:
+            return
         started = time.monotonic()
-        if self.fails(stage, bytecode=True):
-            sys.exit(f"the tests fail without a mutant; see {self.copy / 'log'}")
-        self.limits[stage] = 3 * (time.monotonic() - started) + 10
-
-    def kills(self, stage: tuple[str, int], mutant: Mutant, code: str) -> bool:
-        path = self.copy / "keras_losses" / f"{mutant.file}.py"
-        path.write_text(code, encoding="utf-8")
-        try:
-            return self.fails(stage)
-        finally:
+        if not self.passes(stage, limit=3600, bytecode=True):
+            sys.exit(f"the tests fail without a mutant:\n{(self.copy / 'log').read_text()}")
+        limit = 3 * (time.monotonic() - started) + 10
+        for mutant, code in left:
+            path = self.copy / "keras_losses" / f"{mutant.file}.py"
+            path.write_text(code, encoding="utf-8")
+            yield self.passes(stage, limit)
             shutil.copy2(ROOT / "keras_losses" / path.name, path)
 
-    def fails(self, stage: tuple[str, int], bytecode: bool = False) -> bool:
-        """Whether a test fails, or the time is over; PyTorch is forked, the others start anew."""
+    def passes(self, stage: tuple[str, int], limit: float, bytecode: bool = False) -> bool:
+        """Whether the tests pass in time; on PyTorch in a fork, elsewhere in a process that starts anew."""
         backend, cases = stage
         os.environ["KERAS_BACKEND"] = backend
         start = multiprocessing.get_context("fork" if backend == "torch" else "spawn").Process
         child = start(target=run_tests, args=(str(self.copy), cases, bytecode))
         child.start()
-        child.join(self.limits[stage])
-        over = child.is_alive()
+        child.join(limit)
         child.kill()
         child.join()
-        return over or child.exitcode != 0
+        return child.exitcode == 0
 
 
 def run_tests(copy: str, cases: int, bytecode: bool) -> None:
@@ -244,44 +222,39 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ |= {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
 
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    import rich
+    from rich.progress import Progress
     from rich.table import Table
 
-    started, console = time.monotonic(), Console()
+    started = time.monotonic()
     every = [pair for file in arguments.file or FILES for pair in mutants(file)]
     size = min(arguments.sample or len(every), len(every))
-    chosen = sorted(random.Random(arguments.seed).sample(range(len(every)), size))
-    survivors = []
+    left = [every[index] for index in sorted(random.Random(arguments.seed).sample(range(len(every)), size))]
+    totals, killed_by = Counter(mutant.file for mutant, _ in left), {}
     # No thread of the bar's own: it could hold a lock while a child is forked.
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    columns = (*columns, TextColumn("{task.fields[note]}"))
-    with (
-        tempfile.TemporaryDirectory() as copy,
-        Progress(*columns, console=console, auto_refresh=False) as progress,
-    ):
-        runner, killed_by = Runner(Path(copy)), Counter[str]()
-        left = [every[index] for index in chosen]
+    bar = Progress(auto_refresh=False)
+    with tempfile.TemporaryDirectory() as copy, bar:
+        runner = Runner(Path(copy))
         for stage in STAGES:
             name = f"{stage[0]}, {stage[1] or 'all'} of each test"
-            task = progress.add_task(name, total=len(left), note="")
-            progress.refresh()
-            if left:
-                runner.baseline(stage)
-            alive = []
-            for mutant, code in left:
-                if not runner.kills(stage, mutant, code):
-                    alive.append((mutant, code))
-                progress.update(task, advance=1, refresh=True, note=f"{len(alive)} left")
+            task, alive = bar.add_task(name, total=len(left)), []
+            for pair, survives in zip(left, runner.survivors(stage, left), strict=True):
+                alive += [pair] if survives else []
+                bar.update(task, advance=1, refresh=True)
             killed_by[name], left = len(left) - len(alive), alive
-        survivors = [mutant for mutant, _ in left]
 
-    totals, missed = Counter(every[index][0].file for index in chosen), Counter(x.file for x in survivors)
+    survivors = [mutant for mutant, _ in left]
+    lost = Counter(mutant.file for mutant in survivors)
+    files = {
+        file: {"mutants": totals[file], "killed": totals[file] - lost[file], "survived": lost[file]}
+        for file in FILES
+        if totals[file]
+    }
     table = Table("file", "mutants", "killed", "survived", "rate")
-    rows = {file: (totals[file], missed[file]) for file in FILES if totals[file]}
-    for file, (total, lost) in {**rows, "all": (size, len(survivors))}.items():
-        table.add_row(file, str(total), str(total - lost), str(lost), f"{(total - lost) / total:.1%}")
-    console.print(table)
+    total = {key: sum(row[key] for row in files.values()) for key in ("mutants", "killed", "survived")}
+    for file, row in {**files, "all": total}.items():
+        table.add_row(file, *map(str, row.values()), f"{row['killed'] / row['mutants']:.1%}")
+    rich.print(table)
     for mutant in survivors:
         print(f"keras_losses/{mutant.file}.py:{mutant.line}: {mutant.operator}")
         print(f"  - {mutant.before}\n  + {mutant.after}")
@@ -291,10 +264,7 @@ def main() -> None:
         "sample": size,
         "of": len(every),
         "seconds": round(time.monotonic() - started),
-        "files": {
-            file: {"mutants": total, "killed": total - lost, "survived": lost}
-            for file, (total, lost) in rows.items()
-        },
+        "files": files,
         "killed_by": killed_by,
         "survivors": [asdict(mutant) for mutant in survivors],
     }

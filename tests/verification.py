@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from tests.selection import about
+
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "keras_losses" / "verified.json"
 MUTANTS = ROOT / "tests" / "mutants.json"
@@ -58,7 +60,7 @@ class _Recorder:
             if item.path.parent.name == "contract":
                 law = item.path.stem.removeprefix("test_"), item.originalname
                 said = (item.function.__doc__ or "").split("\n")[0]
-                item.user_properties.append(("law", (*law, said, _loss_of(item))))
+                item.user_properties.append(("law", (*law, said, about(item))))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
@@ -77,18 +79,6 @@ class _Recorder:
         if not hasattr(session.config, "workerinput"):
             found = {"laws": self.laws, "outcomes": self.outcomes, "skipped": self.skipped}
             Path(self.path).write_text(json.dumps(found), encoding="utf-8")
-
-
-def _loss_of(item: Any) -> str:
-    """The loss that a test is about, or nothing."""
-    from tests.contract.samples import LOSSES
-
-    for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
-        named = (getattr(value, attribute, None) for attribute in ("loss", "__name__"))
-        for name in (value, *named, type(value).__name__):
-            if isinstance(name, str) and name in LOSSES:
-                return name
-    return ""
 
 
 # The record ------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from math import log
 
+import keras
 import numpy as np
+from keras import ops
 
 from keras_losses import (
     AbsoluteErrorLoss,
@@ -13,6 +15,15 @@ from keras_losses import (
     SquaredErrorLoss,
 )
 from tests.cases import NEAR
+
+L2 = {"activity_l2": 0.1}
+UNSURE = {"confidence_penalty": 0.5}
+
+
+def half_square(y_true, y_pred):
+    """A loss of the user's own, which broadcasts as it likes."""
+    return ops.sum(ops.square(y_true - y_pred), axis=-1) / 2
+
 
 BY_HAND = [
     (
@@ -42,6 +53,36 @@ BY_HAND = [
         [1],
         [0.0],
         [log(2) - 2 * log(2)],
+    ),
+    (RegularizedLoss, {"loss": "mean_squared_error", **L2}, [1.0, 2.0], [1.0, 5.0], [0.1, 3**2 + 0.1 * 5**2]),
+    (RegularizedLoss, {"loss": half_square, **L2}, [[1.0]], [[1.0, 3.0]], [2**2 / 2 + 0.1 * (1 + 3**2)]),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.BinaryCrossentropy(), **UNSURE},
+        [1, 1],
+        [0.5, 0.25],
+        [log(2) - 0.5 * log(2), log(4) - 0.5 * (0.25 * log(4) + 0.75 * log(4 / 3))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.BinaryCrossentropy(), **UNSURE},
+        [[1.0, 1.0]],
+        [[0.5, 0.25]],
+        [(log(2) + log(4)) / 2 - 0.5 * (log(2) + 0.25 * log(4) + 0.75 * log(4 / 3)) / 2],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.CategoricalCrossentropy(), **UNSURE},
+        [[0.0, 1.0, 0.0]],
+        [[0.5, 0.25, 0.25]],
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4))],
+    ),
+    (
+        RegularizedLoss,
+        {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2), **UNSURE},
+        [1, 2],
+        [[0.5, 0.25, 0.25]] * 2,
+        [log(4) - 0.5 * (0.5 * log(2) + 2 * 0.25 * log(4)), 0],
     ),
 ]
 

@@ -319,13 +319,18 @@ def _outputs(draw: DrawFn, wish: Wish) -> Drawn:
     return Drawn(name, y, y_pred, told, shape[-1] if several else 1, known, frozenset(fitting))
 
 
+DISTRIBUTIONS = ("one-hot", "soft", "measures")
+
+
 def _plain(
     draw: DrawFn, name: str, wish: Wish, y: np.ndarray, y_pred: np.ndarray, told: dict[str, Any]
 ) -> Drawn:
     y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
-    fitting = column_or_not(y_pred.shape)
-    y = y.reshape(draw(st.sampled_from(fitting)))
-    batch = Drawn(_name(name, y_pred), y, y_pred, told, y_pred.shape[-1], fitting=frozenset(fitting))
+    y = y.reshape(draw(st.sampled_from(column_or_not(y_pred.shape))))
+    # Where outputs are compared one by one, predictions may be without an axis for their one output, too.
+    one_by_one = [] if name in DISTRIBUTIONS else [(*y_pred.shape, 1)]
+    fitting = frozenset([*column_or_not(y_pred.shape), *one_by_one])
+    batch = Drawn(_name(name, y_pred), y, y_pred, told, y_pred.shape[-1], fitting=fitting)
     return replace(batch, known=np.full(batch.leading, True))
 
 
@@ -360,7 +365,7 @@ def _numbers(draw: DrawFn, wish: Wish) -> Drawn:
 @st.composite
 def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
     shape = draw(shapes(wish.empty))
-    kind = draw(st.sampled_from(["one-hot", "soft", "measures"] if "soft" in wish.encodings else ["one-hot"]))
+    kind = draw(st.sampled_from(DISTRIBUTIONS if "soft" in wish.encodings else DISTRIBUTIONS[:1]))
     if kind == "measures":
         size = st.integers(1, 400).map(lambda k: k / 100)
         if wish.extreme:

@@ -117,6 +117,8 @@ def test_wrong_shapes(case, true, pred):
 
 
 ELEMENTWISE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("numbers", "signs")]
+CLASSES_OF = [name for name in samples.LOSSES if REGISTRY[name].takes == "classes"]
+OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "outputs")]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -130,6 +132,19 @@ def test_nothing_broadcasts(name, true, pred):
     for a, b in ((true, pred), (pred, true)):
         with pytest.raises(ValueError):
             samples.build(name, {})(np.ones(a, "float32"), np.ones(b, "float32"))
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *OUTPUTS_OF])
+@pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=str)
+def test_a_missing_last_axis_is_added(name, shape):
+    """Nothing but an axis of 1 at the end, to the labels or, where these are numbers, to the predictions."""
+    y, p = np.ones(shape, "float32"), np.linspace(0.1, 0.9, np.prod(shape), dtype="float32").reshape(shape)
+    loss = samples.build(name, {}, reduction="none")
+    exact = value(loss, y[..., None], p[..., None])
+    assert exact.shape == shape
+    np.testing.assert_array_equal(value(loss, y, p[..., None]), exact)
+    if name in ELEMENTWISE:
+        np.testing.assert_array_equal(value(loss, y[..., None], p), exact)
 
 
 @pytest.mark.parametrize("case", samples.plain_cases(samples.simple), ids=repr)
@@ -193,8 +208,6 @@ def test_axes_that_are_no_classes(name):
 
 THIRDS = [[0.2, 0.3, 0.5]]
 SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
-CLASSES_OF = [name for name in samples.LOSSES if REGISTRY[name].takes == "classes"]
-OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "outputs")]
 BAD_VALUES = [
     *(
         (name, {}, y, THIRDS, shown)

@@ -3,6 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from tests.backends import numpy, value
 from tests.contract import samples
@@ -81,6 +82,16 @@ def test_class_257_in_bfloat16(name, dtype):
     pred[0, 256], pred[0, 257] = 4, -3
     found = value(loss, np.array([257], dtype), pred)
     np.testing.assert_allclose(found, expected(loss, np.array([257]), pred), rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", OVER_CLASSES)
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float16"])
+def test_narrow_ids_among_many_classes(name, dtype):
+    """Ids whose dtype cannot count the classes are no other class's ids."""
+    ids, pred = np.array([1, 44, 100]), softmax(samples.rng(name).normal(0, 1, (3, 3000)), -1)
+    loss = samples.build(name, {}, reduction="none")
+    found = value(loss, ids.astype(dtype), pred.astype("float32"))
+    np.testing.assert_allclose(found, expected(loss, ids, pred), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", OVER_CLASSES)

@@ -161,7 +161,9 @@ def representable(case):
         # Of what differences lose to rounding nothing is known.
         slopes = [(np.abs(other - exact) + 1e-14 * np.abs(exact)) for other in moved]
     slopes = np.stack(slopes, batch.axis).reshape(x.shape) / step
-    return np.abs(exact) < 1e37, slopes < (3e4 if dtype == "float16" else 1e37)
+    with_value = np.abs(exact) < 1e37
+    with_gradient = slopes < (3e4 if dtype == "float16" else 1e37)
+    return with_value, with_gradient & like(with_value, x, batch.axis)
 
 
 @every_loss

@@ -14,6 +14,7 @@ from keras_losses import (
     HuberLoss,
     KLDivergenceLoss,
     MulticlassHingeLoss,
+    RegularizedLoss,
     SquaredErrorLoss,
 )
 from tests.backends import BACKEND, double_precision, value, value_and_gradient
@@ -200,6 +201,14 @@ def test_references_agree_with_other_libraries():
 def test_every_oracle_has_its_loss():
     """No reference is left over from a loss that is gone."""
     assert set(REGISTRY) == set(samples.LOSSES)
+
+
+@pytest.mark.parametrize("y_true", [[1, 2, 0], [[1], [2], [0]]])
+def test_what_an_inner_loss_of_keras_ignores_is_not_counted(y_true):
+    """The mean is over the labels that are left."""
+    loss = RegularizedLoss(keras.losses.SparseCategoricalCrossentropy(ignore_class=2), activity_l1=1.0)
+    found = value(loss, np.array(y_true), np.array([[0.5, 0.25, 0.25]] * 3, "float32"))
+    np.testing.assert_allclose(found, (math.log(4) + 1 + math.log(2) + 1) / 2, rtol=2e-6)
 
 
 def test_reduced_value_is_that_of_keras():

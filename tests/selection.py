@@ -1,0 +1,49 @@
+"""Which cases of the laws are tried: all, or some of each law and loss, where there is less time.
+
+pytest --cases 5   five cases of each test and loss, spread evenly; --cases 0 for all
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import Any
+
+import pytest
+
+# JAX compiles every operation for every shape: a hundred times what the operation takes.
+DEFAULT = 12 if os.environ.get("KERAS_BACKEND") == "jax" else 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = f"of each test and loss, how many cases are tried; 0 for all (default: {DEFAULT})"
+    parser.addoption("--cases", type=int, default=DEFAULT, help=words)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    """Keeps cases that are spread evenly over those of each test and loss, in their order."""
+    wanted = config.getoption("cases")
+    if not wanted:
+        return
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for item in items:
+        groups.setdefault((item.nodeid.split("[")[0], about(item)), []).append(item)
+    kept = set()
+    for name, cases in groups.items():
+        step = -(-len(cases) // wanted)
+        # Each starts somewhere else, so that together they try every kind of data.
+        kept |= set(cases[zlib.crc32(repr(name).encode()) % step :: step])
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def about(item: Any) -> str:
+    """The loss that a test is about, or nothing."""
+    from tests.contract.samples import LOSSES
+
+    for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+        named = (getattr(value, attribute, None) for attribute in ("loss", "__name__"))
+        for name in (value, *named, type(value).__name__):
+            if isinstance(name, str) and name in LOSSES:
+                return name
+    return ""
