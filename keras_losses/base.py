@@ -327,9 +327,6 @@ class CrossentropyFamily(ClassificationLoss):
         label_smoothing: the weight in [0, 1] of the uniform label.
     """
 
-    compares_classes: ClassVar[bool] = False
-    """Whether the value of a label depends on more than its own probability, as in `class_terms`."""
-
     from_logits: bool = flag(default=False)
     multi_label: bool = flag(default=False)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
@@ -337,10 +334,6 @@ class CrossentropyFamily(ClassificationLoss):
     def term(self, crossentropy: Crossentropy) -> Tensor:
         """The value of a label as a function of -log p_t and 1 - p_t."""
         raise NotImplementedError
-
-    def class_terms(self, predictions: Predictions) -> Tensor:
-        """The value of each class, were it the label; a loss that compares classes states this alone."""
-        return self.term(predictions.of_every_class())
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         """The values of the labels 1 and 0, where each output is a probability of its own."""
@@ -376,7 +369,7 @@ class CrossentropyFamily(ClassificationLoss):
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         if labels.encoding == "binary":
             return self._of_outputs(labels, predictions)
-        if labels.encoding == "sparse" and self.label_smoothing == 0.0 and not self.compares_classes:
+        if labels.encoding == "sparse" and self.label_smoothing == 0.0:
             return self._of_ids(labels, predictions)
         return self._of_distributions(labels, predictions)
 
@@ -399,7 +392,7 @@ class CrossentropyFamily(ClassificationLoss):
         weights = self.label_weights(truth.classes)
         if weights is not None:
             y = y * weights
-        return ops.sum(y * self.class_terms(predictions), axis=-1)
+        return ops.sum(y * self.term(predictions.of_every_class()), axis=-1)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

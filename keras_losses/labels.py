@@ -79,17 +79,6 @@ class Predictions:
         zero = numerics.negative_log_complement(self.values, self.dtype)
         return one, Crossentropy(zero, self.values)
 
-    def entropy_of_classes(self) -> Tensor:
-        """The entropy of the distribution over exclusive classes, `(...)`."""
-        minus_log = self.of_every_class().value
-        p = self.values if self.logits is None else ops.exp(-minus_log)
-        return ops.sum(p * minus_log, axis=-1)
-
-    def entropy_of_outputs(self) -> Tensor:
-        """The entropy of each output, where each is a probability of its own, `(..., C)`."""
-        one, zero = self.of_outputs()
-        return zero.complement * one.value + one.complement * zero.value
-
 
 # Shapes ---------------------------------------------------------------------------------------------
 
