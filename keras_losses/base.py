@@ -39,9 +39,9 @@ def _dtype(value: Any) -> Any:
     return policy.name
 
 
-def _scope(name: str) -> str:
+def _scope(name: str | None) -> str:
     """The name as graphs have it: Keras takes no "/" there, and TensorFlow none but a few characters."""
-    return re.sub(r"[^A-Za-z0-9.]", "_", name).lstrip("_") or "loss"
+    return re.sub(r"[^A-Za-z0-9.]", "_", name or "").lstrip("_") or "loss"
 
 
 def _name(value: Any) -> str:

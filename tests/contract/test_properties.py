@@ -20,7 +20,8 @@ from tests.oracles import REGISTRY, expected, rounded_terms
 
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
-WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 3.0])
+# Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
+WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])
 SINGLE = Wish(dtypes=("float32",))
 HARD = Wish(encodings=("sparse", "column", "one-hot"))
 SPARSE = Wish(encodings=("sparse", "column"), exclusive=True)
@@ -74,11 +75,8 @@ def exact_and_bound(case, dtype="float32"):
     """
     loss, axis = case.build(), case.batch.axis
     y_true, y_pred = (
-        x.astype(dtype) if x.dtype.kind in "fV" else x for x in (case.batch.y_true, case.batch.y_pred)
-    )
-    y_true, y_pred = (
-        y_true.astype("float64") if y_true.dtype.kind == "f" else y_true,
-        y_pred.astype("float64"),
+        x.astype(dtype).astype("float64") if x.dtype.kind in "fV" else x
+        for x in (case.batch.y_true, case.batch.y_pred)
     )
     exact = expected(loss, y_true, y_pred)
     moved = [expected(other, y_true, y_pred) for other in moved_losses(loss)]
@@ -192,9 +190,8 @@ def test_linear_in_weights(name, data):
     found, slope = value_and_gradient(loss, batch.y_true, batch.y_pred, weights)
     weights = spread(weights, batch.leading)
     np.testing.assert_allclose(found, weights * values, rtol=1e-6)
-    np.testing.assert_allclose(
-        slope, like(weights, gradient, batch.axis) * gradient, rtol=1e-5, atol=1e-6 * np.abs(gradient).max()
-    )
+    exact = like(weights, gradient, batch.axis) * gradient
+    np.testing.assert_allclose(slope, exact, rtol=1e-6, atol=1e-30)
 
 
 @every_loss
