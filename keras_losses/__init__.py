@@ -2,9 +2,15 @@
 
 from keras_losses import config
 from keras_losses.base import Loss
-from keras_losses.crossentropy import CrossentropyLoss, FocalLoss
+from keras_losses.crossentropy import (
+    AsymmetricLoss,
+    CrossentropyLoss,
+    FocalLoss,
+    PolyLoss,
+    TaylorCrossentropyLoss,
+)
 from keras_losses.divergence import KLDivergenceLoss
-from keras_losses.margin import HingeLoss, MulticlassHingeLoss
+from keras_losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
 from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
 from keras_losses.regularized import RegularizedLoss, regularize
 
@@ -12,15 +18,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbsoluteErrorLoss",
+    "AsymmetricLoss",
     "CrossentropyLoss",
     "FocalLoss",
     "HingeLoss",
     "HuberLoss",
     "KLDivergenceLoss",
     "Loss",
+    "ModifiedHuberLoss",
     "MulticlassHingeLoss",
+    "PolyLoss",
     "RegularizedLoss",
+    "SmoothHingeLoss",
     "SquaredErrorLoss",
+    "TaylorCrossentropyLoss",
     "config",
     "regularize",
 ]

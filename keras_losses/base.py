@@ -335,6 +335,11 @@ class CrossentropyFamily(ClassificationLoss):
         """The value of a label as a function of -log p_t and 1 - p_t."""
         raise NotImplementedError
 
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        """The values of the labels 1 and 0, where each output is a probability of its own."""
+        one, zero = predictions.of_outputs()
+        return self.term(one), self.term(zero)
+
     def label_weights(self, classes: int) -> Tensor | None:
         """What each class's term is multiplied with, in one vector or scalar, or None."""
         return None
@@ -369,7 +374,7 @@ class CrossentropyFamily(ClassificationLoss):
         return self._of_distributions(labels, predictions)
 
     def _of_outputs(self, truth: Labels, predictions: Predictions) -> Tensor:
-        positive, negative = (self.term(crossentropy) for crossentropy in predictions.of_outputs())
+        positive, negative = self.output_terms(predictions)
         weights = self.output_weights(truth.classes)
         if weights is not None:
             negative, positive = negative * weights[0], positive * weights[1]

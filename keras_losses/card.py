@@ -166,7 +166,13 @@ class Identity:
 
 
 Functional = Literal[
-    "mean", "median", "location between median and mean", "class probability", "likeliest class", "inner loss"
+    "mean",
+    "median",
+    "location between median and mean",
+    "class probability",
+    "order of probabilities",
+    "likeliest class",
+    "inner loss",
 ]
 """What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits."""
 

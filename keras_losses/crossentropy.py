@@ -188,3 +188,192 @@ class FocalLoss(CrossentropyFamily):
             )
         positive = self.class_vector("alpha", outputs)
         return 1.0 - positive, positive
+
+
+class PolyLoss(CrossentropyFamily):
+    """Cross-entropy with its leading term made larger or smaller, to fit a task by one number.
+
+        loss = -log p_t + epsilon (1 - p_t)
+
+    -log p_t is the series of (1 - p_t)^k / k; Poly-1 changes the weight of its first term, which governs
+    the gradient of samples that are nearly right. Focal loss turns away from them; a positive epsilon keeps
+    pushing, a negative one lets go.
+
+    Args:
+        epsilon: what is added to the weight 1 of the first term, -1 or more; 2 for ImageNet in the paper.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import PolyLoss
+    >>> round(float(PolyLoss(epsilon=2.0)(np.array([1]), np.array([0.9]))), 6)  # -log 0.9 + 2 * 0.1
+    0.305361
+
+    References:
+        - Leng et al. 2022, PolyLoss, https://arxiv.org/abs/2204.12511
+    """
+
+    card = Card(
+        family="classification",
+        formula="-log p_t + epsilon (1 - p_t)",
+        paper="Leng 2022, 2204.12511",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="cross-entropy fits well and one number is to be tuned on top of it",
+        avoid="probabilities that must be calibrated: epsilon pulls them from the class frequencies",
+        elicits="likeliest class",
+        elicits_note="its probability is pulled to the ends by a positive epsilon",
+        gradient_bound="1 + epsilon / 4 in a logit",
+        identities=(Identity({"epsilon": 0.0}, "CrossentropyLoss"),),
+    )
+
+    epsilon: float = parameter(default=2.0, within="[-1, inf)")
+
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        return crossentropy.value + self.epsilon * crossentropy.complement
+
+
+class TaylorCrossentropyLoss(CrossentropyFamily):
+    """The first terms of cross-entropy's series, from absolute error to cross-entropy, for wrong labels.
+
+        loss = sum_{k=1..order} (1 - p_t)^k / k
+
+    Order 1 is 1 - p_t, which no wrong label can pull far but which learns slowly; each order more learns
+    faster and trusts the labels more, up to cross-entropy at infinity.
+
+    Args:
+        order: how many terms, from 1 to 100; 2 in the paper's experiments.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import TaylorCrossentropyLoss
+    >>> float(TaylorCrossentropyLoss(order=2)(np.array([1]), np.array([0.5])))  # 0.5 + 0.5^2 / 2
+    0.625
+
+    References:
+        - Feng et al. 2020, Can Cross Entropy Loss Be Robust to Label Noise?,
+          https://doi.org/10.24963/ijcai.2020/305
+    """
+
+    card = Card(
+        family="classification",
+        formula="sum_{k=1..order} (1 - p_t)^k / k",
+        paper="Feng 2020",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="wrong labels among the right ones, with one whole number between robust and fast",
+        avoid="clean labels, or many classes from scratch: a hopeless sample's gradient vanishes",
+        elicits="likeliest class",
+        elicits_note="order 1 puts all probability on it",
+        gradient_bound="1 in a logit",
+        conditioning="up to order times the relative error of 1 - p_t",
+    )
+
+    order: int = parameter(default=2, within="[1, 100]", integer=True)
+
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        rest = crossentropy.complement
+        total = ops.zeros_like(rest)
+        for k in range(self.order, 0, -1):  # Horner's scheme
+            total = rest * (1.0 / k + total)
+        return total
+
+
+class AsymmetricLoss(CrossentropyFamily):
+    """Focal loss with a focus of its own for the absent labels, for samples with few of many labels.
+
+        label 1:   loss = -(1 - p)^gamma_positive log p
+        label 0:   loss = -q^gamma_negative log(1 - q),   q = max(p - clip, 0)
+
+    and the mean over the outputs. A sample has a few labels and lacks hundreds; those it clearly lacks are
+    dropped altogether (q = 0), and the hardest of them, which are often labels somebody forgot, lose weight
+    as well. Each output is a probability of its own.
+
+    Args:
+        gamma_positive: the focus of present labels, 0 or more; below `gamma_negative`, since they are rare.
+        gamma_negative: the focus of absent labels, 0 or more; 4 in the paper.
+        clip: the probability up to which an absent label costs nothing, in [0, 1); 0.05 in the paper.
+
+    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `axis`,
+    `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` for one output; `y_true` 0/1 labels in the shape of the outputs.
+    With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import AsymmetricLoss
+    >>> loss = AsymmetricLoss()
+    >>> round(float(loss(np.array([[1.0]]), np.array([[0.5]]))), 4)  # 0.5 * log 2
+    0.3466
+    >>> float(loss(np.array([[0.0]]), np.array([[0.05]])))  # clipped
+    0.0
+
+    References:
+        - Ben-Baruch et al. 2020, Asymmetric Loss For Multi-Label Classification,
+          https://arxiv.org/abs/2009.14119
+    """
+
+    card = Card(
+        family="classification",
+        formula="-(1 - p)^gamma_positive log p, or -q^gamma_negative log(1 - q), q = max(p - clip, 0)",
+        paper="Ben-Baruch 2020, 2009.14119",
+        labels="0/1 labels",
+        predictions="logits or probabilities",
+        use="several labels a sample of hundreds, most of them absent, some of them forgotten",
+        avoid="probabilities that must be calibrated; classes that exclude one another",
+        elicits="order of probabilities",
+        elicits_note="pulled up: absent labels weigh less",
+        gradient_bound="1.3 in a logit up to gammas of 4",
+        identities=(
+            Identity(
+                {"gamma_positive": 0.0, "gamma_negative": 0.0, "clip": 0.0},
+                "CrossentropyLoss",
+                {"multi_label": True},
+            ),
+        ),
+        conditioning="as focal loss; an absent label just above clip has the digits of p - clip",
+    )
+
+    gamma_positive: float = parameter(default=1.0, within="[0, inf)")
+    gamma_negative: float = parameter(default=4.0, within="[0, inf)")
+    clip: float = parameter(default=0.05, within="[0, 1)")
+    multi_label = True
+
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        one, zero = predictions.of_outputs()
+        positive = numerics.power(one.complement, self.gamma_positive) * one.value
+        if self.clip == 0.0:
+            return positive, numerics.power(zero.complement, self.gamma_negative) * zero.value
+        q = ops.relu(zero.complement - self.clip)
+        return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)

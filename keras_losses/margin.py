@@ -14,7 +14,38 @@ from keras_losses.labels import Labels, Predictions, class_ids
 from keras_losses.numerics import Tensor
 
 
-class HingeLoss(ElementwiseLoss):
+class SignLoss(ElementwiseLoss):
+    """Base of the losses of a score whose sign is the class: a function of the margin y z, y in {-1, 1}.
+
+    A subclass states `of_margin(margin)`. The encoding of the labels is declared, never guessed from a batch
+    as Keras's `Hinge` does (which takes a batch of signed labels that happens to hold no -1 for 0/1 labels).
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+    """
+
+    labels: str = parameter(default="signed", choices=("signed", "binary"))
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        sign = y_true if self.labels == "signed" else 2.0 * y_true - 1.0
+        return self.of_margin(sign * y_pred)
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        values = wanted_values(y_true, wanted)
+        domain = (-1, 1) if self.labels == "signed" else (0, 1)
+        wrong = ~np.isin(values, domain)
+        if wrong.any():
+            raise ValueError(
+                f"{type(self).__name__}: `y_true` must hold {domain[0]} and {domain[1]}, as "
+                f"labels={self.labels!r} declares. Received: {values[wrong][0]:g}. Declare the other "
+                "encoding with labels=."
+            )
+
+
+class HingeLoss(SignLoss):
     """The loss of a linear support vector machine, for scores whose sign is the class.
 
         loss = mean over outputs of max(0, margin - y z)^power,   y in {-1, 1}
@@ -63,21 +94,9 @@ class HingeLoss(ElementwiseLoss):
 
     margin: float = parameter(default=1.0, within="(0, inf)")
     power: float = parameter(default=1, within="[1, inf)")
-    labels: str = parameter(default="signed", choices=("signed", "binary"))
 
-    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        sign = y_true if self.labels == "signed" else 2.0 * y_true - 1.0
-        return numerics.power(ops.relu(self.margin - sign * y_pred), self.power)
-
-    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
-        values = wanted_values(y_true, wanted)
-        domain = (-1, 1) if self.labels == "signed" else (0, 1)
-        wrong = ~np.isin(values, domain)
-        if wrong.any():
-            raise ValueError(
-                f"HingeLoss: `y_true` must hold {domain[0]} and {domain[1]}, as labels={self.labels!r} "
-                f"declares. Received: {values[wrong][0]:g}. Declare the other encoding with labels=."
-            )
+    def of_margin(self, margin: Tensor) -> Tensor:
+        return numerics.power(ops.relu(self.margin - margin), self.power)
 
 
 class MulticlassHingeLoss(ClassificationLoss):
@@ -157,3 +176,103 @@ class MulticlassHingeLoss(ClassificationLoss):
                 "MulticlassHingeLoss: a margin has one true class, so `y_true` must be one-hot. Received: "
                 f"{given[soft][0]:g}. For soft labels, use CrossentropyLoss."
             )
+
+
+class SmoothHingeLoss(SignLoss):
+    """The hinge with its corner rounded off, for optimizers that want a gradient without jumps.
+
+        loss = mean over outputs of  1/2 - t         where t = y z <= 0,   y in {-1, 1}
+                                     (1 - t)^2 / 2   between
+                                     0               where t >= 1
+
+    A Huber loss of the distance to the margin: quadratic beside it, linear beyond the border.
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+            encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import SmoothHingeLoss
+    >>> float(SmoothHingeLoss()(np.array([-1, 1]), np.array([0.5, 0.5])))  # (1/2 + 0.5, then 0.5^2 / 2) / 2
+    0.5625
+
+    References:
+        - Rennie & Srebro 2005, Loss Functions for Preference Levels
+    """
+
+    card = Card(
+        family="margin",
+        formula="1/2 - t if t = y z <= 0, (1 - t)^2 / 2 up to 1, then 0",
+        paper="Rennie & Srebro 2005",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="as the hinge, with optimizers that use curvature or momentum",
+        avoid="probabilities are wanted",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score",
+        gradient_bound="1",
+    )
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        short = ops.relu(1.0 - margin)
+        near = numerics.minimum(short, 1.0)
+        return near * (short - 0.5 * near)
+
+
+class ModifiedHuberLoss(SignLoss):
+    """The squared hinge that goes on in a straight line, for outliers, and scores that give a probability.
+
+        loss = mean over outputs of  max(0, 1 - t)^2   where t = y z >= -1,   y in {-1, 1}
+                                     -4 t              elsewhere
+
+    Unlike the hinge it elicits a probability: (1 + z) / 2, for scores cut off at -1 and 1.
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+            encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import ModifiedHuberLoss
+    >>> float(ModifiedHuberLoss()(np.array([-1, 1]), np.array([0.5, -3.0])))  # (1.5^2 + 4 * 3) / 2
+    7.125
+
+    References:
+        - Zhang 2004, Solving Large Scale Linear Prediction Problems Using Stochastic Gradient Descent
+          Algorithms, https://doi.org/10.1145/1015330.1015332
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, 1 - t)^2 if t = y z >= -1, else -4 t",
+        paper="Zhang 2004",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="linear classifiers with some wrong labels, whose scores should mean a probability",
+        avoid="many wrong labels: the gradient of a far one is 4",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score, whose (1 + z) / 2 is the probability",
+        gradient_bound="4",
+    )
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        short = ops.relu(1.0 - margin)
+        near = numerics.minimum(short, 2.0)
+        return near * (2.0 * short - near)

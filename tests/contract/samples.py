@@ -192,6 +192,13 @@ def _classes() -> Iterator[Batch]:
     yield from _exclusive_classes(scores=False)
 
 
+def _outputs() -> Iterator[Batch]:
+    """Labels of outputs that are probabilities of their own, for losses that know no others."""
+    for batch in (*_one_output(), *_several_labels()):
+        told = {key: value for key, value in batch.options.items() if key != "multi_label"}
+        yield replace(batch, options=told)
+
+
 def _one_output() -> Iterator[Batch]:
     for shape in ((6,), (6, 1), (2, 3, 1), (2, 3, 2, 1)):
         r = rng("one output", shape)
@@ -314,6 +321,7 @@ def _name(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> str:
 
 KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "classes": _classes,
+    "outputs": _outputs,
     "scores": functools.partial(_exclusive_classes, scores=True),
     "signs": _signs,
     "numbers": _numbers,

@@ -384,6 +384,11 @@ def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
     return _plain(draw, kind, wish, y, y_pred, told)
 
 
+def _without_choice(batch: Drawn) -> Drawn:
+    """For losses to which every output is a probability of its own."""
+    return replace(batch, options={k: v for k, v in batch.options.items() if k != "multi_label"})
+
+
 INNER = [name for name in samples.LOSSES if name in REGISTRY and REGISTRY[name].takes != "anything"]
 OF_KERAS = "mean_squared_error"
 
@@ -402,6 +407,7 @@ def _anything(draw: DrawFn, wish: Wish) -> Drawn:
 
 KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "classes": _classes,
+    "outputs": lambda wish: _outputs(wish).map(_without_choice),
     "scores": lambda wish: _exclusive(wish, scores=True),
     "signs": _signs,
     "numbers": _numbers,

@@ -136,7 +136,9 @@ def test_wrong_shapes(case, true, pred):
 
 
 ELEMENTWISE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("numbers", "signs")]
+SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
 CLASSES_OF = [name for name in samples.LOSSES if REGISTRY[name].takes == "classes"]
+OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "outputs")]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -152,7 +154,7 @@ def test_nothing_broadcasts(name, true, pred):
             samples.build(name, {})(np.ones(a, "float32"), np.ones(b, "float32"))
 
 
-@pytest.mark.parametrize("name", [*ELEMENTWISE, *CLASSES_OF])
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *OUTPUTS_OF])
 @pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=str)
 def test_a_missing_last_axis_is_added(name, shape):
     """Nothing but an axis of 1 at the end, to the labels or, where these are numbers, to the predictions."""
@@ -213,7 +215,7 @@ def test_a_loss_of_the_batch_is_none_of_its_samples():
         value(WholeBatchLoss(), np.zeros((3, 2)), np.zeros((3, 2)))
 
 
-@pytest.mark.parametrize("name", [name for name, loss in samples.LOSSES.items() if "axis" in loss.parameters])
+@pytest.mark.parametrize("name", SPARSE)
 def test_axes_that_are_no_classes(name):
     """The class axis is none of the batch, and none that is not there."""
     y_true, y_pred = np.zeros((6, 4), "int32"), np.full((6, 4, 3), 1 / 3, "float32")
@@ -227,7 +229,6 @@ def test_axes_that_are_no_classes(name):
 # Values -----------------------------------------------------------------------------------------------
 
 THIRDS = [[0.2, 0.3, 0.5]]
-SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
 BAD_VALUES = [
     *(
         (name, {}, y, THIRDS, shown)
@@ -238,8 +239,8 @@ BAD_VALUES = [
     *((name, {}, [[1.5, -0.5, 0.0]], THIRDS, "1.5") for name in SPARSE),
     *((name, {}, [2], [[1.5, -0.5, 0.0]], "1.5") for name in CLASSES_OF),
     *((name, {}, [2], [[0.9, 0.9, 0.9]], "2.7") for name in CLASSES_OF),
-    *((name, {}, [1], [3.0], "3") for name in CLASSES_OF),
-    *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in CLASSES_OF),
+    *((name, {}, [1], [3.0], "3") for name in OUTPUTS_OF),
+    *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in OUTPUTS_OF),
     *((name, {"multi_label": True}, [[2.0, 0.0, 1.0]], THIRDS, "2") for name in CLASSES_OF),
     *((loss.__name__, *rest) for loss, *rest in REFUSED),
 ]

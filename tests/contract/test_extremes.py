@@ -81,12 +81,14 @@ def _of_kind(takes, kind, dtype):
                 yield Batch(f"{direction} one-hot {kind}", np.eye(CLASSES)[ids], pred, options, CLASSES)
             yield Batch(f"{direction} soft {kind}", soft, pred, options, CLASSES)
         return
-    yield Batch(f"sparse {kind}", ids, pred, {**told, "multi_label": False}, CLASSES)
-    yield Batch(f"soft {kind}", soft, pred, {**told, "multi_label": False}, CLASSES)
+    one, several = ({}, {}) if takes == "outputs" else ({"multi_label": False}, {"multi_label": True})
+    if takes == "classes":
+        yield Batch(f"sparse {kind}", ids, pred, {**told, **one}, CLASSES)
+        yield Batch(f"soft {kind}", soft, pred, {**told, **one}, CLASSES)
     pred, y = outputs(kind, dtype)
-    yield Batch(f"one output {kind}", y, pred, {**told, "multi_label": False}, 1)
+    yield Batch(f"one output {kind}", y, pred, {**told, **one}, 1)
     pred, y = (np.stack([x, x[::-1], np.roll(x, 3)], -1) for x in (pred, y))
-    yield Batch(f"multi-label {kind}", y, pred, {**told, "multi_label": True}, CLASSES)
+    yield Batch(f"multi-label {kind}", y, pred, {**told, **several}, CLASSES)
 
 
 @functools.cache

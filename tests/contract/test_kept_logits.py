@@ -7,11 +7,14 @@ from keras import ops
 
 from tests.backends import BACKEND, numpy, tensor
 from tests.contract import samples
+from tests.oracles import REGISTRY
 
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits beside JAX's arrays")
 
-FROM_LOGITS = [name for name, loss in samples.LOSSES.items() if "from_logits" in loss.parameters]
-SEVERAL_LABELS = [name for name in FROM_LOGITS if "multi_label" in samples.LOSSES[name].parameters]
+OF_PROBABILITIES = [name for name, loss in samples.LOSSES.items() if "from_logits" in loss.parameters]
+FROM_LOGITS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes != "outputs"]
+SEVERAL_LABELS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes == "classes"]
+ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in ("classes", "outputs")]
 
 
 def one_step(loss, activation, units, label, run_eagerly):
@@ -33,7 +36,7 @@ def label_for(name, units):
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
 @pytest.mark.parametrize(
-    ("name", "units"), [(name, 2) for name in FROM_LOGITS] + [(name, 1) for name in SEVERAL_LABELS]
+    ("name", "units"), [(name, 2) for name in FROM_LOGITS] + [(name, 1) for name in ONE_OUTPUT]
 )
 def test_saturated_sample_trains(name, units, run_eagerly):
     """Through compile and fit, softmax and sigmoid outputs train as from_logits=True does."""

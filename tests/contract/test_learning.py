@@ -53,6 +53,15 @@ POPULATIONS = {
         ),
         Population([0] * 6 + [1] * 3 + [2], LOGITS, SIX_THREE_ONE, 3, exclusive=True),
     ],
+    "outputs": [
+        Population([[1], [1], [1], [0]], LOGITS, {"order of probabilities": [0]}),
+        Population(
+            [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]],
+            LOGITS,
+            {"order of probabilities": [1, 2, 0]},  # 1/5, 2/5, 3/5
+            3,
+        ),
+    ],
     "scores": [Population([0] * 6 + [1] * 3 + [2], {}, SIX_THREE_ONE, 3, exclusive=True)],
     "distributions": [
         Population(
@@ -108,6 +117,8 @@ def test_fit_reaches_what_is_elicited(name, population):
         np.testing.assert_allclose(bias[0], population.truth["median"], rtol=1e-2)
     elif elicits == "class probability":
         np.testing.assert_allclose(population.probabilities(bias), population.truth[elicits], atol=1e-3)
+    elif elicits == "order of probabilities":
+        assert bias.argsort().tolist() == population.truth[elicits]
     else:
         assert elicits == "likeliest class"
         assert population.likeliest(bias).tolist() == population.truth[elicits]
@@ -115,7 +126,10 @@ def test_fit_reaches_what_is_elicited(name, population):
 
 @pytest.mark.parametrize(("name", "population"), FITS)
 def test_fit_reaches_the_minimum_of_the_reference(name, population):
-    """From where fit has got to, the reference's own minimum is less than 1e-4 lower."""
+    """From where fit has got to, the reference's own minimum is less than 1e-4 lower.
+
+    That of a loss which puts all probability on a class is at infinity: fit has come nine tenths of the way.
+    """
     loss = samples.build(name, population.options, reduction="none")
     labels = np.asarray(population.labels)
 
@@ -123,6 +137,8 @@ def test_fit_reaches_the_minimum_of_the_reference(name, population):
         return float(expected(loss, labels, np.tile(bias, (len(labels), 1))).mean())
 
     reached = total(fitted(name, population))
-    assert total(np.zeros(population.outputs)) > reached
+    start = total(np.zeros(population.outputs))
+    assert start > reached
     lowest = minimize(total, fitted(name, population), method="Nelder-Mead", options={"xatol": 1e-6}).fun
-    assert reached - lowest < 1e-4
+    endless = loss.card.elicits == "likeliest class"
+    assert reached - lowest < (0.1 * (start - lowest) if endless else 1e-4)

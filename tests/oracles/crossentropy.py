@@ -1,4 +1,4 @@
-"""Cross-entropy (Good 1952) and focal loss (Lin 2017), for one output, several labels or several classes."""
+"""Functions of -log p and 1 - p: Good 1952, Lin 2017, Leng 2022, Feng 2020, Ben-Baruch 2020."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from scipy.special import expit, logsumexp
 from tests.oracles import oracle
 
 Term = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""The loss of one label, as a function of -log p_t and of 1 - p_t."""
+"""The value of each class as the label, of -log p and 1 - p of all of them, which are the last axis.
+
+An output that is a probability of its own is two classes: that of the label 1, then that of the label 0.
+"""
 
 
 @oracle("CrossentropyLoss", takes="classes")
-def crossentropy(y_true: Any, y_pred: Any, *, z_loss: float, **common: Any) -> np.ndarray:
-    return _classification(y_true, y_pred, lambda ce, rest: ce, alpha=None, z_loss=z_loss, **common)
+def crossentropy(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return classification(y_true, y_pred, lambda ce, rest: ce, **options)
 
 
 def _magnified(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.ndarray:
@@ -25,29 +28,73 @@ def _magnified(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.
 
 
 @oracle("FocalLoss", takes="classes", terms=_magnified)
-def focal(y_true: Any, y_pred: Any, *, gamma: float, alpha: Any, **common: Any) -> np.ndarray:
-    return _classification(
-        y_true, y_pred, lambda ce, rest: rest**gamma * ce, alpha=alpha, z_loss=0.0, **common
-    )
+def focal(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.ndarray:
+    return classification(y_true, y_pred, lambda ce, rest: rest**gamma * ce, **options)
+
+
+def _poly_terms(y_true: Any, y_pred: Any, *, epsilon: float, **options: Any) -> np.ndarray:
+    """With a negative epsilon the two terms cancel."""
+    return poly(y_true, y_pred, epsilon=abs(epsilon), **options)
+
+
+@oracle("PolyLoss", takes="classes", terms=_poly_terms)
+def poly(y_true: Any, y_pred: Any, *, epsilon: float, **options: Any) -> np.ndarray:
+    return classification(y_true, y_pred, lambda ce, rest: ce + epsilon * rest, **options)
+
+
+def _powers(y_true: Any, y_pred: Any, *, order: int, **options: Any) -> np.ndarray:
+    """Each power has as many times the relative error of 1 - p_t, and one more of its own."""
+
+    def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        return sum((k + 1) * rest**k / k for k in range(1, order + 1))
+
+    return classification(y_true, y_pred, term, **options)
+
+
+@oracle("TaylorCrossentropyLoss", takes="classes", terms=_powers)
+def taylor(y_true: Any, y_pred: Any, *, order: int, **options: Any) -> np.ndarray:
+    def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        return sum(rest**k / k for k in range(1, order + 1))
+
+    return classification(y_true, y_pred, term, **options)
+
+
+def _asymmetric_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    """As with the focal loss; and p - clip has the error of clip, which the power magnifies."""
+    gamma, clip = max(options["gamma_positive"], options["gamma_negative"]), options["clip"]
+    return (gamma + 2) * (asymmetric(y_true, y_pred, **options) + clip)
+
+
+@oracle("AsymmetricLoss", takes="outputs", terms=_asymmetric_terms)
+def asymmetric(
+    y_true: Any, y_pred: Any, *, gamma_positive: float, gamma_negative: float, clip: float, **options: Any
+) -> np.ndarray:
+    def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        (present, absent), (one_minus_p, p) = np.moveaxis(ce, -1, 0), np.moveaxis(rest, -1, 0)
+        q = np.maximum(p - clip, 0.0)
+        absent = absent if clip == 0 else -np.log1p(-q)
+        return np.stack([one_minus_p**gamma_positive * present, q**gamma_negative * absent], axis=-1)
+
+    return classification(y_true, y_pred, term, multi_label=True, **options)
 
 
 def has_probability_for_each_output(y_pred: np.ndarray, multi_label: bool, axis: int = -1) -> bool:
     return multi_label or y_pred.ndim == 1 or y_pred.shape[axis] == 1
 
 
-def _classification(
+def classification(
     y_true: np.ndarray,
     y_pred: np.ndarray,
     term: Term,
     *,
-    alpha: Any,
-    z_loss: float,
     from_logits: bool,
     multi_label: bool,
     label_smoothing: float,
     class_weight: Any,
     ignore_class: int | None,
     axis: int,
+    alpha: Any = None,
+    z_loss: float = 0.0,
 ) -> np.ndarray:
     of_outputs = has_probability_for_each_output(y_pred, multi_label, axis if y_pred.ndim > 1 else -1)
     compute = _of_outputs if of_outputs else _of_classes
@@ -68,11 +115,11 @@ def classes_last(y_true: np.ndarray, y_pred: np.ndarray, axis: int) -> tuple[np.
 
 def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weight, ignore_class):
     if from_logits:
-        positive = term(np.logaddexp(0, -pred), expit(-pred))
-        negative = term(np.logaddexp(0, pred), expit(pred))
+        costs = np.logaddexp(0, -pred), np.logaddexp(0, pred)
+        complements = expit(-pred), expit(pred)
     else:
-        positive = term(-np.log(pred), 1 - pred)
-        negative = term(-np.log1p(-pred), pred)
+        costs, complements = (-np.log(pred), -np.log1p(-pred)), (1 - pred, pred)
+    positive, negative = np.moveaxis(term(np.stack(costs, -1), np.stack(complements, -1)), -1, 0)
     y = y.reshape(pred.shape).astype("float64")
     known = np.ones(y.shape, bool) if ignore_class is None else y != ignore_class
     y = np.where(known, y, 0.0)

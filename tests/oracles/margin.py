@@ -1,4 +1,4 @@
-"""Hinge losses: Cortes & Vapnik 1995, Crammer & Singer 2001, Weston & Watkins 1999."""
+"""Hinge losses: Cortes & Vapnik 1995, Crammer & Singer 2001, Weston & Watkins 1999, Zhang 2004."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ import numpy as np
 
 from tests.oracles import oracle
 from tests.oracles.crossentropy import classes_last, distribution, vector
+from tests.oracles.regression import mean_of_outputs
 
 
 @oracle("HingeLoss", takes="signs")
 def hinge(y_true: Any, y_pred: Any, *, margin: float, power: float, labels: str) -> np.ndarray:
-    sign = np.where(y_true > 0, 1.0, -1.0).reshape(y_pred.shape)
-    values = np.maximum(0, margin - sign * y_pred) ** power
-    return values if values.ndim == 1 else values.mean(-1)
+    return mean_of_outputs(np.maximum(0, margin - margins(y_true, y_pred)) ** power)
+
+
+@oracle("SmoothHingeLoss", takes="signs")
+def smooth_hinge(y_true: Any, y_pred: Any, *, labels: str) -> np.ndarray:
+    t = margins(y_true, y_pred)
+    return mean_of_outputs(np.where(t <= 0, 0.5 - t, np.where(t < 1, (1 - t) ** 2 / 2, 0.0)))
+
+
+@oracle("ModifiedHuberLoss", takes="signs")
+def modified_huber(y_true: Any, y_pred: Any, *, labels: str) -> np.ndarray:
+    t = margins(y_true, y_pred)
+    return mean_of_outputs(np.where(t >= -1, np.maximum(0, 1 - t) ** 2, -4 * t))
+
+
+def margins(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    return np.where(y_true > 0, 1.0, -1.0).reshape(y_pred.shape) * y_pred
 
 
 def _magnified(y_true: Any, y_pred: Any, *, power: float, **options: Any) -> np.ndarray:
