@@ -11,6 +11,13 @@ from keras_losses.crossentropy import (
 )
 from keras_losses.divergence import KLDivergenceLoss
 from keras_losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
+from keras_losses.noise import (
+    ActivePassiveLoss,
+    BiTemperedLoss,
+    BootstrapLoss,
+    GeneralizedCrossentropyLoss,
+    SymmetricCrossentropyLoss,
+)
 from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
 from keras_losses.regularized import RegularizedLoss, regularize
 
@@ -18,9 +25,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbsoluteErrorLoss",
+    "ActivePassiveLoss",
     "AsymmetricLoss",
+    "BiTemperedLoss",
+    "BootstrapLoss",
     "CrossentropyLoss",
     "FocalLoss",
+    "GeneralizedCrossentropyLoss",
     "HingeLoss",
     "HuberLoss",
     "KLDivergenceLoss",
@@ -31,6 +42,7 @@ __all__ = [
     "RegularizedLoss",
     "SmoothHingeLoss",
     "SquaredErrorLoss",
+    "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
     "config",
     "regularize",

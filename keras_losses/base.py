@@ -327,6 +327,9 @@ class CrossentropyFamily(ClassificationLoss):
         label_smoothing: the weight in [0, 1] of the uniform label.
     """
 
+    compares_classes: ClassVar[bool] = False
+    """Whether the value of a label depends on more than its own probability, as in `class_terms`."""
+
     from_logits: bool = flag(default=False)
     multi_label: bool = flag(default=False)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
@@ -334,6 +337,20 @@ class CrossentropyFamily(ClassificationLoss):
     def term(self, crossentropy: Crossentropy) -> Tensor:
         """The value of a label as a function of -log p_t and 1 - p_t."""
         raise NotImplementedError
+
+    def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
+        """The predictions that the loss sees: with other logits, where it shifts or scales them."""
+        return predictions
+
+    def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
+        """The value of the classes `ids` as the labels `(...)`."""
+        if self.compares_classes:
+            return numerics.of_class(ids, self.class_terms(predictions))
+        return self.term(predictions.of_class(ids))
+
+    def class_terms(self, predictions: Predictions) -> Tensor:
+        """The value of each class as the label `(..., C)`; a loss that compares classes states this alone."""
+        return self.term(predictions.of_every_class())
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         """The values of the labels 1 and 0, where each output is a probability of its own."""
@@ -367,6 +384,7 @@ class CrossentropyFamily(ClassificationLoss):
         return truth, predictions
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        predictions = self.adjusted(predictions, labels.encoding == "binary")
         if labels.encoding == "binary":
             return self._of_outputs(labels, predictions)
         if labels.encoding == "sparse" and self.label_smoothing == 0.0:
@@ -382,7 +400,7 @@ class CrossentropyFamily(ClassificationLoss):
         return y * positive + (1.0 - y) * negative
 
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
-        values = self.term(predictions.of_class(truth.values))
+        values = self.id_terms(predictions, truth.values)
         weights = self.label_weights(truth.classes)
         return values if weights is None else values * ops.take(weights, truth.values, axis=0)
 
@@ -392,7 +410,7 @@ class CrossentropyFamily(ClassificationLoss):
         weights = self.label_weights(truth.classes)
         if weights is not None:
             y = y * weights
-        return ops.sum(y * self.term(predictions.of_every_class()), axis=-1)
+        return ops.sum(y * self.class_terms(predictions), axis=-1)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

@@ -251,7 +251,8 @@ class TaylorCrossentropyLoss(CrossentropyFamily):
         loss = sum_{k=1..order} (1 - p_t)^k / k
 
     Order 1 is 1 - p_t, which no wrong label can pull far but which learns slowly; each order more learns
-    faster and trusts the labels more, up to cross-entropy at infinity.
+    faster and trusts the labels more, up to cross-entropy at infinity. `GeneralizedCrossentropyLoss` goes
+    the same way by a power.
 
     Args:
         order: how many terms, from 1 to 100; 2 in the paper's experiments.
@@ -291,6 +292,7 @@ class TaylorCrossentropyLoss(CrossentropyFamily):
         elicits="likeliest class",
         elicits_note="order 1 puts all probability on it",
         gradient_bound="1 in a logit",
+        identities=(Identity({"order": 1}, "GeneralizedCrossentropyLoss", {"q": 1.0}),),
         conditioning="up to order times the relative error of 1 - p_t",
     )
 

@@ -58,6 +58,15 @@ class Predictions:
             return replace(self, values=values, logits=None if self.logits is None else values)
         return replace(self, values=values, logits=function(self.logits))
 
+    def as_logits(self, of_outputs: bool) -> Tensor:
+        """The logits, or what they would have been: those of outputs of their own, or of classes."""
+        if self.logits is not None:
+            return self.logits
+        if of_outputs:
+            one, zero = self.of_outputs()
+            return zero.value - one.value
+        return -self.of_every_class().value
+
     def of_class(self, ids: Tensor) -> Crossentropy:
         """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
         if self.logits is not None:
@@ -78,6 +87,17 @@ class Predictions:
         one = Crossentropy(numerics.negative_log(self.values, self.dtype), 1.0 - self.values)
         zero = numerics.negative_log_complement(self.values, self.dtype)
         return one, Crossentropy(zero, self.values)
+
+    def entropy_of_classes(self) -> Tensor:
+        """The entropy of the distribution over exclusive classes, `(...)`."""
+        minus_log = self.of_every_class().value
+        p = self.values if self.logits is None else ops.exp(-minus_log)
+        return ops.sum(p * minus_log, axis=-1)
+
+    def entropy_of_outputs(self) -> Tensor:
+        """The entropy of each output, where each is a probability of its own, `(..., C)`."""
+        one, zero = self.of_outputs()
+        return zero.complement * one.value + one.complement * zero.value
 
 
 # Shapes ---------------------------------------------------------------------------------------------

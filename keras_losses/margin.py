@@ -158,8 +158,9 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         scores = predictions.values
-        true = numerics.is_class(class_ids(labels), scores)
-        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
+        ids = class_ids(labels)
+        true = numerics.is_class(ids, scores)
+        own = numerics.of_class(ids, scores)
         if self.kind == "crammer_singer":
             best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
             return numerics.power(ops.relu(self.margin + (best - own)), self.power)

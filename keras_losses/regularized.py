@@ -164,11 +164,8 @@ class RegularizedLoss(Loss):
         ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
         if truth.encoding == "binary" if ours else self._is_binary(predictions.values):
             known = truth.known if ours else None
-            one, zero = predictions.of_outputs()
-            return labels.mean_of_known(zero.complement * one.value + one.complement * zero.value, known)
-        every = predictions.of_every_class()
-        p = ops.exp(-every.value) if predictions.logits is not None else predictions.values
-        return ops.sum(p * every.value, axis=-1)
+            return labels.mean_of_known(predictions.entropy_of_outputs(), known)
+        return predictions.entropy_of_classes()
 
 
 def regularize(model: keras.Model, l1: float = 0.0, l2: float = 0.0, where: str = "kernel") -> list[str]:

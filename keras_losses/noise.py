@@ -1,0 +1,387 @@
+"""Losses that survive wrong labels: a label that the model finds impossible pulls less, or not at all."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.base import CrossentropyFamily
+from keras_losses.card import Card, Identity, flag, parameter
+from keras_losses.labels import Predictions
+from keras_losses.numerics import Crossentropy, Tensor
+
+
+class GeneralizedCrossentropyLoss(CrossentropyFamily):
+    """A path from cross-entropy to absolute error, for labels some of which are wrong.
+
+        loss = (1 - p_t^q) / q
+
+    At q = 0 it is cross-entropy, which fits every label; at q = 1 it is 1 - p_t, which a wrong label cannot
+    pull far, but which learns slowly from many classes. The gradient of cross-entropy is multiplied by
+    p_t^q: the less the model believes a label, the less it follows it.
+
+    Args:
+        q: how little a disbelieved label counts, in [0, 1]; 0.7 in the paper.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import GeneralizedCrossentropyLoss
+    >>> float(GeneralizedCrossentropyLoss(q=0.5)(np.array([1]), np.array([0.25])))  # (1 - sqrt 0.25) / 0.5
+    1.0
+
+    References:
+        - Zhang & Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy
+          Labels, https://arxiv.org/abs/1805.07836
+    """
+
+    card = Card(
+        family="noise",
+        formula="(1 - p_t^q) / q",
+        paper="Zhang 2018, 1805.07836",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="wrong labels, up to half of them, with one number between robust and fast",
+        avoid="clean labels, or rare and hard classes: they look like wrong labels",
+        elicits="likeliest class",
+        elicits_note="q below 1: with a probability that is pulled to the ends",
+        gradient_bound="1 in a logit",
+        identities=(Identity({"q": 0.0}, "CrossentropyLoss"), Identity({"q": 1e-9}, "CrossentropyLoss")),
+    )
+
+    q: float = parameter(default=0.7, within="[0, 1]")
+
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        if self.q == 0.0:
+            return crossentropy.value
+        if self.q == 1.0:
+            return crossentropy.complement
+        return -ops.expm1(-self.q * crossentropy.value) / self.q
+
+
+class SymmetricCrossentropyLoss(CrossentropyFamily):
+    """Cross-entropy plus its reverse, which asks the label what it thinks of the prediction.
+
+        loss = alpha * -log p_t + beta * -log_zero (1 - p_t)
+
+    The reverse cross-entropy is -sum_j p_j log y_j, where log 0 is taken to be `log_zero`; for a hard label
+    that is -log_zero (1 - p_t), which wrong labels cannot pull far. The first term learns the hard classes,
+    the second keeps wrong labels at bay.
+
+    Args:
+        alpha: the weight of cross-entropy, 0 or more; 0.1 for CIFAR-10 in the paper.
+        beta: the weight of its reverse, 0 or more; 1 in the paper.
+        log_zero: what stands for log 0, below 0; -4 in the paper.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import SymmetricCrossentropyLoss
+    >>> loss = SymmetricCrossentropyLoss(alpha=1.0)
+    >>> round(float(loss(np.array([1]), np.array([0.5]))), 4)  # log 2 + 4 * 0.5
+    2.6931
+
+    References:
+        - Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels,
+          https://arxiv.org/abs/1908.06112
+    """
+
+    card = Card(
+        family="noise",
+        formula="alpha * -log p_t + beta * -log_zero (1 - p_t)",
+        paper="Wang 2019, 1908.06112",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="wrong labels, where the hard classes must be learnt as well",
+        avoid="probabilities that must be calibrated",
+        elicits="likeliest class",
+        elicits_note="with a probability that is pulled to the ends by beta",
+        gradient_bound="alpha - beta log_zero / 4 in a logit",
+        identities=(Identity({"alpha": 1.0, "beta": 0.0}, "CrossentropyLoss"),),
+    )
+
+    alpha: float = parameter(default=0.1, within="[0, inf)")
+    beta: float = parameter(default=1.0, within="[0, inf)")
+    log_zero: float = parameter(default=-4.0, within="(-inf, 0)")
+
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        return self.alpha * crossentropy.value - self.beta * self.log_zero * crossentropy.complement
+
+
+class ActivePassiveLoss(CrossentropyFamily):
+    """A robust loss that raises the true class plus one that lowers the others, for many wrong labels.
+
+        loss = alpha * active + beta * passive
+        active:   "normalized_crossentropy"   log p_t / sum_j log p_j
+                  "normalized_focal"          (1 - p_t)^gamma log p_t / sum_j (1 - p_j)^gamma log p_j
+        passive:  "mean_absolute_error"       2 (1 - p_t)
+                  "reverse_crossentropy"      -log_zero (1 - p_t)
+
+    Divided by its sum over the classes, any loss is robust to wrong labels, but learns too little; a second
+    robust loss, of the other kind, makes up for that. The normalised losses are in [0, 1].
+
+    Args:
+        active: the loss that looks at the true class alone.
+        passive: the loss that looks at the others.
+        alpha: the weight of the active loss, 0 or more.
+        beta: the weight of the passive loss, 0 or more.
+        gamma: the focus of `"normalized_focal"`, 0 or more; 0.5 in the paper.
+        log_zero: what stands for log 0 in `"reverse_crossentropy"`, below 0; -4 in the paper.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    A soft or smoothed label is the expectation of the loss over its classes. Each output that is a
+    probability of its own is two classes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import ActivePassiveLoss
+    >>> loss = ActivePassiveLoss(passive="mean_absolute_error")
+    >>> float(loss(np.array([1]), np.array([0.5])))  # log 2 / (log 2 + log 2) + 2 * 0.5
+    1.5
+
+    References:
+        - Ma et al. 2020, Normalized Loss Functions for Deep Learning with Noisy Labels,
+          https://arxiv.org/abs/2006.13554
+    """
+
+    card = Card(
+        family="noise",
+        formula="alpha * log p_t / sum_j log p_j + beta * -log_zero (1 - p_t), and variants of both",
+        paper="Ma 2020, 2006.13554",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="many wrong labels, 40% and more",
+        avoid="clean labels, probabilities that must be calibrated",
+        elicits="likeliest class",
+        elicits_note="all probability goes to it",
+        gradient_bound="alpha - beta log_zero / 4 in a logit",
+    )
+
+    active: str = parameter(
+        default="normalized_crossentropy", choices=("normalized_crossentropy", "normalized_focal")
+    )
+    passive: str = parameter(
+        default="reverse_crossentropy", choices=("mean_absolute_error", "reverse_crossentropy")
+    )
+    alpha: float = parameter(default=1.0, within="[0, inf)")
+    beta: float = parameter(default=1.0, within="[0, inf)")
+    gamma: float = parameter(default=0.5, within="[0, inf)", kw_only=True)
+    log_zero: float = parameter(default=-4.0, within="(-inf, 0)", kw_only=True)
+    compares_classes = True
+
+    def class_terms(self, predictions: Predictions) -> Tensor:
+        every = predictions.of_every_class()
+        active = self._active(every)
+        return self._sum(active, ops.sum(active, axis=-1, keepdims=True), every)
+
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        one, zero = predictions.of_outputs()
+        positive, negative = self._active(one), self._active(zero)
+        total = positive + negative
+        return self._sum(positive, total, one), self._sum(negative, total, zero)
+
+    def _active(self, crossentropy: Crossentropy) -> Tensor:
+        if self.active == "normalized_crossentropy":
+            return crossentropy.value
+        return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
+
+    def _sum(self, active: Tensor, total: Tensor, crossentropy: Crossentropy) -> Tensor:
+        height = 2.0 if self.passive == "mean_absolute_error" else -self.log_zero
+        return self.alpha * (active / total) + self.beta * height * crossentropy.complement
+
+
+class BootstrapLoss(CrossentropyFamily):
+    """Cross-entropy against a mixture of the label and what the model itself believes.
+
+        soft:   loss = -sum_j (beta y_j + (1 - beta) p_j) log p_j
+        hard:   loss = -beta log p_t - (1 - beta) log max_j p_j
+
+    A model that has begun to see the pattern outvotes the labels that break it. The soft form is
+    cross-entropy with the entropy of the prediction as a penalty, where `RegularizedLoss` has it as a reward.
+
+    Args:
+        beta: how much the label counts, in [0, 1]; 0.95 (soft) and 0.8 (hard) in the paper.
+        hard: whether the model's belief is its likeliest class.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import BootstrapLoss
+    >>> loss = BootstrapLoss(beta=0.8, hard=True)
+    >>> round(float(loss(np.array([0]), np.array([[0.25, 0.75]]))), 4)  # -0.8 log 0.25 - 0.2 log 0.75
+    1.1666
+
+    References:
+        - Reed et al. 2014, Training Deep Neural Networks on Noisy Labels with Bootstrapping,
+          https://arxiv.org/abs/1412.6596
+    """
+
+    card = Card(
+        family="noise",
+        formula="-sum_j (beta y_j + (1 - beta) p_j) log p_j; hard: the likeliest class for p_j",
+        paper="Reed 2014, 1412.6596",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="wrong labels that contradict a pattern which most labels show",
+        avoid="the first epochs, when the model believes nothing yet: start with beta=1",
+        elicits="likeliest class",
+        elicits_note="its probability is pulled to the ends",
+        gradient_bound="1 in a logit for hard; beta + (1 - beta) log C for soft",
+        identities=(
+            Identity({"beta": 1.0}, "CrossentropyLoss"),
+            Identity({"beta": 1.0, "hard": True}, "CrossentropyLoss"),
+        ),
+    )
+
+    beta: float = parameter(default=0.95, within="[0, 1]")
+    hard: bool = flag(default=False, kw_only=False)
+    compares_classes = True
+
+    def class_terms(self, predictions: Predictions) -> Tensor:
+        values = predictions.of_every_class().value
+        belief = ops.min(values, axis=-1) if self.hard else predictions.entropy_of_classes()
+        return self.beta * values + (1.0 - self.beta) * ops.expand_dims(belief, -1)
+
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        positive, negative = (crossentropy.value for crossentropy in predictions.of_outputs())
+        likelier = ops.where(positive < negative, positive, negative)
+        belief = likelier if self.hard else predictions.entropy_of_outputs()
+        belief = (1.0 - self.beta) * belief
+        return self.beta * positive + belief, self.beta * negative + belief
+
+
+class BiTemperedLoss(CrossentropyFamily):
+    """Cross-entropy with a bounded logarithm and a softmax with heavy tails, for wrong labels near and far.
+
+        loss = sum_j y_j (log_t1 y_j - log_t1 p_j) - (y_j^(2 - t1) - p_j^(2 - t1)) / (2 - t1)
+        log_t(x) = (x^(1 - t) - 1) / (1 - t),   p_j = exp_t2(z_j - lambda(z)),   sum_j p_j = 1
+
+    With t1 below 1 a wrong label far from the border costs at most 1 / ((1 - t1) (2 - t1)); with t2 above 1
+    one near the border is not pushed ever farther away. Each at 1 is the usual logarithm or softmax.
+
+    Args:
+        t1: the temperature of the logarithm, in [0, 1].
+        t2: the temperature of the softmax, in [1, 10].
+        iterations: how often the search for the normaliser lambda is repeated before three steps of Newton's
+            method make it exact, 1 or more; the steps also carry the derivatives.
+
+    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
+    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+    Probabilities are taken for a softmax, whose logits are made tempered. A soft or smoothed label is the
+    expectation of the loss over its classes, which differs from the formula by a number that no prediction
+    changes.
+
+    Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
+    `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import BiTemperedLoss
+    >>> loss = BiTemperedLoss(t1=0.0, t2=1.0, from_logits=True)
+    >>> float(loss(np.array([0]), np.array([[0.0, 0.0]])))  # 1 - 1/2 + (1/4 + 1/4 - 1) / 2
+    0.25
+
+    References:
+        - Amid et al. 2019, Robust Bi-Tempered Logistic Loss Based on Bregman Divergences,
+          https://arxiv.org/abs/1906.03361
+    """
+
+    card = Card(
+        family="noise",
+        formula="-log_t1 p_t + (sum_j p_j^(2 - t1) - 1) / (2 - t1), p = tempered softmax of t2",
+        paper="Amid 2019, 1906.03361",
+        labels="class ids, one-hot or soft labels, or 0/1 labels",
+        predictions="logits or probabilities",
+        use="wrong labels both far from the border (t1) and near it (t2)",
+        avoid="clean labels; rare and hard classes, which look like wrong labels",
+        elicits="likeliest class",
+        elicits_note="t1 = t2 = 1: class probability",
+        gradient_bound="1 in a logit",
+        identities=(Identity({"t1": 1.0, "t2": 1.0}, "CrossentropyLoss"),),
+        conditioning="terms of both signs cancel as p_t nears 1: the error is absolute, 1e-7 of 1 - p_t",
+    )
+
+    t1: float = parameter(default=0.8, within="[0, 1]")
+    t2: float = parameter(default=1.2, within="[1, 10]")
+    iterations: int = parameter(default=5, within="[1, inf)", integer=True)
+    compares_classes = True
+
+    def class_terms(self, predictions: Predictions) -> Tensor:
+        if self.t2 == 1.0:
+            return self._of_logs(-predictions.of_every_class().value)
+        logits = predictions.logits
+        if logits is None:
+            logits = -predictions.of_every_class().value
+        return self._of_logs(numerics.tempered_log_softmax(logits, self.t2, self.iterations))
+
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        one, zero = predictions.of_outputs()
+        # An output is two classes, whose logits differ by log p - log(1 - p).
+        pair = ops.stack([zero.value - one.value, ops.zeros_like(one.value)], axis=-1)
+        if self.t2 == 1.0:
+            terms = self._of_logs(-ops.stack([one.value, zero.value], axis=-1))
+        else:
+            terms = self._of_logs(numerics.tempered_log_softmax(pair, self.t2, self.iterations))
+        return terms[..., 0], terms[..., 1]
+
+    def _of_logs(self, log_p: Tensor) -> Tensor:
+        """The value of each class as the label, of the logarithms of all probabilities."""
+        power = 2.0 - self.t1
+        cost = -log_p if self.t1 == 1.0 else -ops.expm1((1.0 - self.t1) * log_p) / (1.0 - self.t1)
+        powers = ops.exp(power * log_p)
+        # Without the largest nothing cancels in the sum over the others, which may be very small beside it.
+        largest = numerics.is_class(ops.argmax(log_p, axis=-1), log_p)
+        rest = ops.sum(ops.where(largest, ops.zeros_like(powers), powers), axis=-1, keepdims=True)
+        others = ops.where(largest, rest, ops.sum(powers, axis=-1, keepdims=True) - powers)
+        return cost + (others + ops.expm1(power * log_p)) / power
