@@ -86,7 +86,7 @@ class CrossentropyLoss(CrossentropyFamily):
         if labels.encoding == "binary":
             normalizer = numerics.softplus(predictions.logits)
         else:
-            normalizer = ops.logsumexp(predictions.logits, axis=-1)
+            normalizer = numerics.logsumexp(predictions.logits)
         return values + self.z_loss * ops.square(normalizer)
 
 

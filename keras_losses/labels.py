@@ -72,19 +72,19 @@ class Predictions:
         if self.logits is not None:
             return numerics.sparse_crossentropy(ids, self.logits)
         p = ops.squeeze(ops.take_along_axis(self.values, ops.expand_dims(ids, -1), axis=-1), -1)
-        return Crossentropy(numerics.negative_log(p, self.dtype), 1.0 - p)
+        return numerics.crossentropy_of_probability(p, self.dtype)
 
     def of_every_class(self) -> Crossentropy:
         """-log p_j and 1 - p_j of every class among exclusive ones."""
         if self.logits is not None:
             return numerics.dense_crossentropy(self.logits)
-        return Crossentropy(numerics.negative_log(self.values, self.dtype), 1.0 - self.values)
+        return numerics.crossentropy_of_probability(self.values, self.dtype)
 
     def of_outputs(self) -> tuple[Crossentropy, Crossentropy]:
         """Those of the labels 1 and 0, where each output is a probability of its own."""
         if self.logits is not None:
             return numerics.binary_crossentropy(self.logits)
-        one = Crossentropy(numerics.negative_log(self.values, self.dtype), 1.0 - self.values)
+        one = numerics.crossentropy_of_probability(self.values, self.dtype)
         zero = numerics.negative_log_complement(self.values, self.dtype)
         return one, Crossentropy(zero, self.values)
 

@@ -64,11 +64,7 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
     q: float = parameter(default=0.7, within="[0, 1]")
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
-        if self.q == 0.0:
-            return crossentropy.value
-        if self.q == 1.0:
-            return crossentropy.complement
-        return -ops.expm1(-self.q * crossentropy.value) / self.q
+        return crossentropy.one_minus_power(self.q)
 
 
 class SymmetricCrossentropyLoss(CrossentropyFamily):
@@ -308,7 +304,7 @@ class BiTemperedLoss(CrossentropyFamily):
         t1: the temperature of the logarithm, in [0, 1].
         t2: the temperature of the softmax, in [1, 10].
         iterations: how often the search for the normaliser lambda is repeated before three steps of Newton's
-            method make it exact, 1 or more; the steps also carry the derivatives.
+            method make it exact, from 1 to 100; the steps also carry the derivatives.
 
     Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
     `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
@@ -354,34 +350,42 @@ class BiTemperedLoss(CrossentropyFamily):
 
     t1: float = parameter(default=0.8, within="[0, 1]")
     t2: float = parameter(default=1.2, within="[1, 10]")
-    iterations: int = parameter(default=5, within="[1, inf)", integer=True)
+    iterations: int = parameter(default=5, within="[1, 100]", integer=True)
     compares_classes = True
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         if self.t2 == 1.0:
-            return self._of_logs(-predictions.of_every_class().value)
-        logits = predictions.logits
-        if logits is None:
-            logits = -predictions.of_every_class().value
-        return self._of_logs(numerics.tempered_log_softmax(logits, self.t2, self.iterations))
+            return self._of(predictions.of_every_class())
+        return self._tempered(predictions.as_logits(of_outputs=False))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
-        one, zero = predictions.of_outputs()
         # An output is two classes, whose logits differ by log p - log(1 - p).
-        pair = ops.stack([zero.value - one.value, ops.zeros_like(one.value)], axis=-1)
         if self.t2 == 1.0:
-            terms = self._of_logs(-ops.stack([one.value, zero.value], axis=-1))
+            terms = self._of(_paired(*predictions.of_outputs()))
         else:
-            terms = self._of_logs(numerics.tempered_log_softmax(pair, self.t2, self.iterations))
+            logits = predictions.as_logits(of_outputs=True)
+            terms = self._tempered(ops.stack([logits, ops.zeros_like(logits)], axis=-1))
         return terms[..., 0], terms[..., 1]
 
-    def _of_logs(self, log_p: Tensor) -> Tensor:
-        """The value of each class as the label, of the logarithms of all probabilities."""
+    def _tempered(self, logits: Tensor) -> Tensor:
+        log_p = numerics.tempered_log_softmax(logits, self.t2, self.iterations)
+        return self._of(Crossentropy(-log_p, numerics.one_minus_exp(-log_p)))
+
+    def _of(self, every: Crossentropy) -> Tensor:
+        """The value of each class as the label."""
         power = 2.0 - self.t1
-        cost = -log_p if self.t1 == 1.0 else -ops.expm1((1.0 - self.t1) * log_p) / (1.0 - self.t1)
-        powers = ops.exp(power * log_p)
+        powers = ops.exp(-power * every.value)
         # Without the largest nothing cancels in the sum over the others, which may be very small beside it.
-        largest = numerics.is_class(ops.argmax(log_p, axis=-1), log_p)
+        largest = numerics.is_class(ops.argmin(every.value, axis=-1), every.value)
         rest = ops.sum(ops.where(largest, ops.zeros_like(powers), powers), axis=-1, keepdims=True)
         others = ops.where(largest, rest, ops.sum(powers, axis=-1, keepdims=True) - powers)
-        return cost + (others + ops.expm1(power * log_p)) / power
+        own = numerics.one_minus_exp(power * every.value)
+        return every.one_minus_power(1.0 - self.t1) + (others - own) / power
+
+
+def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:
+    """The labels 1 and 0 of outputs as two classes on a last axis."""
+    value, complement = (
+        ops.stack(pair, axis=-1) for pair in ((one.value, zero.value), (one.complement, zero.complement))
+    )
+    return Crossentropy(value, complement, one.steepest_from)

@@ -57,6 +57,13 @@ def log1p(x: Tensor) -> Tensor:
     return log + ops.stop_gradient(lost)
 
 
+def one_minus_exp(x: Tensor) -> Tensor:
+    """1 - e^-x for x >= 0; the derivative of expm1 is 0 on PyTorch where it nears -1."""
+    small = x < 1.0
+    near = ops.expm1(-ops.where(small, x, ops.ones_like(x)))
+    return ops.where(small, -near, 1.0 - ops.exp(-x))
+
+
 def mean(x: Tensor) -> Tensor:
     """The mean over the last axis; on PyTorch that of Keras goes through float32."""
     return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
@@ -89,6 +96,12 @@ def peak(x: Tensor) -> Tensor:
     return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
+def logsumexp(x: Tensor) -> Tensor:
+    """log sum_j e^x_j over the last axis; from 1e4 on the gradient of PyTorch's own is off by 1e-3."""
+    top = ops.stop_gradient(peak(x))
+    return top + ops.log(ops.sum(ops.exp(x - ops.expand_dims(top, -1)), axis=-1))
+
+
 def ratio(a: Tensor, b: Tensor) -> Tensor:
     """a / b, or 0 where b is 0; on PyTorch that of Keras is float32."""
     none = ops.equal(b, 0)
@@ -100,10 +113,28 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Crossentropy:
-    """-log p and 1 - p of a probability p, each to its own last digits."""
+    """-log p and 1 - p of a probability p, each to its own last digits.
+
+    Of a probability that was given as such, the slope of -log p is held from -log p = `steepest_from` on.
+    """
 
     value: Tensor
     complement: Tensor
+    steepest_from: float = np.inf
+
+    def one_minus_power(self, q: float) -> Tensor:
+        """(1 - p^q) / q, which is -log p at q = 0."""
+        if q == 0.0:
+            return self.value
+        if q == 1.0:
+            return self.complement
+        exact = one_minus_exp(q * self.value) / q
+        if self.steepest_from == np.inf:
+            return exact
+        # As steep at p = 0 as where the slope of -log p was held, of which p^q would leave nothing.
+        beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
+        held = one_minus_exp(q * (self.value - beyond)) / q
+        return held + ops.stop_gradient(exact - held)
 
 
 def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
@@ -192,15 +223,23 @@ def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
     return log_p(below - shift)
 
 
+def crossentropy_of_probability(p: Tensor, dtype: str) -> Crossentropy:
+    """Of probabilities that came in `dtype`."""
+    return Crossentropy(negative_log(p, dtype), 1.0 - p, float(np.log(_steepest(p, dtype))))
+
+
+def _steepest(p: Tensor, dtype: str) -> float:
+    return min(_STEEPEST[dtype], _STEEPEST[keras.backend.standardize_dtype(p.dtype)])
+
+
 def negative_log(x: Tensor, dtype: str) -> Tensor:
     """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
 
     Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
     float32): it is finite, and a confidently wrong sample still learns.
     """
-    computed = keras.backend.standardize_dtype(x.dtype)
-    smallest = max(_SMALLEST[dtype], _SMALLEST[computed])
-    slope = min(_STEEPEST[dtype], _STEEPEST[computed])
+    smallest = max(_SMALLEST[dtype], _SMALLEST[keras.backend.standardize_dtype(x.dtype)])
+    slope = _steepest(x, dtype)
     log = ops.log(maximum(x, 1.0 / slope))
     tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
     return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)

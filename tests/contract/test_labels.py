@@ -108,13 +108,13 @@ def test_class_16777217_has_its_own_value(name):
     """The last of 16777218 classes is told from the one before it."""
     options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
     loss = samples.build(name, options, reduction="none")
-    scores = np.full((1, 2**24 + 2), -30, "float32")
+    scores = np.full((1, 2**24 + 2), -1e4, "float32")
     scores[0, -1], scores[0, -2] = 1, 5
-    # Softmax over the two scores that count: e^-30 from each of the others comes to 1.6e-6.
+    # Softmax over the two scores that count.
     exact = {"CrossentropyLoss": 4 + np.log1p(np.exp(-4))}
     found = value(loss, np.array([2**24 + 1], "int32"), scores)[0]
     other = value(loss, np.array([2**24], "int32"), scores)[0]
-    assert found > 3
-    assert other < 0.1
+    assert found > 0.5
+    assert other < 0.1 * found
     if name in exact:
         np.testing.assert_allclose(found, exact[name], rtol=1e-4)

@@ -15,6 +15,7 @@ import keras_losses
 from tests.backends import BACKEND, double_precision, value, value_and_gradient
 from tests.contract import samples, strategies
 from tests.contract.strategies import FLOATS, INTEGERS, Wish, cases, for_samples, same
+from tests.contract.test_extremes import told
 from tests.contract.test_round_trips import WAYS, arguments
 from tests.oracles import REGISTRY, expected, rounded_terms
 
@@ -134,11 +135,6 @@ def test_value_is_that_of_the_oracle(name, data):
     assert_near(found, exact, bound, case)
 
 
-# What of 0 and 1 a dtype can tell: where -log p goes on as a line, and the gap below 1.
-NEAR_ZERO = {"float16": 2.0**-14}
-NEAR_ONE = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-
-
 def representable(case):
     """Where float32 can hold the exact value, and the predictions' dtype the exact gradient.
 
@@ -148,8 +144,7 @@ def representable(case):
     inner = loss_of(loss)
     y_true, x, step = batch.y_true, batch.y_pred.astype("float32").astype("float64"), 1e-2
     if getattr(inner, "from_logits", True) is False:
-        below_one = np.where(x > 1, x, 1 - NEAR_ONE.get(dtype, 2.0**-24))  # a measure may be above
-        x = np.clip(x, NEAR_ZERO.get(dtype, 2.0**-63), below_one)
+        x = told(x, dtype)
         step = 1e-3 * x
     if isinstance(inner, keras_losses.KLDivergenceLoss):
         y_true = np.maximum(y_true, 2.0**-126)
