@@ -16,6 +16,7 @@ from keras_losses.noise import (
     BiTemperedLoss,
     BootstrapLoss,
     GeneralizedCrossentropyLoss,
+    JensenShannonConsistencyLoss,
     SymmetricCrossentropyLoss,
 )
 from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
@@ -34,6 +35,7 @@ __all__ = [
     "GeneralizedCrossentropyLoss",
     "HingeLoss",
     "HuberLoss",
+    "JensenShannonConsistencyLoss",
     "KLDivergenceLoss",
     "Loss",
     "ModifiedHuberLoss",

@@ -58,6 +58,15 @@ class Predictions:
             return replace(self, values=values, logits=None if self.logits is None else values)
         return replace(self, values=values, logits=function(self.logits))
 
+    def parts(self, count: int) -> list[Predictions]:
+        """Predictions that lie one after another in the last axis."""
+
+        def part(x: Tensor, turn: int) -> Tensor:
+            size = x.shape[-1] // count
+            return x[..., turn * size : (turn + 1) * size]
+
+        return [self.map(lambda x, turn=turn: part(x, turn)) for turn in range(count)]  # type: ignore[misc]
+
     def as_logits(self, of_outputs: bool) -> Tensor:
         """The logits, or what they would have been: those of outputs of their own, or of classes."""
         if self.logits is not None:

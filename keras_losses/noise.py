@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import labels, numerics
 from keras_losses.base import CrossentropyFamily
 from keras_losses.card import Card, Identity, flag, parameter
-from keras_losses.labels import Predictions
+from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
 
@@ -381,6 +385,121 @@ class BiTemperedLoss(CrossentropyFamily):
         others = ops.where(largest, rest, ops.sum(powers, axis=-1, keepdims=True) - powers)
         own = numerics.one_minus_exp(power * every.value)
         return every.one_minus_power(1.0 - self.t1) + (others - own) / power
+
+
+class SeveralPredictions(CrossentropyFamily):
+    """Base of the losses that see more of a sample than one prediction: cross-entropy and what they add.
+
+    The predictions lie one after another in the last axis; the label is the first one's. A subclass states
+    `added(parts)`, a value for each sample.
+    """
+
+    multi_label = False
+    axis = -1
+
+    @property
+    def count(self) -> int:
+        """How many predictions there are of a sample."""
+        raise NotImplementedError
+
+    def added(self, parts: list[Predictions]) -> Tensor:
+        raise NotImplementedError
+
+    def term(self, crossentropy: Crossentropy) -> Tensor:
+        return crossentropy.value
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
+        if isinstance(y_true, Labels):
+            return y_true, y_pred
+        owner, predictions = type(self).__name__, self._predictions(y_pred, multi_class=True)
+        shape = labels.shape(owner, "y_pred", predictions.values)
+        if shape[-1] is None or shape[-1] % self.count or shape[-1] < 2 * self.count:
+            raise ValueError(
+                f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after "
+                f"another in the last axis. Received: y_true of shape {tuple(np.shape(y_true))}, y_pred of "
+                f"shape {shape}. Join them with keras.layers.Concatenate()."
+            )
+        first = predictions.parts(self.count)[0]
+        truth, _ = super().align(y_true, first.values)
+        return truth, predictions
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        parts = predictions.parts(self.count)
+        return super().per_sample(labels, parts[0]) + self.added(parts)
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        for part in y_pred.parts(self.count):
+            super().check(y_true, part, wanted)
+
+
+class JensenShannonConsistencyLoss(SeveralPredictions):
+    """Cross-entropy, and agreement between the predictions for several augmented views of a sample (AugMix).
+
+        loss = -log p_t + weight * mean_v KL(p_v || m),   m = mean_v p_v
+
+    where p is the prediction for the first view, the clean one, whose label it is. The second term is the
+    Jensen-Shannon divergence of all views; it is at most log V, so no view can pull far.
+
+    Args:
+        weight: the weight of the divergence, 0 or more; 12 in the paper.
+        views: how many views, 2 or more; 3 in the paper: the image, and two augmentations of it.
+
+    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `name`,
+    `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+
+    Shapes: `y_pred` `(..., views * C)`, the predictions one after another in the last axis, as
+    `keras.layers.Concatenate()([model(x), model(a), model(b)])` joins them; `y_true` class ids `(...)` or
+    `(..., 1)`, or one-hot or soft labels `(..., C)`. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import JensenShannonConsistencyLoss
+    >>> loss = JensenShannonConsistencyLoss(views=2)
+    >>> round(float(loss(np.array([0]), np.array([[0.5, 0.5, 0.5, 0.5]]))), 4)  # log 2, and no disagreement
+    0.6931
+    >>> round(float(loss(np.array([0]), np.array([[1.0, 0.0, 0.0, 1.0]]))), 4)  # 0 + 12 log 2
+    8.3178
+
+    References:
+        - Hendrycks et al. 2020, AugMix: A Simple Data Processing Method to Improve Robustness and
+          Uncertainty, https://arxiv.org/abs/1912.02781
+    """
+
+    card = Card(
+        family="noise",
+        formula="-log p_t + weight * mean_v sum_j p_vj log(p_vj / m_j), m the mean of the views",
+        paper="Hendrycks 2020, 1912.02781",
+        labels="class ids, one-hot or soft labels",
+        predictions="logits or probabilities of each view, one view after another",
+        use="augmented images whose content may be damaged; inputs that will be corrupted",
+        avoid="augmentations that change the class; it costs a forward pass for each view",
+        elicits="class probability",
+        elicits_note="from every view",
+        gradient_bound="1 + weight * log(views) in a logit",
+        identities=(),
+        conditioning="the divergence of views that nearly agree has the digits of their difference",
+    )
+
+    weight: float = parameter(default=12.0, within="[0, inf)")
+    views: int = parameter(default=3, within="[2, inf)", integer=True)
+
+    @property
+    def count(self) -> int:
+        return self.views
+
+    def added(self, parts: list[Predictions]) -> Tensor:
+        logs = [-part.of_every_class().value for part in parts]
+        mixed = numerics.logsumexp(ops.stack(logs, axis=-1)) - math.log(self.views)
+        divergences = (
+            ops.sum((ops.exp(log) if part.logits is not None else part.values) * (log - mixed), axis=-1)
+            for part, log in zip(parts, logs, strict=True)
+        )
+        return self.weight / self.views * sum(divergences)
 
 
 def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:
