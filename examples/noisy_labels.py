@@ -5,7 +5,7 @@
 Of scikit-learn's handwritten digits, 0, 20 and 40% of the training labels are changed: to any other digit
 (symmetric noise), or to the next one (pair noise). The same small network is trained with each loss, and the
 table has its accuracy on test images whose labels are right; every loss has its default numbers, those of the
-papers, but for a second bi-tempered one with stronger temperatures. All the networks of one loss, one for each
+papers, but for a second bi-tempered one with stronger temperatures. All networks of one loss, one for each
 kind of noise and seed, train side by side in one model, on one axis of its outputs.
 """
 
