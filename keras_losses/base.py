@@ -330,8 +330,8 @@ class CrossentropyFamily(ClassificationLoss):
     compares_classes: ClassVar[bool] = False
     """Whether the value of a label depends on more than its own probability, as in `class_terms`."""
 
-    from_logits: bool = flag(default=False)
-    multi_label: bool = flag(default=False)
+    from_logits: bool = flag(default=False, kw_only=True)
+    multi_label: bool = flag(default=False, kw_only=True)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:

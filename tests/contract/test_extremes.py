@@ -11,7 +11,7 @@ from tests.backends import value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import CLASSES, Batch, Case
 from tests.contract.test_gradients import differences
-from tests.oracles import REGISTRY, expected
+from tests.oracles import REGISTRY, differentiated, expected
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 LOGITS = (-1e4, -88.0, -17.0, 0.0, 17.0, 88.0, 1e4)
@@ -51,7 +51,7 @@ def extremes(name, dtype):
         inside = dict.fromkeys(type(batch.options["loss"]).__name__ for batch in samples.batches(name))
         for inner in (key for key in inside if key in REGISTRY):
             for batch in extremes(inner, dtype):
-                loss = samples.build(inner, batch.options)
+                loss = samples.build(inner, batch.options, batch.outputs)
                 yield Batch(f"{inner} {batch.name}", batch.y_true, batch.y_pred, {"loss": loss})
     elif takes == "numbers":
         pred, _ = outputs("numbers", dtype)
@@ -81,12 +81,14 @@ def _of_kind(takes, kind, dtype):
                 yield Batch(f"{direction} one-hot {kind}", np.eye(CLASSES)[ids], pred, options, CLASSES)
             yield Batch(f"{direction} soft {kind}", soft, pred, options, CLASSES)
         return
-    one, several = ({}, {}) if takes == "outputs" else ({"multi_label": False}, {"multi_label": True})
-    if takes == "classes":
+    one, several = ({"multi_label": False}, {"multi_label": True}) if takes == "classes" else ({}, {})
+    if takes in ("classes", "exclusive"):
         yield Batch(f"sparse {kind}", ids, pred, {**told, **one}, CLASSES)
         yield Batch(f"soft {kind}", soft, pred, {**told, **one}, CLASSES)
     pred, y = outputs(kind, dtype)
     yield Batch(f"one output {kind}", y, pred, {**told, **one}, 1)
+    if takes == "exclusive":
+        return
     pred, y = (np.stack([x, x[::-1], np.roll(x, 3)], -1) for x in (pred, y))
     yield Batch(f"multi-label {kind}", y, pred, {**told, **several}, CLASSES)
 
@@ -132,7 +134,7 @@ def representable(case: Case, pred, dtype):
     loss = case.build()
     with np.errstate(all="ignore"):
         values = np.abs(expected(loss, case.batch.y_true, pred))
-        slopes = np.abs(differences(lambda x: expected(loss, case.batch.y_true, x), pred))
+        slopes = np.abs(differences(differentiated(loss, case.batch.y_true, pred), pred))
     steepest = 6e4 if dtype == "float16" else LARGEST
     return (values < LARGEST) & (slopes.reshape(len(pred), -1).max(-1) < steepest)
 
@@ -148,7 +150,7 @@ def test_gradient_is_that_of_the_formula(case):
     pred, _, gradient = run(here, "float32")
     loss = here.build()
     with np.errstate(all="ignore"):
-        exact = differences(lambda x: expected(loss, batch.y_true, x), pred)
+        exact = differences(differentiated(loss, batch.y_true, pred), pred)
         values = expected(loss, batch.y_true, pred)
     # Where two of a row are equal, a maximum over them has a kink.
     smooth = np.abs(values) < LARGEST
@@ -193,7 +195,7 @@ def test_predictions_equal_to_targets(case):
     batch = case.batch
     kind = REGISTRY[case.loss].takes
     truth = np.asarray(batch.y_true, "float32")
-    if kind in ("classes", "scores", "anything") and truth.shape != batch.y_pred.shape:
+    if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
     pred = truth.reshape(batch.y_pred.shape).astype("float32")
     values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, pred)

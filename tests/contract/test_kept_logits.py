@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits 
 OF_PROBABILITIES = [name for name, loss in samples.LOSSES.items() if "from_logits" in loss.parameters]
 FROM_LOGITS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes != "outputs"]
 SEVERAL_LABELS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes == "classes"]
-ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in ("classes", "outputs")]
+ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in samples.OF_ONE_OUTPUT]
 
 
 def one_step(loss, activation, units, label, run_eagerly):
@@ -42,8 +42,8 @@ def test_saturated_sample_trains(name, units, run_eagerly):
     """Through compile and fit, softmax and sigmoid outputs train as from_logits=True does."""
     label = label_for(name, units)
     activation = "softmax" if units == 2 else "sigmoid"
-    exact = one_step(samples.build(name, {"from_logits": True}), None, units, label, run_eagerly)
-    found = one_step(samples.build(name, {}), activation, units, label, run_eagerly)
+    exact = one_step(samples.build(name, {"from_logits": True}, units), None, units, label, run_eagerly)
+    found = one_step(samples.build(name, {}, units), activation, units, label, run_eagerly)
     assert (np.abs(exact[0]) > 0.5).all()
     np.testing.assert_allclose(found, exact, rtol=1e-6)
 
@@ -52,7 +52,7 @@ def test_saturated_sample_trains(name, units, run_eagerly):
 def test_regularized_loss_takes_them_too(name):
     """A loss inside another one has the kept logits as well."""
     for from_logits, activation in ((True, None), (False, "softmax")):
-        inner = samples.build(name, {"from_logits": from_logits})
+        inner = samples.build(name, {"from_logits": from_logits}, 2)
         loss = samples.build("RegularizedLoss", {"loss": inner, "confidence_penalty": 0.1})
         steps = one_step(loss, activation, 2, label_for(name, 2), False)
         assert (np.abs(steps[0]) > 0.5).all()
