@@ -55,7 +55,13 @@ BY_HAND = [
         EVEN,
         [log1p(0.5 * 1 + 0.5 * 2 * 2)],
     ),
-    (SeesawLoss, {"class_counts": [300, 100], "p": 1.0}, [0, 1], [0.75, 0.25], [log(11), log(28)]),
+    (
+        SeesawLoss,
+        {"class_counts": [300, 100], "p": 1.0},
+        [0, 1],
+        [0.75, 0.25],
+        [log1p(3**2 * 3 / 3), log1p(3**2 * 3)],
+    ),
     (SeesawLoss, {"class_counts": [5, 5], "q": 0.0, **LOGITS}, [1], [[1e4, 0.0]], [1e4]),
     (SeesawLoss, {"class_counts": [5, 5], **LOGITS}, [1], [[1e3, 0.0]], [3e3]),
     # Li 2022, equation 5: gamma = 2, scale = 8 and, with it, alpha = 0.25. g = 1 and 1/2: focus 2 and 6.
@@ -83,7 +89,7 @@ BY_HAND = [
         {"class_counts": [4, 4]},
         [[1, 0]],
         [[0.5, 0.5]],
-        [(0.25 + 0.75) * 0.25 * log(2) / 2],
+        [(0.25 + 0.75) * log(2) / 8],
     ),
 ]
 

@@ -45,8 +45,11 @@ def logit_adjusted(y_true: Any, y_pred: Any, *, class_prior: Any, tau: float, **
 
 
 def _scaled(y_true: Any, y_pred: Any, *, scale: float, **options: Any) -> np.ndarray:
-    """A logit has scale times its rounding error, and so has, relative to itself, a small value."""
-    return (1 + scale) * ldam(y_true, y_pred, scale=scale, **options)
+    """A logit has scale times its rounding error, and so has, relative to itself, a small value.
+
+    The smallest values are below what float32 can hold.
+    """
+    return (1 + scale) * ldam(y_true, y_pred, scale=scale, **options) + 1e-31
 
 
 def _seesawn(y_true: Any, y_pred: Any, *, q: float, **options: Any) -> np.ndarray:
