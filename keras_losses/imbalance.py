@@ -549,7 +549,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
         shift = self._shift(predictions.values.shape[-1], of_outputs)
-        if not np.ptp(np.append(shift, 0.0)):  # cross-entropy itself
+        if self.tau == 0.0:  # cross-entropy itself
             return predictions
         logits = predictions.as_logits(of_outputs) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
@@ -766,28 +766,32 @@ class SeesawLoss(CrossentropyFamily):
         shares = self._shares(predictions.values.shape[-1])
         if predictions.logits is None:
             return predictions.of_every_class().value
-        each = ops.expand_dims(predictions.logits, -1)
-        ids = ops.arange(predictions.logits.shape[-1], dtype="int32")
-        others = ops.expand_dims(predictions.logits, -2)
-        return self._against(ids, each, others + ops.zeros_like(each), shares - ops.expand_dims(shares, -1))
+        every, ids = predictions.logits, ops.arange(predictions.values.shape[-1], dtype="int32")
+        own = ops.expand_dims(every, -1)
+        logits = ops.expand_dims(every, -2) + ops.zeros_like(own)
+        return self._against(ids, own, logits, shares - ops.expand_dims(shares, -1))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         shares = self._shares(2)
         if predictions.logits is None:
             one, zero = predictions.of_outputs()
             return one.value, zero.value
-        z = predictions.logits
-        one = numerics.softplus(self._log_factor(-z, shares[0] - shares[1]) - z)
-        return one, numerics.softplus(self._log_factor(z, shares[1] - shares[0]) + z)
+        z, lead = predictions.logits, ops.stop_gradient(predictions.logits)
+        one = self._log_mitigation(shares[0] - shares[1]) + self.q * ops.relu(-lead)
+        zero = self._log_mitigation(shares[1] - shares[0]) + self.q * ops.relu(lead)
+        return numerics.softplus(one - z), numerics.softplus(zero + z)
 
-    def _against(self, ids: Tensor, own: Tensor, logits: Tensor, shares: Tensor) -> Tensor:
+    def _against(self, ids: Tensor, own: Tensor, logits: Tensor, log_ratio: Tensor) -> Tensor:
         """The value of the labels `ids`, whose own logits are `own`, against all `logits` `(..., C)`."""
-        factors = self._log_factor(logits - own, shares)  # 0 for the class itself
-        return numerics.sparse_crossentropy(ids, logits + factors).value
+        # log C is q max(z_j - z_t, 0). With q (z_t - max z) added to every class nothing changes, and the
+        # likeliest ones, which decide, are not rounded to the last digit of a large lead.
+        held, kept = ops.stop_gradient(logits), ops.stop_gradient(own)
+        log_c = self.q * (ops.where(held > kept, held, kept) - ops.expand_dims(numerics.peak(held), -1))
+        return numerics.sparse_crossentropy(ids, logits + self._log_mitigation(log_ratio) + log_c).value
 
-    def _log_factor(self, lead: Tensor, log_ratio: Tensor) -> Tensor:
-        """log S, of z_j - z_t and p log(N_j / N_t)."""
-        return -ops.relu(-log_ratio) + self.q * ops.stop_gradient(ops.relu(lead))
+    def _log_mitigation(self, log_ratio: Tensor) -> Tensor:
+        """log M, of p log(N_j / N_t)."""
+        return -ops.relu(-log_ratio)
 
     def _shares(self, classes: int) -> Tensor:
         """p log N."""

@@ -76,7 +76,7 @@ POPULATIONS = {
         Population([0] * 6 + [1] * 3 + [2], LOGITS, SIX_THREE_ONE, 3, exclusive=True),
     ],
     "outputs": [
-        Population([[1], [1], [1], [0]], LOGITS, {"order of probabilities": [0]}),
+        Population([[1], [1], [1], [1], [0]], LOGITS, {"order of probabilities": [0]}),
         Population(
             [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]],
             LOGITS,

@@ -38,6 +38,8 @@ def logit_adjusted(y_true: Any, y_pred: Any, *, class_prior: Any, tau: float, **
         prior = of_each_class(y_pred, class_prior, options["axis"])
 
     def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        if tau == 0:
+            return ce  # to which probabilities of the other classes make no difference
         z = -ce + tau * np.log(prior)
         return against(z, z[..., None, :])
 
@@ -76,6 +78,8 @@ def seesaw(
     classification(y_true, y_pred if held is None else held, see, multi_label=False, **options)
 
     def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        if p == q == 0:
+            return ce
         mitigation = np.where(n[:, None] > n, (n / n[:, None]) ** p, 1.0)
         # log (sigma_j / sigma_i)^q where sigma_j > sigma_i
         lead = log_p[0][..., None, :] - log_p[0][..., :, None]
@@ -93,6 +97,8 @@ def ldam(
     margins = max_margin * margins / margins.max()
 
     def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        if max_margin == 0 and scale == 1:
+            return ce
         return against(-scale * (ce + margins), -scale * ce[..., None, :])
 
     return classification(y_true, y_pred, term, multi_label=False, **options)
