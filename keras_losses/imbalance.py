@@ -250,6 +250,7 @@ def _tally(
     _check_whole(owner, "num_classes", classes)
     counts, known, encoding = np.zeros(classes or 0), np.zeros(0), None
     for values, is_element in _arrays(owner, y):
+        values = getattr(values, "cat", values)  # of a pandas Series of categories
         categories = len(values.categories) if hasattr(values, "categories") else None
         values = _checked(owner, values)
         if not values.size:
@@ -293,7 +294,7 @@ def _arrays(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
     elif _is_array(y):
         yield y, False
     elif isinstance(y, list | tuple) and not _holds_arrays(y):
-        yield np.asarray(y), False
+        yield y, False
     elif isinstance(y, tuple):
         raise ValueError(
             f"{owner}: `y` must be labels or batches of labels. Received: a tuple of {len(y)} arrays, which "
@@ -345,9 +346,7 @@ def _labels_of(owner: str, element: Any) -> Any:
 
 def _checked(owner: str, y: Any) -> np.ndarray:
     """As an array of numbers, in memory that NumPy can read."""
-    if hasattr(y, "cat"):  # a pandas Series of categories
-        y = y.cat
-    if hasattr(y, "codes"):
+    if hasattr(y, "codes"):  # of pandas's categories
         y = y.codes
     if hasattr(y, "detach"):  # a tensor of PyTorch
         y = y.detach().cpu()

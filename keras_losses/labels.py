@@ -370,7 +370,7 @@ def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarr
         vector, fits = weights, len(weights) == classes
     if not fits:
         raise ValueError(
-            f"{owner}: `{name}` must have a weight for each of the {classes} classes. Received: "
+            f"{owner}: `{name}` must have a number for each of the {classes} classes. Received: "
             f"{name}={weights!r}."
         )
     return np.asarray(vector)
