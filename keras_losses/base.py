@@ -253,7 +253,7 @@ class ClassificationLoss(Loss):
         axis: the axis of the classes.
     """
 
-    class_weight: Sequence[float] | Mapping[int, float] | None = parameter(
+    class_weight: Sequence[float] | np.ndarray | Mapping[int, float] | None = parameter(
         default=None,
         convert=labels.class_weight,
         optional=True,

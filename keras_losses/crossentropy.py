@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_losses import labels, numerics
@@ -102,7 +103,7 @@ def checked_alpha(value: Any) -> float | list[float]:
 
 
 def weights_by_alpha(
-    loss: CrossentropyFamily, alpha: float | Sequence[float] | None, outputs: int
+    loss: CrossentropyFamily, alpha: float | Sequence[float] | np.ndarray | None, outputs: int
 ) -> tuple[Any, Any] | None:
     """The weights of the labels 0 and 1: 1 - alpha and alpha, one number or one for each output."""
     if alpha is None:
@@ -175,7 +176,7 @@ class FocalLoss(CrossentropyFamily):
     )
 
     gamma: float = parameter(default=2.0, within="[0, inf)")
-    alpha: float | Sequence[float] | None = parameter(
+    alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=None,
         convert=checked_alpha,
         optional=True,

@@ -291,9 +291,7 @@ def _arrays(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
         if int(y.cardinality()) == -1:
             raise _endless(owner)
         yield from ((_labels_of(owner, element), True) for element in y)
-    elif _is_array(y):
-        yield y, False
-    elif isinstance(y, list | tuple) and not _holds_arrays(y):
+    elif _is_array(y) or (isinstance(y, list | tuple) and not _holds_arrays(y)):
         yield y, False
     elif isinstance(y, tuple):
         raise ValueError(
@@ -865,7 +863,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
     )
     gamma: float = parameter(default=2.0, within="(0, inf)")
     scale: float = parameter(default=8.0, within="[0, inf)")
-    alpha: float | Sequence[float] | None = parameter(
+    alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=0.25,
         convert=checked_alpha,
         optional=True,
