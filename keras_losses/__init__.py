@@ -10,6 +10,15 @@ from keras_losses.crossentropy import (
     TaylorCrossentropyLoss,
 )
 from keras_losses.divergence import KLDivergenceLoss
+from keras_losses.imbalance import (
+    EqualizedFocalLoss,
+    LDAMLoss,
+    LogitAdjustedLoss,
+    SeesawLoss,
+    class_counts,
+    class_weights,
+    output_bias,
+)
 from keras_losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
 from keras_losses.noise import (
     ActivePassiveLoss,
@@ -31,21 +40,28 @@ __all__ = [
     "BiTemperedLoss",
     "BootstrapLoss",
     "CrossentropyLoss",
+    "EqualizedFocalLoss",
     "FocalLoss",
     "GeneralizedCrossentropyLoss",
     "HingeLoss",
     "HuberLoss",
     "JensenShannonConsistencyLoss",
     "KLDivergenceLoss",
+    "LDAMLoss",
+    "LogitAdjustedLoss",
     "Loss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
     "PolyLoss",
     "RegularizedLoss",
+    "SeesawLoss",
     "SmoothHingeLoss",
     "SquaredErrorLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
+    "class_counts",
+    "class_weights",
     "config",
+    "output_bias",
     "regularize",
 ]

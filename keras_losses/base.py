@@ -253,7 +253,7 @@ class ClassificationLoss(Loss):
         axis: the axis of the classes.
     """
 
-    class_weight: Sequence[float] | Mapping[int, float] | None = parameter(
+    class_weight: Sequence[float] | np.ndarray | Mapping[int, float] | None = parameter(
         default=None,
         convert=labels.class_weight,
         optional=True,
@@ -330,8 +330,8 @@ class CrossentropyFamily(ClassificationLoss):
     compares_classes: ClassVar[bool] = False
     """Whether the value of a label depends on more than its own probability, as in `class_terms`."""
 
-    from_logits: bool = flag(default=False)
-    multi_label: bool = flag(default=False)
+    from_logits: bool = flag(default=False, kw_only=True)
+    multi_label: bool = flag(default=False, kw_only=True)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:

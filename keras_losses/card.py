@@ -170,6 +170,7 @@ Functional = Literal[
     "median",
     "location between median and mean",
     "class probability",
+    "class probability over its prior",
     "order of probabilities",
     "likeliest class",
     "inner loss",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_losses import labels, numerics
@@ -90,7 +91,7 @@ class CrossentropyLoss(CrossentropyFamily):
         return values + self.z_loss * ops.square(normalizer)
 
 
-def _alpha(value: Any) -> float | list[float]:
+def checked_alpha(value: Any) -> float | list[float]:
     """a number in [0, 1], or a sequence with a number from 0 up for each class"""
     if hasattr(value, "__len__"):
         return list(labels.class_weight(list(value)))
@@ -99,6 +100,23 @@ def _alpha(value: Any) -> float | list[float]:
     if not 0 <= float(value) <= 1:
         raise ValueError
     return float(value)
+
+
+def weights_by_alpha(
+    loss: CrossentropyFamily, alpha: float | Sequence[float] | np.ndarray | None, outputs: int
+) -> tuple[Any, Any] | None:
+    """The weights of the labels 0 and 1: 1 - alpha and alpha, one number or one for each output."""
+    if alpha is None:
+        return None
+    if isinstance(alpha, float):
+        return 1.0 - alpha, alpha
+    if max(alpha) > 1:
+        raise ValueError(
+            f"{type(loss).__name__}: with 0/1 labels `alpha` weighs the label 1 and 1 - alpha the label 0, "
+            f"so it must be in [0, 1]. Received: alpha={alpha}"
+        )
+    positive = loss.class_vector("alpha", outputs)
+    return 1.0 - positive, positive
 
 
 class FocalLoss(CrossentropyFamily):
@@ -158,9 +176,9 @@ class FocalLoss(CrossentropyFamily):
     )
 
     gamma: float = parameter(default=2.0, within="[0, inf)")
-    alpha: float | Sequence[float] | None = parameter(
+    alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=None,
-        convert=_alpha,
+        convert=checked_alpha,
         optional=True,
         examples=(0.25, [0.2, 0.5, 0.3]),
         refused=(-0.1, 1.5, "high", [-1.0, 1.0]),
@@ -177,17 +195,7 @@ class FocalLoss(CrossentropyFamily):
         return self.class_vector("alpha", classes)
 
     def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
-        if self.alpha is None:
-            return None
-        if isinstance(self.alpha, float):
-            return 1.0 - self.alpha, self.alpha
-        if max(self.alpha) > 1:
-            raise ValueError(
-                "FocalLoss: with 0/1 labels `alpha` weighs the label 1 and 1 - alpha the label 0, so it must "
-                f"be in [0, 1]. Received: alpha={self.alpha}"
-            )
-        positive = self.class_vector("alpha", outputs)
-        return 1.0 - positive, positive
+        return weights_by_alpha(self, self.alpha, outputs)
 
 
 class PolyLoss(CrossentropyFamily):

@@ -67,14 +67,17 @@ class Predictions:
 
         return [self.map(lambda x, turn=turn: part(x, turn)) for turn in range(count)]  # type: ignore[misc]
 
-    def as_logits(self, of_outputs: bool) -> Tensor:
-        """The logits, or what they would have been: those of outputs of their own, or of classes."""
+    def as_logits(self, of_outputs: bool, times: float = 1.0) -> Tensor:
+        """The logits, or what they would have been: those of outputs of their own, or of classes.
+
+        `times` is what they will be multiplied by, which their gradient in the probabilities has to bear.
+        """
         if self.logits is not None:
             return self.logits
+        minus_log = numerics.negative_log(self.values, self.dtype, times)
         if of_outputs:
-            one, zero = self.of_outputs()
-            return zero.value - one.value
-        return -self.of_every_class().value
+            return numerics.negative_log_complement(self.values, self.dtype, times) - minus_log
+        return -minus_log
 
     def of_class(self, ids: Tensor) -> Crossentropy:
         """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
@@ -376,7 +379,7 @@ def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarr
         vector, fits = weights, len(weights) == classes
     if not fits:
         raise ValueError(
-            f"{owner}: `{name}` must have a weight for each of the {classes} classes. Received: "
+            f"{owner}: `{name}` must have a number for each of the {classes} classes. Received: "
             f"{name}={weights!r}."
         )
     return np.asarray(vector)

@@ -143,7 +143,7 @@ def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
     With the true class outside the sum nothing cancels: a loss of 2e-9 and its gradient come out as
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
-    margin, _ = _margin_over_others(logits, is_class(ids, logits))
+    margin = sparse_log_odds(ids, logits)
     return Crossentropy(softplus(-margin), ops.sigmoid(-margin))
 
 
@@ -153,12 +153,33 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     Measured from the largest logit z_a, whose own term is softplus(logsumexp_{j != a} z_j - z_a): all
     that is added to it, z_a - z_j, is positive; and no other p_j is near enough to 1 for 1 - p_j to cancel.
     """
+    largest, margin, value = _from_the_largest(logits)
+    complement = ops.where(largest, ops.sigmoid(-margin), 1.0 - ops.exp(-value))
+    return Crossentropy(value, complement)
+
+
+def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
+    """log p_t - log(1 - p_t) = z_t - logsumexp_{j != t} z_j, for integer t."""
+    return _margin_over_others(logits, is_class(ids, logits))[0]
+
+
+def dense_log_odds(logits: Tensor) -> Tensor:
+    """log p_j - log(1 - p_j) for every class j.
+
+    The largest p_j is kept out of the logarithm of 1 - p_j; every other is at most a half.
+    """
+    largest, margin, value = _from_the_largest(logits)
+    safe = ops.where(largest, ops.ones_like(value), value)
+    return ops.where(largest, margin, -safe - ops.log(1.0 - ops.exp(-safe)))
+
+
+def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which logit is the largest, what it is above the others' logsumexp `(..., 1)`, and every -log p_j."""
     largest = is_class(ops.argmax(logits, axis=-1), logits)
     margin, top = _margin_over_others(logits, largest)
+    margin = ops.expand_dims(margin, -1)
     below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    value = ops.expand_dims(softplus(-margin), -1) + below
-    complement = ops.where(largest, ops.expand_dims(ops.sigmoid(-margin), -1), 1.0 - ops.exp(-value))
-    return Crossentropy(value, complement)
+    return largest, margin, softplus(-margin) + below
 
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
@@ -232,39 +253,48 @@ def _steepest(p: Tensor, dtype: str) -> float:
     return min(_STEEPEST[dtype], _STEEPEST[keras.backend.standardize_dtype(p.dtype)])
 
 
-def negative_log(x: Tensor, dtype: str) -> Tensor:
+def negative_log(x: Tensor, dtype: str, times: float = 1.0) -> Tensor:
     """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
 
     Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
-    float32): it is finite, and a confidently wrong sample still learns.
+    float32), with what it will be multiplied by, `times`: it is finite, and a confidently wrong sample
+    still learns.
     """
     smallest = max(_SMALLEST[dtype], _SMALLEST[keras.backend.standardize_dtype(x.dtype)])
-    slope = _steepest(x, dtype)
+    slope = _steepest(x, dtype) / max(times, 1.0)
     log = ops.log(maximum(x, 1.0 / slope))
     tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
     return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)
 
 
-def negative_log_complement(x: Tensor, dtype: str) -> Tensor:
-    """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1."""
-    gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[keras.backend.standardize_dtype(x.dtype)])
-    below_one = 1.0 - gap
-    log = ops.log1p(-minimum(x, below_one))
-    tangent = ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / gap
-    return 0.0 - ops.where(x <= below_one, log, tangent)
+def negative_log_complement(x: Tensor, dtype: str, times: float = 1.0) -> Tensor:
+    """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1.
+
+    As with `negative_log`, the gradient bears being multiplied by `times`.
+    """
+    computed = keras.backend.standardize_dtype(x.dtype)
+    gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[computed])
+    reach = max(gap, max(times, 1.0) / min(_STEEPEST[dtype], _STEEPEST[computed]))
+    log = ops.log1p(-minimum(x, 1.0 - reach))
+    tangent = ops.stop_gradient(ops.log1p(-minimum(x, 1.0 - gap))) - (x - ops.stop_gradient(x)) / reach
+    return 0.0 - ops.where(x <= 1.0 - reach, log, tangent)
 
 
 # Powers and products --------------------------------------------------------------------------------
 
 
-def power(base: Tensor, exponent: float) -> Tensor:
-    """base^exponent for base >= 0 and exponent >= 0; the gradient at base = 0 is 0, never NaN."""
-    if exponent == 0.0:
-        return ops.ones_like(base)
-    if exponent == 1.0:
-        return base
-    if exponent == 2.0:
-        return ops.square(base)
+def power(base: Tensor, exponent: float | Tensor) -> Tensor:
+    """base^exponent for base >= 0 and exponent >= 0; the gradient at base = 0 is 0, never NaN.
+
+    Exponents in a tensor are above 0.
+    """
+    if isinstance(exponent, float | int):
+        if exponent == 0.0:
+            return ops.ones_like(base)
+        if exponent == 1.0:
+            return base
+        if exponent == 2.0:
+            return ops.square(base)
     zero = base <= 0  # and not base > 0, which would make 0 of NaN
     safe = ops.where(zero, ops.ones_like(base), base)
     # Not ops.power, which rounds the exponent to float32 on PyTorch.

@@ -7,8 +7,9 @@ from the kind that a loss's oracle takes. So a new loss with an oracle is tested
 from __future__ import annotations
 
 import functools
+import types
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +26,12 @@ CLASSES = 3
 """As many as the sequences among the hyper-parameters' examples have numbers."""
 
 LAID_OUT = ("axis", "ignore_class")
+
+OVER_CLASSES = ("classes", "exclusive", "scores")
+"""The kinds of data whose labels may be class ids."""
+
+OF_ONE_OUTPUT = ("classes", "exclusive", "outputs")
+"""The kinds of data with predictions of one output that is a probability, or its logit."""
 
 LOSSES: dict[str, type] = {**catalogue.losses(), example.loss.__name__: example.loss}
 
@@ -64,7 +71,7 @@ class Case:
     batch: Batch
 
     def build(self, **common: Any) -> Any:
-        return build(self.loss, {**self.batch.options, **self.options}, **common)
+        return build(self.loss, {**self.batch.options, **self.options}, self.batch.outputs, **common)
 
     def __repr__(self) -> str:
         return "-".join([self.loss, *words(self.options), self.batch.name])
@@ -74,15 +81,19 @@ def words(options: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in options.items()]
 
 
-def build(loss: str, options: Mapping[str, Any], /, **common: Any) -> Any:
-    """The loss; an inner loss among the options computes in the same dtype as the outer one."""
+def build(loss: str, options: Mapping[str, Any], outputs: int = CLASSES, /, **common: Any) -> Any:
+    """The loss, with what it cannot do without as fits the number of outputs.
+
+    An inner loss among the options computes in the same dtype as the outer one.
+    """
     dtype = common.get("dtype")
     inner = {
         key: type(value).from_config({**value.get_config(), "dtype": dtype})
         for key, value in options.items()
         if dtype and isinstance(value, keras_losses.Loss)
     }
-    return LOSSES[loss](**{**options, **inner}, **common)
+    given = {**required(loss, outputs, options), **options, **inner}
+    return LOSSES[loss](**given, **common)
 
 
 # Hyper-parameters -------------------------------------------------------------------------------------
@@ -100,13 +111,28 @@ def values(parameter: Parameter) -> list[Any]:
     return [x for x in found if not (type(x) is type(parameter.default) and x == parameter.default)]
 
 
-def required(name: str) -> dict[str, Any]:
-    """Values for the arguments that a loss cannot do without."""
+def required(
+    name: str, outputs: int = CLASSES, options: Mapping[str, Any] = types.MappingProxyType({})
+) -> dict[str, Any]:
+    """Values for the arguments that a loss cannot do without and that are not in its `options`."""
     return {
-        key: values(parameter)[0]
+        key: resized(values(parameter)[0], entries(name, key, outputs, options))
         for key, parameter in LOSSES[name].parameters.items()
-        if parameter.default is REQUIRED
+        if parameter.default is REQUIRED and key not in options and values(parameter)
     }
+
+
+def entries(name: str, key: str, outputs: int, options: Mapping[str, Any]) -> int:
+    """How many numbers a sequence among the hyper-parameters has: with one output, 2 where it is classes."""
+    required = LOSSES[name].parameters[key].default is REQUIRED
+    several = options.get("multi_label", getattr(LOSSES[name], "multi_label", False)) is True
+    of_two = key == "class_weight" or (required and not several)
+    return 2 if outputs == 1 and of_two else outputs
+
+
+def resized(example: Any, length: int) -> Any:
+    """A sequence, cut or repeated to that length; anything else as it is."""
+    return np.resize(example, length).tolist() if isinstance(example, list) else example
 
 
 @functools.cache
@@ -126,12 +152,21 @@ def variants(name: str) -> tuple[dict[str, Any], ...]:
 def with_batch(name: str, options: Mapping[str, Any], batch: Batch) -> Case | None:
     """A case, unless the batch itself says what the variant is about."""
     left = {key: value for key, value in options.items() if key not in batch.options}
+    told = {**batch.options, **left}
+    for key in left:
+        if LOSSES[name].parameters[key].default is REQUIRED:
+            left[key] = resized(left[key], entries(name, key, batch.outputs, told))
     return Case(name, left, batch) if left or not options else None
 
 
 def takes(case: Case) -> bool:
     """Whether the loss can be made so, and its hyper-parameters fit the number of outputs."""
-    lengths = {len(value) for value in case.options.values() if isinstance(value, list)}
+    of = LOSSES[case.loss].parameters
+    lengths = {
+        len(value)
+        for key, value in case.options.items()
+        if isinstance(value, list) and of[key].default is not REQUIRED
+    }
     if lengths - {case.batch.outputs}:
         return False
     try:
@@ -182,6 +217,11 @@ def batches(name: str) -> tuple[Batch, ...]:
     return tuple(KINDS[REGISTRY[name].takes]())
 
 
+def outputs_of(y_pred: Any) -> int:
+    """The number of outputs of predictions whose last axis is theirs."""
+    return np.shape(y_pred)[-1] if np.ndim(y_pred) > 1 else 1
+
+
 def rng(*seed: object) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(seed).encode()))
 
@@ -194,7 +234,16 @@ def _classes() -> Iterator[Batch]:
 
 def _outputs() -> Iterator[Batch]:
     """Labels of outputs that are probabilities of their own, for losses that know no others."""
-    for batch in (*_one_output(), *_several_labels()):
+    yield from _without_choice((*_one_output(), *_several_labels()))
+
+
+def _exclusive() -> Iterator[Batch]:
+    """Labels of exclusive classes, of which one output is two, for losses that know no others."""
+    yield from _without_choice((*_one_output(), *_exclusive_classes(scores=False)))
+
+
+def _without_choice(batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
         told = {key: value for key, value in batch.options.items() if key != "multi_label"}
         yield replace(batch, options=told)
 
@@ -288,7 +337,7 @@ def _anything() -> Iterator[Batch]:
     for kind, name in one_of_each_kind.items():
         for batch in batches(name) if kind != "anything" else ():
             if flat(batch) or batch.axis != -1:
-                inner = LOSSES[name](**batch.options)
+                inner = build(name, batch.options, batch.outputs)
                 yield replace(batch, name=f"{name} {batch.name}", options={"loss": inner})
     r = rng("anything")
     yield Batch(
@@ -321,6 +370,7 @@ def _name(name: str, shape: tuple[int, ...], options: Mapping[str, Any]) -> str:
 
 KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "classes": _classes,
+    "exclusive": _exclusive,
     "outputs": _outputs,
     "scores": functools.partial(_exclusive_classes, scores=True),
     "signs": _signs,

@@ -90,8 +90,7 @@ def options(draw: DrawFn, name: str, given: Mapping[str, Any], outputs: int, wil
     for key, parameter in samples.LOSSES[name].parameters.items():
         if key in given or key in samples.LAID_OUT or draw(st.booleans()):
             continue
-        # With one output a class weight is that of the labels 0 and 1.
-        entries = 2 if outputs == 1 and key == "class_weight" else outputs
+        entries = samples.entries(name, key, outputs, {**given, **found})
         more = {**found, key: draw(values(parameter, entries, wild))}
         if _fit(name, {**given, **more}):
             found = more
@@ -291,10 +290,17 @@ def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
 
 
 @st.composite
-def _outputs(draw: DrawFn, wish: Wish) -> Drawn:
+def _exclusive_or_one(draw: DrawFn, wish: Wish) -> Drawn:
+    """Labels over exclusive classes, of which one output is two."""
+    exclusive = wish.exclusive or draw(st.booleans())
+    return draw(_exclusive(wish, scores=False) if exclusive else _outputs(wish, one=True))
+
+
+@st.composite
+def _outputs(draw: DrawFn, wish: Wish, one: bool = False) -> Drawn:
     """A 0/1 label for each output, of which there are one or several."""
     shape = draw(shapes(wish.empty))
-    several = draw(st.booleans())
+    several = not one and draw(st.booleans())
     if not several:
         shape = draw(st.sampled_from([shape[:1], (*shape[:-1], 1)]))
     told: dict[str, Any] = {"multi_label": several, "from_logits": draw(st.booleans())}
@@ -385,7 +391,7 @@ def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
 
 
 def _without_choice(batch: Drawn) -> Drawn:
-    """For losses to which every output is a probability of its own."""
+    """For losses that know but one of several labels and exclusive classes."""
     return replace(batch, options={k: v for k, v in batch.options.items() if k != "multi_label"})
 
 
@@ -407,6 +413,7 @@ def _anything(draw: DrawFn, wish: Wish) -> Drawn:
 
 KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "classes": _classes,
+    "exclusive": lambda wish: _exclusive_or_one(wish).map(_without_choice),
     "outputs": lambda wish: _outputs(wish).map(_without_choice),
     "scores": lambda wish: _exclusive(wish, scores=True),
     "signs": _signs,

@@ -136,9 +136,9 @@ def test_wrong_shapes(case, true, pred):
 
 
 ELEMENTWISE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("numbers", "signs")]
-SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
-CLASSES_OF = [name for name in samples.LOSSES if REGISTRY[name].takes == "classes"]
-OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "outputs")]
+SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
+CLASSES_OF = [name for name in SPARSE if REGISTRY[name].takes != "scores"]
+OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OF_ONE_OUTPUT]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -161,7 +161,7 @@ def test_a_missing_last_axis_is_added(name, shape):
     y = np.arange(np.prod(shape), dtype="float32").reshape(shape) % 2
     p = np.linspace(0.1, 0.9, y.size, dtype="float32").reshape(shape)
     options = {"labels": "binary"} if REGISTRY[name].takes == "signs" else {}
-    loss = samples.build(name, options, reduction="none")
+    loss = samples.build(name, options, 1, reduction="none")
     exact = value(loss, y[..., None], p[..., None])
     assert exact.shape == shape
     np.testing.assert_array_equal(value(loss, y, p[..., None]), exact)
@@ -241,7 +241,11 @@ BAD_VALUES = [
     *((name, {}, [2], [[0.9, 0.9, 0.9]], "2.7") for name in CLASSES_OF),
     *((name, {}, [1], [3.0], "3") for name in OUTPUTS_OF),
     *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in OUTPUTS_OF),
-    *((name, {"multi_label": True}, [[2.0, 0.0, 1.0]], THIRDS, "2") for name in CLASSES_OF),
+    *(
+        (name, {"multi_label": True}, [[2.0, 0.0, 1.0]], THIRDS, "2")
+        for name in CLASSES_OF
+        if REGISTRY[name].takes == "classes"
+    ),
     *((loss.__name__, *rest) for loss, *rest in REFUSED),
 ]
 
@@ -249,7 +253,7 @@ BAD_VALUES = [
 @pytest.mark.parametrize(("name", "options", "y_true", "y_pred", "shown"), BAD_VALUES)
 def test_values_outside_the_domain(name, options, y_true, y_pred, shown):
     """In eager mode labels and predictions outside the domain raise, and the message has the value."""
-    loss = samples.build(name, options)
+    loss = samples.build(name, options, samples.outputs_of(y_pred))
     with pytest.raises(ValueError) as caught:
         value(loss, np.asarray(y_true), np.asarray(y_pred, "float32"))
     assert f"Received: {shown}" in str(caught.value) or f"up to {shown}" in str(caught.value), caught.value
@@ -302,7 +306,7 @@ DEFINED = [(*rest, y_true, y_pred) for *rest, y_true, y_pred, _ in BAD_VALUES if
 @pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), DEFINED)
 def test_checks_of_values_can_be_turned_off(name, options, y_true, y_pred):
     """config.validate_values(False) turns the checks of values off, and those of shapes stay."""
-    loss = samples.build(name, options)
+    loss = samples.build(name, options, samples.outputs_of(y_pred))
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
     keras_losses.config.validate_values(False)
     try:
@@ -322,7 +326,7 @@ ONE_OF_EACH = {name: (name, *rest) for name, *rest in DEFINED}
 @pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), ONE_OF_EACH.values(), ids=ONE_OF_EACH)
 def test_compiled_graphs_do_not_check_values(name, options, y_true, y_pred, mode):
     """A compiled loss takes what eager mode refuses, and means what it means there without checks."""
-    loss = samples.build(name, options)
+    loss = samples.build(name, options, samples.outputs_of(y_pred))
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
     found, _ = compiled(loss, mode)(y_true, y_pred)
     keras_losses.config.validate_values(False)

@@ -11,7 +11,7 @@ from tests.backends import value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import CLASSES, Batch, Case
 from tests.contract.test_gradients import differences
-from tests.oracles import REGISTRY, expected
+from tests.oracles import REGISTRY, differentiated, expected
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 LOGITS = (-1e4, -88.0, -17.0, 0.0, 17.0, 88.0, 1e4)
@@ -51,7 +51,7 @@ def extremes(name, dtype):
         inside = dict.fromkeys(type(batch.options["loss"]).__name__ for batch in samples.batches(name))
         for inner in (key for key in inside if key in REGISTRY):
             for batch in extremes(inner, dtype):
-                loss = samples.build(inner, batch.options)
+                loss = samples.build(inner, batch.options, batch.outputs)
                 yield Batch(f"{inner} {batch.name}", batch.y_true, batch.y_pred, {"loss": loss})
     elif takes == "numbers":
         pred, _ = outputs("numbers", dtype)
@@ -81,12 +81,14 @@ def _of_kind(takes, kind, dtype):
                 yield Batch(f"{direction} one-hot {kind}", np.eye(CLASSES)[ids], pred, options, CLASSES)
             yield Batch(f"{direction} soft {kind}", soft, pred, options, CLASSES)
         return
-    one, several = ({}, {}) if takes == "outputs" else ({"multi_label": False}, {"multi_label": True})
-    if takes == "classes":
+    one, several = ({"multi_label": False}, {"multi_label": True}) if takes == "classes" else ({}, {})
+    if takes in ("classes", "exclusive"):
         yield Batch(f"sparse {kind}", ids, pred, {**told, **one}, CLASSES)
         yield Batch(f"soft {kind}", soft, pred, {**told, **one}, CLASSES)
     pred, y = outputs(kind, dtype)
     yield Batch(f"one output {kind}", y, pred, {**told, **one}, 1)
+    if takes == "exclusive":
+        return
     pred, y = (np.stack([x, x[::-1], np.roll(x, 3)], -1) for x in (pred, y))
     yield Batch(f"multi-label {kind}", y, pred, {**told, **several}, CLASSES)
 
@@ -143,7 +145,7 @@ def representable(case: Case, pred, dtype):
         pred = told(pred, dtype)
     with np.errstate(all="ignore"):
         values = np.abs(expected(loss, case.batch.y_true, pred))
-        slopes = np.abs(differences(lambda x: expected(loss, case.batch.y_true, x), pred))
+        slopes = np.abs(differences(differentiated(loss, case.batch.y_true, pred), pred))
     steepest = 6e4 if dtype == "float16" else LARGEST
     slopes = slopes.reshape(len(pred), -1).max(-1)
     # A divergence that is infinite has a value nevertheless, of the number that 0 stands for.
@@ -161,7 +163,7 @@ def test_gradient_is_that_of_the_formula(case):
     pred, _, gradient = run(here, "float32")
     loss = here.build()
     with np.errstate(all="ignore"):
-        exact = differences(lambda x: expected(loss, batch.y_true, x), pred)
+        exact = differences(differentiated(loss, batch.y_true, pred), pred)
         values = expected(loss, batch.y_true, pred)
     smooth = (np.abs(values) < LARGEST) & ~kinked(loss, batch.y_true, pred)
     assert smooth.any()
@@ -174,9 +176,10 @@ def test_gradient_is_that_of_the_formula(case):
 
 def kinked(loss, y_true, pred):
     """Where the reference's slopes on either side differ."""
-    here, found = expected(loss, y_true, pred), np.full(len(pred), False)
+    values = differentiated(loss, y_true, pred)
+    here, found = values(pred), np.full(len(pred), False)
     for output in np.eye(pred.shape[-1]) if pred.ndim > 1 else [1.0]:
-        ahead, behind = (expected(loss, y_true, pred + side * 1e-4 * output) for side in (1, -1))
+        ahead, behind = (values(pred + side * 1e-4 * output) for side in (1, -1))
         jump = np.abs((ahead - here) - (here - behind)) / 1e-4
         found |= jump > 1e-2 * (1 + np.abs(ahead - behind) / 2e-4)
     return found
@@ -203,7 +206,7 @@ def test_confidently_wrong_probability_learns(case, dtype):
     truth = here.batch.y_true
     pred, _, gradient = run(here, dtype)
     less_sure = 0.9 * pred + 0.1 / (2 if pred.ndim == 1 else CLASSES)
-    slopes = differences(lambda x: expected(here.build(), truth, x), less_sure)
+    slopes = differences(differentiated(here.build(), truth, less_sure), less_sure)
     if pred.ndim == 1:
         wrong = pred == 1 - truth
         up, meant = (np.where(truth == 1, -1, 1) * x for x in (gradient, slopes))
@@ -224,7 +227,7 @@ def test_predictions_equal_to_targets(case):
     batch = case.batch
     kind = REGISTRY[case.loss].takes
     truth = np.asarray(batch.y_true, "float32")
-    if kind in ("classes", "scores", "anything") and truth.shape != batch.y_pred.shape:
+    if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
     pred = truth.reshape(batch.y_pred.shape).astype("float32")
     values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, pred)

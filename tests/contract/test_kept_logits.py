@@ -8,14 +8,14 @@ from keras import ops
 from tests.backends import BACKEND, numpy, tensor
 from tests.contract import samples
 from tests.contract.test_gradients import differences
-from tests.oracles import REGISTRY, expected
+from tests.oracles import REGISTRY, differentiated
 
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits beside JAX's arrays")
 
 OF_PROBABILITIES = [name for name, loss in samples.LOSSES.items() if "from_logits" in loss.parameters]
 FROM_LOGITS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes != "outputs"]
 SEVERAL_LABELS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes == "classes"]
-ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in ("classes", "outputs")]
+ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in samples.OF_ONE_OUTPUT]
 
 ROUNDING = 3.1e-5
 """A step away from a weight of 300 in float32."""
@@ -34,9 +34,10 @@ def one_step(loss, activation, units, label, run_eagerly):
 
 def by_the_formula(name, units, label, **given):
     """That step as the reference has it, which is none for a loss that gives a hopeless sample up."""
-    loss = samples.build(name, {"from_logits": True})
+    loss = samples.build(name, {"from_logits": True}, units)
     loss = samples.build("RegularizedLoss", {"loss": loss, **given}) if given else loss
-    return -differences(lambda z: expected(loss, label, z), np.array([[300.0, -300.0]])[:, :units])[0]
+    z = np.array([[300.0, -300.0]])[:, :units]
+    return -differences(differentiated(loss, label, z), z)[0]
 
 
 def label_for(name, units):
@@ -53,8 +54,8 @@ def test_saturated_sample_trains(name, units, run_eagerly):
     """Through compile and fit, softmax and sigmoid outputs train as from_logits=True does."""
     label = label_for(name, units)
     activation = "softmax" if units == 2 else "sigmoid"
-    exact = one_step(samples.build(name, {"from_logits": True}), None, units, label, run_eagerly)
-    found = one_step(samples.build(name, {}), activation, units, label, run_eagerly)
+    exact = one_step(samples.build(name, {"from_logits": True}, units), None, units, label, run_eagerly)
+    found = one_step(samples.build(name, {}, units), activation, units, label, run_eagerly)
     np.testing.assert_allclose(exact[0], by_the_formula(name, units, label), rtol=1e-4, atol=ROUNDING)
     np.testing.assert_allclose(found, exact, rtol=1e-6)
 
@@ -63,7 +64,7 @@ def test_saturated_sample_trains(name, units, run_eagerly):
 def test_regularized_loss_takes_them_too(name):
     """A loss inside another one has the kept logits as well."""
     for from_logits, activation in ((True, None), (False, "softmax")):
-        inner = samples.build(name, {"from_logits": from_logits})
+        inner = samples.build(name, {"from_logits": from_logits}, 2)
         loss = samples.build("RegularizedLoss", {"loss": inner, "confidence_penalty": 0.1})
         steps = one_step(loss, activation, 2, label_for(name, 2), False)
         exact = by_the_formula(name, 2, label_for(name, 2), confidence_penalty=0.1)

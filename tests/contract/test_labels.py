@@ -10,7 +10,7 @@ from tests.contract import samples
 from tests.contract.samples import CLASSES
 from tests.oracles import REGISTRY, expected
 
-OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
+OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
 SPARSE = samples.all_cases(lambda case: case.batch.name.startswith("sparse") and len(case.options) != 1)
 # An id that is ignored, being no class, has no one-hot row.
 WITH_ROWS = [case for case in SPARSE if "ignored" not in case.batch.name]
@@ -63,12 +63,12 @@ def test_dtypes_of_binary_labels(case):
         np.testing.assert_array_equal(value(loss, case.batch.y_true.astype(dtype), pred), exact, dtype)
 
 
-@pytest.mark.parametrize("name", [name for name in OVER_CLASSES if REGISTRY[name].takes == "classes"])
+@pytest.mark.parametrize("name", [name for name in OVER_CLASSES if REGISTRY[name].takes != "scores"])
 def test_one_output_on_another_axis(name):
     """An axis of one class is one output, wherever it is."""
     p, y = np.linspace(0.1, 0.9, 6).reshape(2, 3, 1).astype("float32"), np.arange(6).reshape(2, 3, 1) % 2
-    found = value(samples.build(name, {"axis": 1}, reduction="none"), y.swapaxes(1, 2), p.swapaxes(1, 2))
-    exact = value(samples.build(name, {}, reduction="none"), y, p)
+    found = value(samples.build(name, {"axis": 1}, 1, reduction="none"), y.swapaxes(1, 2), p.swapaxes(1, 2))
+    exact = value(samples.build(name, {}, 1, reduction="none"), y, p)
     np.testing.assert_allclose(found, exact, rtol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_one_output_on_another_axis(name):
 def test_class_257_in_bfloat16(name, dtype):
     """Class 257 is not 256, though bfloat16 has no 257; no dtype of loss or predictions matters."""
     options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
-    loss = samples.build(name, options, reduction="none", dtype="bfloat16")
+    loss = samples.build(name, options, 300, reduction="none", dtype="bfloat16")
     pred = np.zeros((1, 300), ml_dtypes.bfloat16)
     pred[0, 256], pred[0, 257] = 4, -3
     found = value(loss, np.array([257], dtype), pred)
@@ -89,7 +89,7 @@ def test_class_257_in_bfloat16(name, dtype):
 def test_narrow_ids_among_many_classes(name, dtype):
     """Ids whose dtype cannot count the classes are no other class's ids."""
     ids, pred = np.array([1, 44, 100]), softmax(samples.rng(name).normal(0, 1, (3, 3000)), -1)
-    loss = samples.build(name, {}, reduction="none")
+    loss = samples.build(name, {}, 3000, reduction="none")
     found = value(loss, ids.astype(dtype), pred.astype("float32"))
     np.testing.assert_allclose(found, expected(loss, ids, pred), rtol=1e-5)
 
@@ -107,7 +107,7 @@ def test_class_16777217(name):
 def test_class_16777217_has_its_own_value(name):
     """The last of 16777218 classes is told from the one before it."""
     options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
-    loss = samples.build(name, options, reduction="none")
+    loss = samples.build(name, options, 2**24 + 2, reduction="none")
     scores = np.full((1, 2**24 + 2), -1e4, "float32")
     scores[0, -1], scores[0, -2] = 1, 5
     # Softmax over the two scores that count.

@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, HingeLoss, SquaredErrorLoss
 from tests.contract import samples
-from tests.oracles import REGISTRY, expected
+from tests.oracles import REGISTRY, differentiated
 
 STEPS = 500
 
@@ -36,7 +36,21 @@ class Population:
 
 
 LOGITS = {"from_logits": True}
-SIX_THREE_ONE = {"class probability": [0.6, 0.3, 0.1], "likeliest class": [True, False, False]}
+# The priors are those with which samples.required starts: 0.2, 0.5 and 0.3.
+SIX_THREE_ONE = {
+    "class probability": [0.6, 0.3, 0.1],
+    "class probability over its prior": [45 / 59, 9 / 59, 5 / 59],  # 3 : 3/5 : 1/3
+    "likeliest class": [True, False, False],
+}
+ONE_OUTPUT = Population(
+    [[1], [1], [1], [0]],
+    LOGITS,
+    {
+        "class probability": [3 / 4],
+        "class probability over its prior": [6 / 11],  # odds of 3 / (0.5 / 0.2)
+        "likeliest class": [True],
+    },
+)
 POPULATIONS = {
     "numbers": [Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {}, {"mean": 15 / 5, "median": 1.0})],
     "signs": [
@@ -44,17 +58,25 @@ POPULATIONS = {
         Population([[0], [0], [0], [1], [1]], {"labels": "binary"}, {"likeliest class": [False]}),
     ],
     "classes": [
-        Population([[1], [1], [1], [0]], LOGITS, {"class probability": [3 / 4], "likeliest class": [True]}),
+        ONE_OUTPUT,
         Population(
             [[1, 0], [1, 1], [1, 0], [0, 0]],
             {**LOGITS, "multi_label": True},
-            {"class probability": [3 / 4, 1 / 4], "likeliest class": [True, False]},
+            {
+                "class probability": [3 / 4, 1 / 4],
+                "class probability over its prior": [12 / 13, 1 / 4],  # odds of 3 / (2/8), (1/3) / (5/5)
+                "likeliest class": [True, False],
+            },
             2,
         ),
         Population([0] * 6 + [1] * 3 + [2], LOGITS, SIX_THREE_ONE, 3, exclusive=True),
     ],
+    "exclusive": [
+        ONE_OUTPUT,
+        Population([0] * 6 + [1] * 3 + [2], LOGITS, SIX_THREE_ONE, 3, exclusive=True),
+    ],
     "outputs": [
-        Population([[1], [1], [1], [0]], LOGITS, {"order of probabilities": [0]}),
+        Population([[1], [1], [1], [1], [0]], LOGITS, {"order of probabilities": [0]}),
         Population(
             [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]],
             LOGITS,
@@ -94,7 +116,9 @@ def fitted(name: str, population: Population) -> np.ndarray:
     """The bias that fit reaches, with steps that shrink to 0."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(population.outputs)])
     schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
-    model.compile(keras.optimizers.Adam(schedule), loss=samples.build(name, population.options))
+    model.compile(
+        keras.optimizers.Adam(schedule), loss=samples.build(name, population.options, population.outputs)
+    )
     labels = np.asarray(population.labels)
     zeros = np.zeros((STEPS * len(labels), 1), "float32")  # they leave the kernel without a gradient
     every_step = np.tile(labels, (STEPS, *[1] * (labels.ndim - 1)))
@@ -115,7 +139,7 @@ def test_fit_reaches_what_is_elicited(name, population):
         np.testing.assert_allclose(bias[0], population.truth["mean"], rtol=1e-3)
     elif elicits == "median":
         np.testing.assert_allclose(bias[0], population.truth["median"], rtol=1e-2)
-    elif elicits == "class probability":
+    elif elicits.startswith("class probability"):
         np.testing.assert_allclose(population.probabilities(bias), population.truth[elicits], atol=1e-3)
     elif elicits == "order of probabilities":
         assert bias.argsort().tolist() == population.truth[elicits]
@@ -130,11 +154,17 @@ def test_fit_reaches_the_minimum_of_the_reference(name, population):
 
     That of a loss which puts all probability on a class is at infinity: fit has come nine tenths of the way.
     """
-    loss = samples.build(name, population.options, reduction="none")
+    loss = samples.build(name, population.options, population.outputs, reduction="none")
     labels = np.asarray(population.labels)
 
+    def outputs(bias: np.ndarray) -> np.ndarray:
+        return np.tile(bias, (len(labels), 1))
+
+    # What the loss holds constant is what it has come to.
+    values = differentiated(loss, labels, outputs(fitted(name, population)))
+
     def total(bias: np.ndarray) -> float:
-        return float(expected(loss, labels, np.tile(bias, (len(labels), 1))).mean())
+        return float(values(outputs(bias)).mean())
 
     reached = total(fitted(name, population))
     start = total(np.zeros(population.outputs))

@@ -17,7 +17,7 @@ from tests.contract import samples, strategies
 from tests.contract.strategies import FLOATS, INTEGERS, Wish, cases, for_samples, same
 from tests.contract.test_extremes import told
 from tests.contract.test_round_trips import WAYS, arguments
-from tests.oracles import REGISTRY, expected, rounded_terms
+from tests.oracles import REGISTRY, differentiated, expected, rounded_terms
 
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
@@ -149,8 +149,9 @@ def representable(case):
     if isinstance(inner, keras_losses.KLDivergenceLoss):
         y_true = np.maximum(y_true, 2.0**-126)
     with np.errstate(all="ignore"):
-        exact = expected(loss, y_true, x)
-        moved = [expected(loss, y_true, other) for other in moved_outputs(x, batch.axis, -step)]
+        values = differentiated(loss, y_true, x)
+        exact = values(x)
+        moved = [values(other) for other in moved_outputs(x, batch.axis, -step)]
         # Of what differences lose to rounding nothing is known.
         slopes = [(np.abs(other - exact) + 1e-14 * np.abs(exact)) for other in moved]
     slopes = np.stack(slopes, batch.axis).reshape(x.shape) / step
@@ -268,7 +269,7 @@ def test_a_batch_is_its_halves(name, data):
 
 # Labels ---------------------------------------------------------------------------------------------
 
-OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
+OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
 
 
 @pytest.mark.parametrize("name", OVER_CLASSES)

@@ -100,7 +100,7 @@ def test_identity(name, identity):
     """The identities on the card hold to 1e-6, on every batch."""
     tried = 0
     for batch in samples.batches(name):
-        loss = samples.build(name, {**batch.options, **identity.when}, reduction="none")
+        loss = samples.build(name, {**batch.options, **identity.when}, batch.outputs, reduction="none")
         if identity.equals == "the inner loss":
             if not isinstance(batch.options["loss"], keras_losses.Loss):
                 continue

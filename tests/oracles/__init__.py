@@ -25,17 +25,21 @@ class Oracle:
     """The kind of data: a key of tests.contract.samples.KINDS."""
     terms: Values | None = None
     """What rounding errors are relative to, where that is more than the value: terms that cancel, powers."""
+    held: Values | None = None
+    """What the loss takes for constant when it is differentiated; `values` then takes that as `held`."""
 
 
 REGISTRY: dict[str, Oracle] = {}
 
 
-def oracle(name: str, takes: str, terms: Values | None = None) -> Callable[[Values], Values]:
+def oracle(
+    name: str, takes: str, terms: Values | None = None, held: Values | None = None
+) -> Callable[[Values], Values]:
     """Registers the reference of the loss called `name`; the arguments are those of `Oracle`."""
 
     def register(values: Values) -> Values:
         assert name not in REGISTRY, f"{name} has two oracles"
-        REGISTRY[name] = Oracle(values, takes, terms)
+        REGISTRY[name] = Oracle(values, takes, terms, held)
         return values
 
     return register
@@ -46,14 +50,21 @@ def expected(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     return _of(loss, REGISTRY[type(loss).__name__].values, y_true, y_pred)
 
 
+def differentiated(loss: Any, y_true: Any, y_pred: Any) -> Callable[[Any], np.ndarray]:
+    """The values as a function of the predictions whose derivative at `y_pred` is the loss's gradient."""
+    found = REGISTRY[type(loss).__name__]
+    held = {} if found.held is None else {"held": _of(loss, found.held, y_true, y_pred)}
+    return lambda x: _of(loss, found.values, y_true, x, **held)
+
+
 def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     """The size of what a rounding error of one loss object is relative to, for each sample."""
     found = REGISTRY[type(loss).__name__]
     return np.abs(_of(loss, found.terms or found.values, y_true, y_pred))
 
 
-def _of(loss: Any, function: Values, y_true: Any, y_pred: Any) -> np.ndarray:
-    options = {name: getattr(loss, name) for name in type(loss).parameters}
+def _of(loss: Any, function: Values, y_true: Any, y_pred: Any, **held: Any) -> np.ndarray:
+    options = {name: getattr(loss, name) for name in type(loss).parameters} | held
     return function(np.asarray(y_true), np.asarray(y_pred, "float64"), **options)
 
 
