@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_losses import labels, numerics
-from keras_losses.base import CrossentropyFamily
-from keras_losses.card import Card, Identity, flag, parameter
+from keras_losses.base import CrossentropyFamily, wanted_values
+from keras_losses.card import Card, Identity, Parameter, flag, parameter
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
@@ -412,15 +413,18 @@ class SeveralPredictions(CrossentropyFamily):
         if isinstance(y_true, Labels):
             return y_true, y_pred
         owner, predictions = type(self).__name__, self._predictions(y_pred, multi_class=True)
+        true = labels.shape(owner, "y_true", ops.convert_to_tensor(y_true))
         shape = labels.shape(owner, "y_pred", predictions.values)
         if shape[-1] is None or shape[-1] % self.count or shape[-1] < 2 * self.count:
             raise ValueError(
                 f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after "
-                f"another in the last axis. Received: y_true of shape {tuple(np.shape(y_true))}, y_pred of "
-                f"shape {shape}. Join them with keras.layers.Concatenate()."
+                f"another in the last axis. Received: y_true of shape {true}, y_pred of shape {shape}. Join them with keras.layers.Concatenate()."
             )
         first = predictions.parts(self.count)[0]
-        truth, _ = super().align(y_true, first.values)
+        try:
+            truth, _ = super().align(y_true, first.values)
+        except ValueError as error:
+            raise ValueError(f"{error} The y_pred of shape {shape} holds {self.count} predictions.") from None
         return truth, predictions
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
@@ -500,6 +504,149 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
             for part, log in zip(parts, logs, strict=True)
         )
         return self.weight / self.views * sum(divergences)
+
+
+class EarlyLearningLoss(SeveralPredictions):
+    """Cross-entropy that is held back by what the model believed of the sample before it fitted wrong labels.
+
+        loss = -log p_t + weight * log max(1 - sum_j p_j q_j, floor)
+
+    Early in training a model learns from the right labels, later it memorises the wrong ones. q is the
+    running mean of the model's own predictions for the sample; the second term is the lower, the more the
+    prediction agrees with it, and its gradient outweighs that of a label which contradicts it. q is taken
+    for constant. It has to be kept for each sample: `EarlyLearningTargets` does that.
+
+    Args:
+        weight: the weight of the second term, 0 or more; 3 for CIFAR-10 in the paper.
+        floor: the least 1 - sum_j p_j q_j, in (0, 1), without which the loss had no lower bound; the authors'
+            code keeps probabilities 1e-4 away from 0 and 1.
+
+    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `name`,
+    `reduction`, `dtype`) are those of `keras_losses.base.CrossentropyFamily`.
+
+    Shapes: `y_pred` `(..., 2 C)`, the prediction and then q, as `EarlyLearningTargets` returns them; `y_true`
+    class ids `(...)` or `(..., 1)`, or one-hot or soft labels `(..., C)`. With `reduction="none"` the result
+    is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import EarlyLearningLoss
+    >>> loss = EarlyLearningLoss()
+    >>> round(float(loss(np.array([1]), np.array([[0.5, 0.5, 1.0, 0.0]]))), 4)  # log 2 + 3 log(1 - 0.5)
+    -1.3863
+
+    References:
+        - Liu et al. 2020, Early-Learning Regularization Prevents Memorization of Noisy Labels,
+          https://arxiv.org/abs/2007.00151
+    """
+
+    card = Card(
+        family="noise",
+        formula="-log p_t + weight * log max(1 - sum_j p_j q_j, floor), q the mean of earlier predictions",
+        paper="Liu 2020, 2007.00151",
+        labels="class ids, one-hot or soft labels",
+        predictions="logits or probabilities, then the mean of the earlier probabilities",
+        use="many wrong labels, and training long enough to memorise them",
+        avoid="streams of samples that never come again; memory for samples * classes numbers is missing",
+        elicits="class probability",
+        elicits_note="without q; with it, the class that q prefers",
+        gradient_bound="1 + weight / 4 / floor in a logit",
+        identities=(),
+        conditioning="near the floor, 1 / floor times the error of 1 - sum_j p_j q_j",
+    )
+
+    weight: float = parameter(default=3.0, within="[0, inf)")
+    floor: float = parameter(default=1e-4, within="(0, 1)")
+    count = 2
+
+    def added(self, parts: list[Predictions]) -> Tensor:
+        prediction, earlier = parts
+        q = ops.stop_gradient(earlier.values)
+        rest = prediction.of_every_class().complement
+        # q adds up to less than 1 while there are few predictions, and what is missing agrees with none.
+        apart = (1.0 - ops.sum(q, axis=-1)) + ops.sum(q * rest, axis=-1)
+        return self.weight * ops.log(numerics.maximum(apart, self.floor))
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        prediction, earlier = y_pred.parts(2)
+        CrossentropyFamily.check(self, y_true, prediction, wanted)
+        values, owner = wanted_values(earlier.values, wanted), type(self).__name__
+        wrong = (values < 0) | (values.sum(-1, keepdims=True) > 1.01)
+        if wrong.any():
+            raise ValueError(
+                f"{owner}: the second half of `y_pred` must hold means of probabilities, which add up to 1 at "
+                f"most. Received: {values[wrong][0]:g}. EarlyLearningTargets makes them."
+            )
+
+
+@keras.saving.register_keras_serializable("keras_losses")
+class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
+    """Keeps the running mean of the predictions for each training sample, which `EarlyLearningLoss` needs.
+
+        q[i] <- momentum * q[i] + (1 - momentum) * p,   with q = 0 at first
+
+    It is the last layer of a model for training, which takes the samples and their numbers, and shares its
+    layers with the model that predicts. The means are weights of the layer: they are saved and loaded with
+    the model.
+
+    Args:
+        samples: how many training samples there are.
+        momentum: what is kept of the mean at each step, in [0, 1); 0.7 in the paper.
+        from_logits: whether the predictions are logits, as in the loss.
+
+    Shapes: takes `[predictions (batch, C), numbers (batch,) or (batch, 1)]`, the numbers from 0 to
+    `samples - 1`, and returns `(batch, 2 C)`: the predictions as they came, and the means.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_losses import EarlyLearningLoss, EarlyLearningTargets
+    >>> image, number = keras.Input((4,)), keras.Input((), dtype="int32")
+    >>> classifier = keras.Sequential([keras.layers.Dense(3)])
+    >>> outputs = EarlyLearningTargets(samples=100, from_logits=True)([classifier(image), number])
+    >>> training = keras.Model([image, number], outputs)
+    >>> training.compile("adam", loss=EarlyLearningLoss(from_logits=True))
+    >>> outputs.shape
+    (None, 6)
+    """
+
+    def __init__(
+        self, samples: int, momentum: float = 0.7, from_logits: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        declared = {
+            "samples": Parameter(within="[1, inf)", integer=True),
+            "momentum": Parameter(within="[0, 1)"),
+            "from_logits": Parameter(choices=(False, True)),
+        }
+        given = {"samples": samples, "momentum": momentum, "from_logits": from_logits}
+        for name, value in given.items():
+            setattr(self, name, declared[name].check(type(self).__name__, name, value))
+
+    def build(self, input_shape: Any) -> None:
+        shape = (self.samples, input_shape[0][-1])
+        self.means = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="means")
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
+        predictions, numbers = inputs
+        numbers = ops.reshape(ops.cast(numbers, "int32"), (-1,))
+        means = ops.take(self.means, numbers, axis=0)
+        if training:
+            p = ops.stop_gradient(predictions)
+            p = ops.cast(ops.softmax(p) if self.from_logits else p, means.dtype)
+            p = p / ops.sum(p, axis=-1, keepdims=True)
+            means = self.momentum * means + (1.0 - self.momentum) * p
+            self.means.assign(ops.scatter_update(self.means, ops.expand_dims(numbers, -1), means))
+        return ops.concatenate([predictions, ops.cast(means, predictions.dtype)], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"samples": self.samples, "momentum": self.momentum, "from_logits": self.from_logits}
+        return {**super().get_config(), **own}
 
 
 def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:

@@ -8,7 +8,9 @@ from keras_losses import (
     ActivePassiveLoss,
     BiTemperedLoss,
     BootstrapLoss,
+    EarlyLearningLoss,
     GeneralizedCrossentropyLoss,
+    JensenShannonConsistencyLoss,
     SymmetricCrossentropyLoss,
 )
 from tests.cases import NEAR
@@ -67,9 +69,39 @@ BY_HAND = [
     ),
     (BiTemperedLoss, {"t1": 1.0, "t2": 1.0, "from_logits": True}, [1], [[1e4, 0.0]], [1e4]),
     (BiTemperedLoss, {"t1": 1.0, "t2": 1.0, "from_logits": True}, [0], [[20.0, 0.0]], [exp(-20)]),
+    # Hendrycks 2020, equations 3 and 4: CE of the clean view + 12 * mean of KL(view || mean of the views).
+    (JensenShannonConsistencyLoss, {"views": 2}, [0], [[0.5, 0.5, 0.5, 0.5]], [log(2)]),
+    (JensenShannonConsistencyLoss, {"views": 2}, [0], [[1.0, 0.0, 0.0, 1.0]], [12 * log(2)]),
+    # Views (1, 0), (0, 1), (0, 1), mean (1/3, 2/3): KL log 3, log 1.5, log 1.5.
+    (
+        JensenShannonConsistencyLoss,
+        {"weight": 6.0},
+        [0],
+        [[1.0, 0.0, 0.0, 1.0, 0.0, 1.0]],
+        [6 * (log(3) + 2 * log(1.5)) / 3],
+    ),
+    (
+        JensenShannonConsistencyLoss,
+        {"views": 2, "weight": 1.0, "from_logits": True},
+        [1],
+        [[log(3), 0.0, 0.0, log(3)]],
+        [log(4) + 3 / 4 * log(3 / 2) + 1 / 4 * log(1 / 2)],
+    ),
+    # Liu 2020, equation 6: CE + 3 log(1 - <p, q>).
+    (EarlyLearningLoss, {}, [1], [[0.5, 0.5, 1.0, 0.0]], [log(2) + 3 * log(1 - 0.5)]),
+    (EarlyLearningLoss, {}, [1], [[0.75, 0.25, 0.0, 0.0]], [log(4)]),
+    (EarlyLearningLoss, {"weight": 2.0}, [0], [[0.75, 0.25, 0.5, 0.4]], [log(4 / 3) + 2 * log(1 - 0.475)]),
+    (EarlyLearningLoss, {}, [0], [[1.0, 0.0, 1.0, 0.0]], [3 * log(1e-4)]),
 ]
 
 # Where the likeliest class, which hard bootstrapping takes for true, changes.
+REFUSED = [
+    (EarlyLearningLoss, {}, [0], [[0.5, 0.5, -0.5, 0.5]], "-0.5"),
+    (EarlyLearningLoss, {}, [0], [[0.5, 0.5, 0.75, 0.5]], "0.75"),
+    (EarlyLearningLoss, {}, [0], [[1.5, -0.5, 0.5, 0.5]], "1.5"),
+    (JensenShannonConsistencyLoss, {"views": 2}, [0], [[0.5, 0.5, 0.75, 0.75]], "1.5"),
+]
+
 BESIDE_KINKS = [
     (BootstrapLoss(beta=0.5, hard=True, from_logits=True), np.zeros(2), np.array([-NEAR, NEAR])),
 ]

@@ -30,6 +30,9 @@ LAID_OUT = ("axis", "ignore_class")
 OVER_CLASSES = ("classes", "exclusive", "scores")
 """The kinds of data whose labels may be class ids."""
 
+SEVERAL_PREDICTIONS = ("views", "pairs")
+"""The kinds of data with more than one prediction of a sample, one after another."""
+
 OF_ONE_OUTPUT = ("classes", "exclusive", "outputs")
 """The kinds of data with predictions of one output that is a probability, or its logit."""
 
@@ -300,6 +303,46 @@ def _exclusive_classes(scores: bool) -> Iterator[Batch]:
             yield from both("one-hot ignored", hot, z, softmax, {**told, "ignore_class": 1}, CLASSES)
 
 
+def _views() -> Iterator[Batch]:
+    """Several predictions of a sample, one after another."""
+    for views in (2, 3):
+        yield from _joined([softmax] * views, {"views": views})
+
+
+def _pairs() -> Iterator[Batch]:
+    """A prediction of a sample, and the mean of earlier ones, which is always one of probabilities."""
+
+    def of_probabilities(z: np.ndarray, axis: int) -> np.ndarray:
+        return 0.9 * softmax(z, axis)
+
+    yield from _joined([softmax, of_probabilities], {})
+
+
+def _joined(activations: list[Any], told: dict[str, Any]) -> Iterator[Batch]:
+    for shape in ((6, CLASSES), (2, 4, CLASSES)):
+        r = rng("joined", shape, len(activations))
+        parts = [r.normal(0, 2, shape) for _ in activations]
+        ids = r.integers(0, CLASSES, shape[:-1])
+        some = np.where(np.arange(ids.size).reshape(ids.shape) % 3 == 1, -1, ids)
+        for from_logits in (True, False):
+            pred = np.concatenate(
+                [
+                    z if from_logits and activation is softmax else activation(z, -1)
+                    for z, activation in zip(parts, activations, strict=True)
+                ],
+                axis=-1,
+            )
+            kind = "logits" if from_logits else "probabilities"
+            for name, y, more in (
+                ("sparse", ids.astype("int32"), {}),
+                ("sparse ignored", some, {"ignore_class": -1}),
+                ("one-hot", np.eye(CLASSES)[ids], {}),
+                ("soft", softmax(r.normal(0, 1, shape), -1), {}),
+            ):
+                options = {**told, **more, "from_logits": from_logits}
+                yield Batch(f"{_name(name, pred.shape, more)} {kind}", y, pred, options, CLASSES)
+
+
 def _signs() -> Iterator[Batch]:
     for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 2)):
         r = rng("signs", shape)
@@ -373,6 +416,8 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "exclusive": _exclusive,
     "outputs": _outputs,
     "scores": functools.partial(_exclusive_classes, scores=True),
+    "views": _views,
+    "pairs": _pairs,
     "signs": _signs,
     "numbers": _numbers,
     "distributions": _distributions,

@@ -290,6 +290,35 @@ def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
 
 
 @st.composite
+def _joined(draw: DrawFn, wish: Wish, target: bool) -> Drawn:
+    """Several predictions of a sample, one after another; of a pair the second is one of probabilities."""
+    shape = draw(shapes(wish.empty))
+    parts = 2 if target else draw(st.integers(2, 4))
+    told: dict[str, Any] = {} if target else {"views": parts}
+    told["from_logits"] = draw(st.booleans())
+    make = numbers if told["from_logits"] else distributions
+    makers = [make] * (parts - 1) + [distributions if target else make]
+    y_pred = np.concatenate([draw(maker(shape, wish.extreme)) for maker in makers], axis=-1)
+    ids = draw(array(shape[:-1], st.integers(0, shape[-1] - 1))).astype("int64")
+    encoding = draw(st.sampled_from(wish.encodings))
+    known = np.full(ids.shape, True)
+    if encoding in ("sparse", "column"):
+        if draw(st.booleans()):
+            told["ignore_class"] = -1
+            ids = np.where(draw(array(ids.shape, st.booleans())).astype(bool), -1, ids)
+            known = ids != -1
+        y = labels_in(draw, ids, (*INTEGERS, *FLOATS))
+        y = y if encoding == "sparse" else y[..., None]
+    elif encoding == "soft":
+        y = draw(distributions(shape, wish.extreme)).astype("float32")
+    else:
+        y = labels_in(draw, np.eye(shape[-1])[ids], (*FLOATS, "int32", "bool"))
+    y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
+    fitting = frozenset([shape[:-1], (*shape[:-1], 1), shape])
+    return Drawn(_name(encoding, y_pred), y, y_pred, told, shape[-1], known, fitting)
+
+
+@st.composite
 def _exclusive_or_one(draw: DrawFn, wish: Wish) -> Drawn:
     """Labels over exclusive classes, of which one output is two."""
     exclusive = wish.exclusive or draw(st.booleans())
@@ -416,6 +445,8 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "exclusive": lambda wish: _exclusive_or_one(wish).map(_without_choice),
     "outputs": lambda wish: _outputs(wish).map(_without_choice),
     "scores": lambda wish: _exclusive(wish, scores=True),
+    "views": lambda wish: _joined(wish, target=False),
+    "pairs": lambda wish: _joined(wish, target=True),
     "signs": _signs,
     "numbers": _numbers,
     "distributions": _distributions,

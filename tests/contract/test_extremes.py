@@ -81,6 +81,13 @@ def _of_kind(takes, kind, dtype):
                 yield Batch(f"{direction} one-hot {kind}", np.eye(CLASSES)[ids], pred, options, CLASSES)
             yield Batch(f"{direction} soft {kind}", soft, pred, options, CLASSES)
         return
+    if takes in samples.SEVERAL_PREDICTIONS:
+        second = pred[::-1] if takes == "views" else rows("probabilities", dtype)[0]
+        pred = np.concatenate([pred, np.resize(second, pred.shape)], axis=-1)
+        told = {**told, "views": 2} if takes == "views" else told
+        yield Batch(f"sparse {kind}", ids, pred, told, CLASSES)
+        yield Batch(f"soft {kind}", soft, pred, told, CLASSES)
+        return
     one, several = ({"multi_label": False}, {"multi_label": True}) if takes == "classes" else ({}, {})
     if takes in ("classes", "exclusive"):
         yield Batch(f"sparse {kind}", ids, pred, {**told, **one}, CLASSES)
@@ -212,8 +219,8 @@ def test_confidently_wrong_probability_learns(case, dtype):
         up, meant = (np.where(truth == 1, -1, 1) * x for x in (gradient, slopes))
     else:
         hot = truth if truth.ndim == 2 else np.eye(CLASSES)[truth]
-        wrong = (pred * hot).sum(-1) == 0
-        up, meant = (-(x * hot).sum(-1) for x in (gradient, slopes))
+        wrong = (pred[:, :CLASSES] * hot).sum(-1) == 0
+        up, meant = (-(x[:, :CLASSES] * hot).sum(-1) for x in (gradient, slopes))
     assert wrong.any()
     learns = wrong & (meant > 1e-6)
     assert (up[learns] > 0).all(), (dtype, pred[learns], gradient[learns])
@@ -229,6 +236,9 @@ def test_predictions_equal_to_targets(case):
     truth = np.asarray(batch.y_true, "float32")
     if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
+    if kind in samples.SEVERAL_PREDICTIONS:
+        hot = truth if truth.ndim > 1 else np.eye(batch.outputs)[batch.y_true]
+        truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
     pred = truth.reshape(batch.y_pred.shape).astype("float32")
     values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, pred)
     assert np.isfinite(values).all()

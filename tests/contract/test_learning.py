@@ -27,9 +27,11 @@ class Population:
     truth: Mapping[str, Any]
     outputs: int = 1
     exclusive: bool = False
+    parts: int = 1
 
     def probabilities(self, bias: np.ndarray) -> np.ndarray:
-        return softmax(bias) if self.exclusive else expit(bias)
+        """Of each of the predictions that lie one after another."""
+        return softmax(bias.reshape(self.parts, -1), -1).reshape(-1) if self.exclusive else expit(bias)
 
     def likeliest(self, bias: np.ndarray) -> np.ndarray:
         return bias == bias.max() if self.exclusive else bias > 0
@@ -83,6 +85,27 @@ POPULATIONS = {
             {"order of probabilities": [1, 2, 0]},  # 1/5, 2/5, 3/5
             3,
         ),
+    ],
+    "views": [
+        Population(
+            [0] * 6 + [1] * 3 + [2],
+            {**LOGITS, "views": 2},
+            {"class probability": [0.6, 0.3, 0.1] * 2},
+            6,
+            exclusive=True,
+            parts=2,
+        )
+    ],
+    "pairs": [
+        Population(
+            [0] * 6 + [1] * 3 + [2],
+            LOGITS,
+            # Of the means nothing is learnt: where they stay at 0, they do not change what is.
+            {"class probability": [0.6, 0.3, 0.1, 1 / 3, 1 / 3, 1 / 3]},
+            6,
+            exclusive=True,
+            parts=2,
+        )
     ],
     "scores": [Population([0] * 6 + [1] * 3 + [2], {}, SIX_THREE_ONE, 3, exclusive=True)],
     "distributions": [

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import log_softmax, rel_entr
 
 from tests.oracles import oracle
 from tests.oracles.crossentropy import classification
@@ -107,3 +108,54 @@ def _tempered_log_softmax(z: np.ndarray, t: float) -> np.ndarray:
     end = (len(z) ** (t - 1) - 1) / (t - 1)
     shift = brentq(excess, 0.0, end * (1 + 1e-9) + 1e-300, xtol=1e-300, rtol=1e-15)
     return logs(shift)
+
+
+def _consistency_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    """The divergences of single classes have both signs."""
+    return _consistency(y_true, y_pred, size=np.abs, **options)
+
+
+@oracle("JensenShannonConsistencyLoss", takes="views", terms=_consistency_terms)
+def consistency(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return _consistency(y_true, y_pred, size=lambda x: x, **options)
+
+
+def _consistency(
+    y_true: Any, y_pred: Any, *, weight: float, views: int, size: Any, **options: Any
+) -> np.ndarray:
+    parts = np.split(y_pred, views, axis=-1)
+    own = _crossentropy_of_classes(y_true, parts[0], **options)
+    p = np.stack([np.exp(log_softmax(z, -1)) if options["from_logits"] else z for z in parts])
+    return own + weight * size(rel_entr(p, p.mean(0))).sum(-1).mean(0)
+
+
+def _crossentropy_of_classes(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return classification(y_true, y_pred, lambda ce, rest: ce, multi_label=False, axis=-1, **options)
+
+
+def _means(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return np.split(y_pred, 2, axis=-1)[1]
+
+
+def _early_terms(y_true: Any, y_pred: Any, *, floor: float, weight: float, **options: Any) -> np.ndarray:
+    """Of 1 - sum_j p_j q_j the digits are those of 1, and the two terms cancel."""
+    apart = _apart(y_pred, options["from_logits"], _means(y_true, y_pred))
+    lost = np.where(apart > floor, 4 / np.maximum(apart, floor), 0)
+    own = _crossentropy_of_classes(y_true, np.split(y_pred, 2, axis=-1)[0], **options)
+    return own + weight * (lost + np.abs(np.log(np.maximum(apart, floor))))
+
+
+def _apart(y_pred: Any, from_logits: bool, q: np.ndarray) -> np.ndarray:
+    p = np.split(y_pred, 2, axis=-1)[0]
+    p = np.exp(log_softmax(p, -1)) if from_logits else p
+    # The paper's 1 - sum_j p_j q_j, with the p of a softmax; of probabilities each is by itself.
+    return 1 - q.sum(-1) + (q * (1 - p)).sum(-1)
+
+
+@oracle("EarlyLearningLoss", takes="pairs", terms=_early_terms, held=_means)
+def early_learning(
+    y_true: Any, y_pred: Any, *, weight: float, floor: float, held: Any = None, **options: Any
+) -> np.ndarray:
+    q = _means(y_true, y_pred) if held is None else held
+    own = _crossentropy_of_classes(y_true, np.split(y_pred, 2, axis=-1)[0], **options)
+    return own + weight * np.log(np.maximum(_apart(y_pred, options["from_logits"], q), floor))
