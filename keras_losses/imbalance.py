@@ -853,7 +853,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
         avoid="probabilities that must be calibrated; classes that exclude one another",
         elicits="order of probabilities",
         elicits_note="among outputs of like counts; a rarer one's is pulled nearer to a half",
-        gradient_bound="1.3 max(a) gamma_j / gamma in a logit, up to a gamma_j of 10",
+        gradient_bound="1.5 max(a) gamma_j / gamma in a logit, up to a gamma_j of 10",
         identities=(Identity({"scale": 0.0}, "FocalLoss", {"multi_label": True, "alpha": 0.25}),),
         conditioning="gamma_j + 1 times the relative error of -log p_t",
     )

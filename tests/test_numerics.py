@@ -39,6 +39,20 @@ def test_crossentropy_of_one_class(logits, true, expected):
         assert number(crossentropy.complement[place]) == pytest.approx(-math.expm1(-expected), rel=2e-6)
 
 
+@pytest.mark.parametrize(
+    "logits", [[20.0, 0.0], [1e4, 0.0, -1e4], [0.0, 0.0, 0.0, 0.0], [3.0, 3.0], [88.0, 87.0]]
+)
+def test_log_odds_of_one_class(logits):
+    """z_t - logsumexp of the others: of one class, and of all."""
+    dense = numerics.dense_log_odds(tensor(logits))
+    for true, own in enumerate(logits):
+        others = np.delete(logits, true)
+        exact = own - others.max() - math.log(np.exp(others - others.max()).sum())
+        sparse = numerics.sparse_log_odds(ops.convert_to_tensor([true]), tensor(logits))
+        for found in (sparse[0], dense[0, true]):
+            assert number(found) == pytest.approx(exact, rel=2e-6, abs=2e-7)
+
+
 def test_the_only_class_that_a_mask_leaves_has_no_gradient():
     """Where all others are -inf: p_t = 1, and not NaN."""
     logits = np.array([[-np.inf, 5.0, -np.inf]], "float32")
