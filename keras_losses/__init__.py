@@ -18,6 +18,15 @@ from keras_losses.noise import (
     GeneralizedCrossentropyLoss,
     SymmetricCrossentropyLoss,
 )
+from keras_losses.ordinal import (
+    CoralDense,
+    CoralLoss,
+    CornLoss,
+    CumulativeLink,
+    CumulativeLinkLoss,
+    OrdinalLabels,
+    WeightedKappaLoss,
+)
 from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
 from keras_losses.regularized import RegularizedLoss, regularize
 
@@ -29,7 +38,12 @@ __all__ = [
     "AsymmetricLoss",
     "BiTemperedLoss",
     "BootstrapLoss",
+    "CoralDense",
+    "CoralLoss",
+    "CornLoss",
     "CrossentropyLoss",
+    "CumulativeLink",
+    "CumulativeLinkLoss",
     "FocalLoss",
     "GeneralizedCrossentropyLoss",
     "HingeLoss",
@@ -38,12 +52,14 @@ __all__ = [
     "Loss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
+    "OrdinalLabels",
     "PolyLoss",
     "RegularizedLoss",
     "SmoothHingeLoss",
     "SquaredErrorLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
+    "WeightedKappaLoss",
     "config",
     "regularize",
 ]
