@@ -258,7 +258,9 @@ def log_ndtr_difference(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     nodes, weights = (ops.convert_to_tensor(x, dtype=a.dtype) for x in _GAUSS_LEGENDRE)
     steps = ops.expand_dims(h, -1) * nodes
     curve = ops.exp(-steps * (ops.expand_dims(m, -1) + 0.5 * steps))
-    integral = ops.log(h) + ops.log(ops.sum(weights * curve, axis=-1)) - 0.5 * ops.square(m) - _LOG_ROOT_TWO_PI
+    integral = (
+        ops.log(h) + ops.log(ops.sum(weights * curve, axis=-1)) - 0.5 * ops.square(m) - _LOG_ROOT_TWO_PI
+    )
 
     largest = log_ndtr(ops.where(close, zeros, high))
     lead = largest - log_ndtr(ops.where(close, full(a, -2.0), low))

@@ -414,9 +414,7 @@ class CumulativeLinkLoss(OrdinalLoss):
         if self.link == "probit":
             ends = ops.logical_or(first, last)
             one_sided = numerics.log_ndtr(ops.where(first, a, ops.where(last, -b, zeros)))
-            a, b, gap = (
-                ops.where(ends, zeros + end, x) for x, end in ((a, 0.5), (b, -0.5), (gap, 1.0))
-            )
+            a, b, gap = (ops.where(ends, zeros + end, x) for x, end in ((a, 0.5), (b, -0.5), (gap, 1.0)))
             return -ops.where(ends, one_sided, numerics.log_ndtr_difference(a, b, gap))
         # log(1 - e^-gap), which is log(F(a) - F(b)) - log F(a) - log(1 - F(b)) for the logistic one.
         apart = ops.where(ops.logical_or(first, last), zeros, numerics.log1mexp(gap))
@@ -435,7 +433,9 @@ def _log_cloglog(x: Tensor) -> Tensor:
     tail = ops.where(far, x, ops.zeros_like(x) - 30.0)
     near = ops.where(far, ops.zeros_like(x), x)
     # Beyond 80, e^x would overflow, and the logarithm is 0 from 5 on.
-    return ops.where(far, tail - 0.5 * ops.exp(tail), numerics.log1mexp(ops.exp(numerics.minimum(near, 80.0))))
+    return ops.where(
+        far, tail - 0.5 * ops.exp(tail), numerics.log1mexp(ops.exp(numerics.minimum(near, 80.0)))
+    )
 
 
 class WeightedKappaLoss(OrdinalLoss):
@@ -534,7 +534,9 @@ class WeightedKappaLoss(OrdinalLoss):
         omega = self.convert(_disagreement(self.num_classes, self.weights))
         costs = ops.sum(ops.matmul(y, omega) * p, axis=-1)
         guesses = ops.sum(ops.expand_dims(share, -1) * p, axis=samples)
-        by_chance = ops.sum(ops.matmul(numerics.ratio(counts, ops.ones_like(counts) * total), omega) * guesses)
+        by_chance = ops.sum(
+            ops.matmul(numerics.ratio(counts, ops.ones_like(counts) * total), omega) * guesses
+        )
         # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
         # of what rounding would make of two large ones that cancel.
         varied = numerics.peak(counts) < total

@@ -16,13 +16,15 @@ from tests.backends import BACKEND, double_precision, value, value_and_gradient
 from tests.contract import samples, strategies
 from tests.contract.strategies import FLOATS, INTEGERS, Wish, cases, for_samples, same
 from tests.contract.test_round_trips import WAYS, arguments
-from tests.oracles import REGISTRY, expected, rounded_terms
+from tests.oracles import REGISTRY, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
+every_loss_alone = pytest.mark.parametrize("name", samples.ALONE)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
 # Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
 WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])
 SINGLE = Wish(dtypes=("float32",))
+ALONE = Wish(alone=True)
 HARD = Wish(encodings=("sparse", "column", "one-hot"))
 SPARSE = Wish(encodings=("sparse", "column"), exclusive=True)
 
@@ -179,11 +181,11 @@ def test_finite_at_the_extremes(name, data):
 # Weights, masks and reductions ----------------------------------------------------------------------
 
 
-@every_loss
+@every_loss_alone
 @given(data=st.data())
 def test_linear_in_weights(name, data):
     """A weight multiplies its sample's value and gradient."""
-    case = data.draw(cases(name, SINGLE), label="case")
+    case = data.draw(cases(name, replace(SINGLE, alone=True)), label="case")
     loss, batch = case.build(reduction="none"), case.batch
     weights = drawn_weights(data, case)
     values, gradient = value_and_gradient(loss, batch.y_true, batch.y_pred)
@@ -233,11 +235,19 @@ def test_reductions_are_numpys(name, data):
     values, weights, mask = of(case), drawn_weights(data, case), drawn_mask(data, case)
     reduction = data.draw(st.sampled_from(REDUCTIONS), label="reduction")
     w, counted = spread(weights, batch.leading), spread(mask, batch.leading) & batch.known
+    share = shares(case.build(), batch.y_true, batch.y_pred)
     weighted = (values.astype("float64") * w)[counted]
-    count = w[counted].sum() if reduction == "mean_with_sample_weight" else counted.sum()
+    if samples.pools(case):  # they change each other's values
+        weighted = of(case, sample_weight=weights, mask=mask).astype("float64")[counted]
+    # A sample of weight 0 has no label any more.
+    count = (w * share if reduction == "mean_with_sample_weight" else np.where(w == 0, 1, share))[
+        counted
+    ].sum()
     found = value(case.build(reduction=reduction), batch.y_true, batch.y_pred, weights, mask)
     if reduction == "none":
-        np.testing.assert_allclose(found, values * w * counted, rtol=1e-6)
+        exact = np.zeros(batch.leading)
+        exact[counted] = weighted
+        np.testing.assert_allclose(found, exact, rtol=1e-6)
         return
     divisor = 1 if reduction == "sum" else count or 1
     assert found.shape == ()
@@ -260,11 +270,11 @@ def test_order_of_samples(name, data):
     assert_near(found, of(case)[order], bound[order], case)
 
 
-@every_loss
+@every_loss_alone
 @given(data=st.data())
 def test_a_batch_is_its_halves(name, data):
     """The values of a batch are those of its halves, one after the other."""
-    case = data.draw(cases(name), label="case")
+    case = data.draw(cases(name, ALONE), label="case")
     y_true, y_pred = case.batch.y_true, case.batch.y_pred
     half = len(y_pred) // 2
     _, bound = exact_and_bound(case)
@@ -274,7 +284,8 @@ def test_a_batch_is_its_halves(name, data):
 
 # Labels ---------------------------------------------------------------------------------------------
 
-OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in ("classes", "scores")]
+OF_CLASSES = ("classes", "scores", *samples.ORDINAL)
+OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in OF_CLASSES]
 
 
 @pytest.mark.parametrize("name", OVER_CLASSES)

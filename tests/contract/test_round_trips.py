@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import HuberLoss, catalogue
+from keras_losses import CumulativeLink, HuberLoss, catalogue
 from tests.backends import BACKEND, double_precision, value
 from tests.contract import samples
 from tests.oracles import REGISTRY
@@ -132,13 +132,20 @@ FIRST = {
 }
 
 
-def small_model(case):
-    """One linear layer with as many outputs as the batch, and the activation that the loss expects."""
+def last_layer(case):
+    """A linear layer with as many outputs as the batch, and what the loss expects of them."""
     loss = case.build()
+    if REGISTRY[case.loss].takes == "cut points":
+        return CumulativeLink(loss.num_classes, link=loss.link)
     probabilities = getattr(getattr(loss, "loss", loss), "from_logits", True) is False
     units = case.batch.y_pred.shape[-1]
     activation = {True: "sigmoid" if units == 1 else "softmax", False: None}[probabilities]
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units, activation=activation)])
+    return keras.layers.Dense(units, activation=activation)
+
+
+def small_model(case):
+    """One layer, the last that the loss expects."""
+    model = keras.Sequential([keras.Input((2,)), last_layer(case)])
     return model, np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2)
 
 
