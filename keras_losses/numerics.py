@@ -96,6 +96,16 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
     return ops.where(none, ops.zeros_like(a), a / ops.where(none, ops.ones_like(b), b))
 
 
+def times(x: Tensor, matrix: Tensor) -> Tensor:
+    """x @ matrix over the last axis of x; on PyTorch Keras's `matmul` is float32."""
+    return ops.einsum("...i,ij->...j", x, matrix)
+
+
+def running_sum(x: Tensor) -> Tensor:
+    """The sums of the first, the first two ... of the last axis; on PyTorch Keras's `cumsum` is float32."""
+    return times(x, ops.convert_to_tensor(np.triu(np.ones((x.shape[-1],) * 2)), dtype=x.dtype))
+
+
 # Logarithms of probabilities ------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
@@ -60,7 +61,7 @@ class OrdinalLoss(ClassificationLoss):
 
     def ids(self, values: Tensor) -> Tensor:
         """The median: how many k have P(y > k) above 1/2."""
-        at_most = ops.cumsum(self.class_probabilities(values)[..., :-1], axis=-1)
+        at_most = numerics.running_sum(self.class_probabilities(values)[..., :-1])
         return ops.sum(ops.cast(at_most < 0.5, "int32"), axis=-1)
 
     def labels(self, y_pred: Any) -> Any:
@@ -105,15 +106,27 @@ class OrdinalLoss(ClassificationLoss):
         return found if ops.is_tensor(y_pred) else ops.convert_to_numpy(found)
 
 
-def _exceeds(truth: Labels, dtype: str) -> tuple[Tensor, Tensor]:
-    """The weights of y > k and of y = k, for k = 0 .. K-2, `(..., K - 1)`: of soft labels expectations."""
+@dataclass(frozen=True)
+class Ranks:
+    """The weights of y > k, y = k and y <= k for each k, `(..., K - 1)`: of soft labels the expectations."""
+
+    above: Tensor
+    at: Tensor
+    up_to: Tensor
+
+
+def _ranks(truth: Labels, dtype: str) -> Ranks:
+    ranks = np.arange(truth.classes - 1)
     if truth.encoding == "sparse":
         ids = ops.expand_dims(truth.values, -1)
-        ranks = ops.arange(truth.classes - 1, dtype=keras.backend.standardize_dtype(ids.dtype))
-        return ops.cast(ids > ranks, dtype), ops.cast(ops.equal(ids, ranks), dtype)
-    # From the last class down, so that what is added up is what is meant, and no 1 is taken from.
-    above = ops.flip(ops.cumsum(ops.flip(truth.values[..., 1:], axis=-1), axis=-1), axis=-1)
-    return above, truth.values[..., :-1]
+        at = ops.convert_to_tensor(ranks, dtype=keras.backend.standardize_dtype(ids.dtype))
+        above = ops.cast(ids > at, dtype)
+        return Ranks(above, ops.cast(ops.equal(ids, at), dtype), 1.0 - above)
+    up_to = np.arange(truth.classes)[:, None] <= ranks
+    above, below = (ops.convert_to_tensor(chosen, dtype=dtype) for chosen in (~up_to, up_to))
+    return Ranks(
+        numerics.times(truth.values, above), truth.values[..., :-1], numerics.times(truth.values, below)
+    )
 
 
 def _importance(value: Any) -> list[float]:
@@ -200,9 +213,9 @@ class CoralLoss(OrdinalLoss):
             )
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
-        above, _ = _exceeds(labels, self.compute_dtype)
+        ranks = _ranks(labels, self.compute_dtype)
         yes, no = numerics.binary_crossentropy(predictions.values)
-        costs = above * yes.value + (1.0 - above) * no.value
+        costs = ranks.above * yes.value + ranks.up_to * no.value
         if self.importance is not None:
             costs = costs * self.convert(self.importance)
         return ops.sum(costs, axis=-1)
@@ -279,23 +292,23 @@ class CornLoss(OrdinalLoss):
     head: ClassVar[str] = "Dense(num_classes - 1)"
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
-        above, at = _exceeds(labels, self.compute_dtype)
+        ranks = _ranks(labels, self.compute_dtype)
         yes, no = numerics.binary_crossentropy(predictions.values)
-        return ops.sum(above * yes.value + at * no.value, axis=-1)
+        return ops.sum(ranks.above * yes.value + ranks.at * no.value, axis=-1)
 
     def shares(self, y_true: Labels, y_pred: Predictions) -> Tensor:
-        above, at = _exceeds(y_true, self.compute_dtype)
-        return ops.sum(above + at, axis=-1)
+        ranks = _ranks(y_true, self.compute_dtype)
+        return ops.sum(ranks.above + ranks.at, axis=-1)
 
     def class_probabilities(self, values: Tensor) -> Tensor:
         # P(y = k) is P(y > 0) P(y > 1 | y >= 1) ... P(y <= k | y >= k); the last class has no end.
-        past = ops.cumsum(ops.log_sigmoid(values), axis=-1)
+        past = numerics.running_sum(ops.log_sigmoid(values))
         none = ops.zeros_like(past[..., :1])
         stop = ops.concatenate([ops.log_sigmoid(-values), none], -1)
         return ops.exp(ops.concatenate([none, past], -1) + stop)
 
     def ids(self, values: Tensor) -> Tensor:
-        past = ops.cumsum(ops.log_sigmoid(values), axis=-1)
+        past = numerics.running_sum(ops.log_sigmoid(values))
         return ops.sum(ops.cast(past > math.log(0.5), "int32"), axis=-1)
 
 
@@ -532,7 +545,7 @@ class WeightedKappaLoss(OrdinalLoss):
         share = numerics.ratio(weight, ops.ones_like(weight) * total)
 
         omega = self.convert(_disagreement(self.num_classes, self.weights))
-        costs = ops.sum(ops.matmul(y, omega) * p, axis=-1)
+        costs = ops.sum(numerics.times(y, omega) * p, axis=-1)
         guesses = ops.sum(ops.expand_dims(share, -1) * p, axis=samples)
         by_chance = ops.sum(
             ops.matmul(numerics.ratio(counts, ops.ones_like(counts) * total), omega) * guesses
@@ -584,16 +597,17 @@ class OrdinalLabels:
         binomial:      y_j = C(K-1, j) p^j (1 - p)^(K-1-j),   p = (2t + 1) / (2K)
 
     where t is the class. A neighbour of the right class is then less wrong than one far away, under
-    `CrossentropyLoss` or `KLDivergenceLoss` on a softmax of K outputs: the model stays an ordinary classifier.
+    `CrossentropyLoss` or `KLDivergenceLoss` on a softmax of K outputs: the model
+    stays an ordinary classifier.
 
     Args:
         num_classes: the number of classes K, 2 or more.
         kind: `"sord"`, `"exponential"` or `"binomial"`.
         scale: how fast the label falls off, above 0; unused by `"binomial"`.
 
-    Shapes: ids `(...)`, or a column `(..., 1)` of at least two axes, to `(..., K)` in float32. Of a NumPy array
-    or list comes an array, of a tensor a tensor; TensorFlow's are taken on every backend, so that it can be
-    used in `dataset.map(lambda x, y: (x, soften(y)))`.
+    Shapes: ids `(...)`, or a column `(..., 1)` of at least two axes, to `(..., K)` in float32. Of a NumPy
+    array or list comes an array, of a tensor a tensor; TensorFlow's are taken on every backend, so that it
+    can be used in `dataset.map(lambda x, y: (x, soften(y)))`.
 
     `labels(y_pred)` are the likeliest classes of a softmax or its logits.
 
@@ -612,8 +626,8 @@ class OrdinalLabels:
 
     References:
         - Diaz & Marathe 2019, Soft Labels for Ordinal Regression, https://doi.org/10.1109/CVPR.2019.00487
-        - Liu et al. 2020, Unimodal regularized neuron stick-breaking for ordinal classification (exponential),
-          https://doi.org/10.1016/j.neucom.2020.01.025
+        - Liu et al. 2020, Unimodal regularized neuron stick-breaking for ordinal classification
+          (exponential), https://doi.org/10.1016/j.neucom.2020.01.025
         - Beckham & Pal 2017, Unimodal probability distributions for deep ordinal classification,
           https://arxiv.org/abs/1705.05278
     """
@@ -821,7 +835,7 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
         score = inputs if self.kernel is None else ops.matmul(inputs, self.kernel)
         score = ops.cast(score, self.variable_dtype)
         gaps = numerics.softplus(ops.convert_to_tensor(self.steps))
-        cuts = ops.cumsum(ops.concatenate([ops.convert_to_tensor(self.first), gaps], axis=0), axis=0)
+        cuts = numerics.running_sum(ops.concatenate([ops.convert_to_tensor(self.first), gaps], axis=0))
         return ops.concatenate([score, ops.zeros_like(score) + cuts], axis=-1)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:

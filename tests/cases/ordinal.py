@@ -7,6 +7,7 @@ from scipy.special import ndtr
 from keras_losses import CoralLoss, CornLoss, CumulativeLinkLoss, RegularizedLoss, WeightedKappaLoss
 
 THREE = {"num_classes": 3}
+EXACT = {"epsilon": 1e-12}  # beside a ratio of an ordinary size, nothing
 LOG3 = [[log(3), -log(3)]]  # sigmoids of 3/4 and 1/4
 
 
@@ -61,13 +62,19 @@ BY_HAND = [
     # Two classes are 1 apart: N = 1/2 + 1/4, D = (1 * 5/4 + 1 * 3/4) / 2 = 1; r = 1/2 and 1/4 times 2 / 1.
     (
         WeightedKappaLoss,
-        {"num_classes": 2},
+        {"num_classes": 2, **EXACT},
         [[0], [1]],
         [[0.5, 0.5], [0.25, 0.75]],
         [log(3 / 4) + (1 - 3 / 4) / (3 / 4), log(3 / 4) + (1 / 2 - 3 / 4) / (3 / 4)],
     ),
     # Distances 0, 1, 2: N = 2 * 1, D = (2 * 2 + 0) / 2 with all weight on class 1; kappa is 0.
-    (WeightedKappaLoss, {**THREE, "weights": "linear"}, [0, 2], [[0.0, 1.0, 0.0]] * 2, [log(1), log(1)]),
+    (
+        WeightedKappaLoss,
+        {**THREE, **EXACT, "weights": "linear"},
+        [0, 2],
+        [[0.0, 1.0, 0.0]] * 2,
+        [log(1), log(1)],
+    ),
     # Squares 0, 1, 4: N = 1, and D = (1 * (4 * 1 + 1) + 1 * 1 + ...) / 2 by q = [1, 1, 0], h = [1, 0, 1].
     (
         WeightedKappaLoss,
@@ -78,7 +85,7 @@ BY_HAND = [
         [log(1 / 3 + 1 / 2) + d / (1 / 3 + 1 / 2) for d in (-1 / 3, 1 / 3)],
     ),
     # One class alone: R is 1, whatever is predicted.
-    (WeightedKappaLoss, {**THREE, "from_logits": True}, [1], [[3.0, 1.0, 0.0]], [0.0]),
+    (WeightedKappaLoss, {**THREE, **EXACT, "from_logits": True}, [1], [[3.0, 1.0, 0.0]], [0.0]),
     (RegularizedLoss, {"loss": CornLoss(3), "activity_l1": 0.5}, [0], [[0.0, -1.0]], [log(2) + 0.5]),
 ]
 

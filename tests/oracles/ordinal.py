@@ -133,7 +133,7 @@ def kappa(
     omega = (i - j) ** 2.0 if weights == "quadratic" else np.abs(i - j) * 1.0
     costs = np.einsum("...i,ij,...j->...", y, omega, p)
     observed = (share * costs).sum()
-    labels, guesses = (np.einsum("...,...j->j", share, x) for x in (y, p))
+    labels, guesses = ((share[..., None] * x).reshape(-1, num_classes).sum(0) for x in (y, p))
     by_chance = labels @ omega @ guesses / (share.sum() or 1)
     ratio = observed / by_chance if by_chance else 0.0
     each = costs * share.sum() / by_chance if by_chance else 0 * costs
