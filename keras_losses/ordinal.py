@@ -547,9 +547,8 @@ class WeightedKappaLoss(OrdinalLoss):
         omega = self.convert(_disagreement(self.num_classes, self.weights))
         costs = ops.sum(numerics.times(y, omega) * p, axis=-1)
         guesses = ops.sum(ops.expand_dims(share, -1) * p, axis=samples)
-        by_chance = ops.sum(
-            ops.matmul(numerics.ratio(counts, ops.ones_like(counts) * total), omega) * guesses
-        )
+        of_labels = numerics.ratio(counts, ops.ones_like(counts) * total)
+        by_chance = ops.sum(numerics.times(of_labels, omega) * guesses)
         # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
         # of what rounding would make of two large ones that cancel.
         varied = numerics.peak(counts) < total
