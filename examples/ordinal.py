@@ -6,6 +6,12 @@ The target is the progression of diabetes in 442 patients (scikit-learn's), in f
 from the mildest to the worst. A small network is trained with each loss, on splits and from starts that
 differ by seed and are the same for every loss. Counted is the distance between the predicted class and the
 true one, which is what a user of ordered classes pays for, the share of exact hits, and the quadratic kappa.
+
+What helps and what does not: part of the gain needs no other loss, for the median class of a plain softmax
+is nearer than its likeliest class (the second line of the table). The losses that model the order are
+nearer still, in the mean over the splits; those differ by as much as the losses do. Soft labels help less.
+The weighted kappa loss hardly helps here: trained from scratch in batches of 64 it leaves out the middle
+class, as the picture shows. It is one for the last epochs of a model that is trained already.
 """
 
 import argparse
@@ -44,7 +50,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 K = 5
-BASELINE = "the median, always"
+BASELINE = "the median patient, always"
+MEDIAN = "CrossentropyLoss, read as median"
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,14 @@ def score(y: np.ndarray, found: np.ndarray) -> Score:
     )
 
 
-def train(way: Way, seed: int, epochs: int) -> Score:
+def median_class(outputs: np.ndarray) -> np.ndarray:
+    """The median class of a softmax: the first at which half of the probability is reached."""
+    p = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.argmax(p.cumsum(axis=1) >= p.sum(axis=1, keepdims=True) / 2, axis=1)
+
+
+def train(way: Way, seed: int, epochs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trains one model; the true classes of the test patients, the predicted ones, and the outputs."""
     x, y, x_test, y_test = patients(seed)
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -122,7 +136,8 @@ def train(way: Way, seed: int, epochs: int) -> Score:
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, steps)), loss=loss)
     model.fit(x, way.labels(y), batch_size=64, epochs=epochs, verbose=0)
     outputs = np.asarray(model(x_test))
-    return score(y_test, (way.decode or loss.labels)(outputs))  # type: ignore[attr-defined]
+    decode = way.decode or loss.labels  # type: ignore[attr-defined]
+    return y_test, decode(outputs), outputs
 
 
 def constant(seed: int) -> Score:
@@ -163,21 +178,20 @@ def against_crossentropy(scores: dict[str, list[Score]]) -> list[str]:
 
 def draw(scores: dict[str, list[Score]], path: Path) -> None:
     """How far off each loss is, a point for each split, and where the patients of each class went."""
-    trained = [name for name in scores if name != BASELINE]
     figure = plt.figure(figsize=(12, 6.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
     axes = left.subplots()
     for row, (name, of_seeds) in enumerate(scores.items()):
         distances = [one.distance for one in of_seeds]
-        color = "tab:gray" if name in ("CrossentropyLoss", BASELINE) else "tab:blue"
+        color = "tab:gray" if name in ("CrossentropyLoss", MEDIAN, BASELINE) else "tab:blue"
         axes.plot(distances, [row] * len(distances), "o", color=color, alpha=0.35, mew=0)
         axes.plot([statistics.mean(distances)], [row], "|", color=color, ms=24, mew=2.5)
     axes.set(yticks=range(len(scores)), xlabel="mean distance from the true class (less is better)")
-    axes.set_yticklabels([name.replace(" on ", "\non ") for name in scores])
+    axes.set_yticklabels([name.replace(" on ", "\non ").replace(", ", ",\n") for name in scores])
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
-    for panel, name in zip(right.subplots(2, 3, sharex=True, sharey=True).flat, trained, strict=True):
-        total = sum(one.confusion for one in scores[name])
+    for panel, name in zip(right.subplots(2, 3, sharex=True, sharey=True).flat, WAYS, strict=True):
+        total = np.sum([one.confusion for one in scores[name]], axis=0)
         panel.imshow(total / total.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=0.8)
         panel.set_title(name.replace(" on ", "\non "), fontsize=9)
         panel.set(xticks=range(K), yticks=range(K))
@@ -190,7 +204,7 @@ def draw(scores: dict[str, list[Score]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("ordinal_output"), help="folder for what is made")
-    parser.add_argument("--epochs", type=int, default=60, help="epochs of each run (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=40, help="epochs of each run (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=5, help="splits for each loss (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.epochs < 1 or arguments.seeds < 1:
@@ -198,13 +212,17 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     console = Console()
-    scores: dict[str, list[Score]] = {name: [] for name in (*WAYS, BASELINE)}
+    first, *others = WAYS
+    scores: dict[str, list[Score]] = {name: [] for name in (first, MEDIAN, *others, BASELINE)}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("training", total=len(WAYS) * arguments.seeds)
         for seed in range(arguments.seeds):
             scores[BASELINE].append(constant(seed))
             for name, way in WAYS.items():
-                scores[name].append(train(way, seed, arguments.epochs))
+                y, found, outputs = train(way, seed, arguments.epochs)
+                scores[name].append(score(y, found))
+                if name == first:
+                    scores[MEDIAN].append(score(y, median_class(outputs)))
                 progress.advance(task)
     console.print(table_of(scores))
     console.print("Classes nearer than with cross-entropy on the same split:")

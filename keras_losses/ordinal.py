@@ -379,7 +379,9 @@ class CumulativeLinkLoss(OrdinalLoss):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         if labels.encoding == "dense":
-            return ops.sum(labels.values * self._surprise_of_classes(predictions.values), axis=-1)
+            # A class that is not in the label may be infinitely unlikely.
+            absent = labels.values <= 0
+            return ops.sum(labels.values * self._surprise_of_classes(predictions.values, absent), axis=-1)
         score, *bounds = self._bounds(predictions.values)
         upper, lower, gap = (numerics.of_class(labels.values, x) for x in bounds)
         return self._surprise(labels.values, upper - score, lower - score, gap)
@@ -414,9 +416,13 @@ class CumulativeLinkLoss(OrdinalLoss):
             ops.concatenate([one, gap, one], -1),
         )
 
-    def _surprise_of_classes(self, values: Tensor) -> Tensor:
+    def _surprise_of_classes(self, values: Tensor, absent: Tensor | None = None) -> Tensor:
+        """That of each class, `(..., K)`: some number for those that are absent."""
         score, upper, lower, gap = self._bounds(values)
         score = ops.expand_dims(score, -1)
+        if absent is not None:
+            upper, lower = (ops.where(absent, score + end, x) for x, end in ((upper, 0.5), (lower, -0.5)))
+            gap = ops.where(absent, ops.ones_like(gap), gap)
         ids = ops.zeros_like(upper, dtype="int32") + ops.arange(self.num_classes, dtype="int32")
         return self._surprise(ids, upper - score, lower - score, gap)
 
@@ -541,7 +547,7 @@ class WeightedKappaLoss(OrdinalLoss):
             weight = ops.where(labels.known, weight, ops.zeros_like(weight))
         samples = tuple(range(len(p.shape) - 1))
         counts = ops.sum(ops.expand_dims(weight, -1) * y, axis=samples)
-        total = ops.sum(counts)
+        total = ops.sum(weight)
         share = numerics.ratio(weight, ops.ones_like(weight) * total)
 
         omega = self.convert(_disagreement(self.num_classes, self.weights))
@@ -551,7 +557,7 @@ class WeightedKappaLoss(OrdinalLoss):
         by_chance = ops.sum(numerics.times(of_labels, omega) * guesses)
         # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
         # of what rounding would make of two large ones that cancel.
-        varied = numerics.peak(counts) < total
+        varied = numerics.peak(counts) < ops.sum(counts)
         learned = costs / ops.where(varied, by_chance, ops.ones_like(by_chance))
         fixed = ops.stop_gradient(numerics.ratio(costs, ops.ones_like(costs) * by_chance))
         each = ops.where(varied, learned, fixed)

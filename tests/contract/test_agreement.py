@@ -172,6 +172,8 @@ def test_mask_of_a_layer_arrives(name, masking):
         model.compile(keras.optimizers.SGD(0.1), loss=case.build())
         loss = model.train_on_batch(x[:, :length], y[:, :length])
         losses.append((float(np.ravel(loss)[0]), model.get_weights()))
-    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=2e-6)
+    # The logarithm of a ratio near 1 has its last digits from that.
+    near_one = 2e-6 if samples.pools(case) else 0
+    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=2e-6, atol=near_one)
     for padded, short in zip(losses[0][1], losses[1][1], strict=True):
         np.testing.assert_allclose(padded, short, rtol=1e-5, atol=1e-7)

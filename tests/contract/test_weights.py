@@ -82,7 +82,11 @@ def test_weight_two_is_the_sample_twice(case, reduction):
     weights[0] = 2
     loss = case.build(reduction=reduction)
     twice = np.concatenate([y_true[:1], y_true]), np.concatenate([y_pred[:1], y_pred])
-    np.testing.assert_allclose(value(loss, y_true, y_pred, weights), value(loss, *twice), rtol=2e-6)
+    # The logarithm of a ratio near 1 has its last digits from that.
+    near_one = 2e-6 if samples.pools(case) else 0
+    np.testing.assert_allclose(
+        value(loss, y_true, y_pred, weights), value(loss, *twice), rtol=2e-6, atol=near_one
+    )
 
 
 @every_case_alone
