@@ -545,14 +545,13 @@ class WeightedKappaLoss(OrdinalLoss):
             weight = weight * self._class_weights(labels)
         if labels.known is not None:
             weight = ops.where(labels.known, weight, ops.zeros_like(weight))
-        samples = tuple(range(len(p.shape) - 1))
-        counts = ops.sum(ops.expand_dims(weight, -1) * y, axis=samples)
+        counts = _over_samples(ops.expand_dims(weight, -1) * y)
         total = ops.sum(weight)
         share = numerics.ratio(weight, ops.ones_like(weight) * total)
 
         omega = self.convert(_disagreement(self.num_classes, self.weights))
         costs = ops.sum(numerics.times(y, omega) * p, axis=-1)
-        guesses = ops.sum(ops.expand_dims(share, -1) * p, axis=samples)
+        guesses = _over_samples(ops.expand_dims(share, -1) * p)
         of_labels = numerics.ratio(counts, ops.ones_like(counts) * total)
         by_chance = ops.sum(numerics.times(of_labels, omega) * guesses)
         # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
@@ -579,6 +578,13 @@ class WeightedKappaLoss(OrdinalLoss):
 
     def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
         return self.predictions(y_pred, self.from_logits, "softmax")
+
+
+def _over_samples(x: Tensor) -> Tensor:
+    """The sum over all axes but the last, one after the other: at once, TensorFlow loses digits on images."""
+    while len(x.shape) > 1:
+        x = ops.sum(x, axis=-2)
+    return x
 
 
 def _disagreement(classes: int, weights: str) -> np.ndarray:
