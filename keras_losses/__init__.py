@@ -30,6 +30,15 @@ from keras_losses.noise import (
     JensenShannonConsistencyLoss,
     SymmetricCrossentropyLoss,
 )
+from keras_losses.ordinal import (
+    CoralDense,
+    CoralLoss,
+    CornLoss,
+    CumulativeLink,
+    CumulativeLinkLoss,
+    OrdinalLabels,
+    WeightedKappaLoss,
+)
 from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
 from keras_losses.regularized import RegularizedLoss, regularize
 
@@ -41,7 +50,12 @@ __all__ = [
     "AsymmetricLoss",
     "BiTemperedLoss",
     "BootstrapLoss",
+    "CoralDense",
+    "CoralLoss",
+    "CornLoss",
     "CrossentropyLoss",
+    "CumulativeLink",
+    "CumulativeLinkLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
     "EqualizedFocalLoss",
@@ -56,6 +70,7 @@ __all__ = [
     "Loss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
+    "OrdinalLabels",
     "PolyLoss",
     "RegularizedLoss",
     "SeesawLoss",
@@ -63,6 +78,7 @@ __all__ = [
     "SquaredErrorLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
+    "WeightedKappaLoss",
     "class_counts",
     "class_weights",
     "config",

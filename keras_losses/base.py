@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import keras
@@ -179,13 +180,30 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                 self.check(true, pred, None if wanted is None else numerics.to_numpy(wanted))
             if wanted is not None:
                 true, pred = _blank(true, wanted), _blank(pred, wanted)
+            if self.pools_batch:
+                true = replace(true, weights=_pooled(outputs[..., 0], weight, wanted))
             values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
                 raise ValueError(
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
-            return _reduce(values, weight, counted, wanted, self.reduction)
+            return _reduce(values, weight, counted, wanted, self.reduction, self.shares(true, pred))
+
+    @property
+    def pools_batch(self) -> bool:
+        """Whether the value of a sample depends on the other samples of its batch.
+
+        Such a loss finds the weights of the samples, 0 for those that do not count, in its `Labels`.
+        """
+        return False
+
+    def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        """Of how many losses each sample's value is the sum, where that differs; the means divide by them.
+
+        A sample of weight 0 has no label any more, and the share of one of class 0.
+        """
+        return None
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Both in the dtype that is computed in and in one shape; what is aligned stays as it is."""
@@ -461,7 +479,16 @@ def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray:
     return kept
 
 
-def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None) -> Tensor:
+def _pooled(like: Tensor, weight: Any, wanted: Any) -> Tensor:
+    """The weight of each sample, 0 for those that do not count."""
+    ones = ops.ones_like(like)
+    weights = ones if weight is None else ones * weight
+    return weights if wanted is None else ops.where(wanted, weights, ops.zeros_like(ones))
+
+
+def _reduce(
+    values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None, shares: Any = None
+) -> Tensor:
     """Keras's reductions; samples that do not count are in neither the sum nor the number of samples."""
     rank = len(values.shape)
     if wanted is not None:
@@ -475,10 +502,11 @@ def _reduce(values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: s
     if reduction == "sum":
         return total
     by_weight = reduction == "mean_with_sample_weight" and weight is not None
-    if counted is None and not by_weight:
+    if counted is None and not by_weight and shares is None:
         count = ops.cast(ops.size(values), values.dtype)
     else:
-        shares = ops.ones_like(values) * weight if by_weight else ops.ones_like(values)
+        shares = ops.ones_like(values) if shares is None else shares
+        shares = shares * weight if by_weight else shares
         if counted is not None:
             shares = ops.where(labels.like_rank(counted, rank), shares, ops.zeros_like(values))
         count = ops.sum(shares)

@@ -173,9 +173,14 @@ Functional = Literal[
     "class probability over its prior",
     "order of probabilities",
     "likeliest class",
+    "agreement",
     "inner loss",
 ]
-"""What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits."""
+"""What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits.
+
+`"agreement"`: nothing, since all constant predictions are worth the same; only predictions that go with the
+labels are worth more.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ class Labels:
     `"sparse"`: ids `(...)`; `"dense"`: a distribution over the classes `(..., C)`; `"binary"`: a 0/1 label
     for each output `(..., C)`. `known` is False where a label is to be ignored: a sample for the first
     two, one output for the third. `given` are the labels before they became integers. (`"given"` are the
-    labels of a loss of Keras's own, inside one of ours, which reads them itself.)
+    labels of a loss of Keras's own, inside one of ours, which reads them itself.) `weights` are those of the
+    samples `(...)`, for a loss that pools its batch.
     """
 
     values: Tensor
@@ -36,6 +37,7 @@ class Labels:
     classes: int
     given: Tensor
     known: Tensor | None = None
+    weights: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
         return replace(self, values=function(self.values))
@@ -144,6 +146,13 @@ def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
     return y_true
 
 
+def _pinned_to_classes(y_true: Tensor, y_pred: Tensor, classes: int) -> Tensor:
+    """The same for labels `(..., classes)`, where predictions may have another number of outputs."""
+    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:]:
+        return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], classes))
+    return y_true
+
+
 def _likely_mistake(true: Shape, pred: Shape) -> str:
     if len(true) == len(pred) and tuple(reversed(true)) == pred:
         return "one of them looks transposed."
@@ -213,10 +222,16 @@ def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> 
 # Encodings ------------------------------------------------------------------------------------------
 
 
-def class_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None) -> Labels:
-    """The labels of predictions `(..., C)` over C exclusive classes: sparse or dense."""
+def class_labels(
+    owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None, classes: int | None = None
+) -> Labels:
+    """The labels of predictions `(..., C)` over C exclusive classes: sparse or dense.
+
+    `classes` says how many there are where the predictions have not one output for each.
+    """
     true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
-    classes = pred[-1]
+    classes = pred[-1] if classes is None else classes
+    hot = (*pred[:-1], classes)
     if classes is None or (len(true) == len(pred) and true[-1] is None):
         raise ValueError(
             f"{owner}: the last axis must be known while the graph is traced, to tell class ids from "
@@ -236,15 +251,15 @@ def class_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int |
             return Labels(ids, "sparse", classes, y_true)
         known = ops.not_equal(ids, ignore_class)
         return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
-    if agree(true, pred):
-        y_true, known = _pinned(y_true, y_pred, len(pred)), None
+    if agree(true, hot):
+        y_true, known = _pinned_to_classes(y_true, y_pred, classes), None
         if ignore_class is not None and 0 <= ignore_class < classes:
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
     raise ValueError(
         f"{owner}: `y_true` must hold class ids of shape {pred[:-1]} or {(*pred[:-1], 1)}, or one-hot or "
-        f"soft labels of shape {pred}. Received: y_true of shape {true}, y_pred of shape {pred}. "
-        f"{_likely_class_mistake(true, pred)}"
+        f"soft labels of shape {hot}. Received: y_true of shape {true}, y_pred of shape {pred}. "
+        f"{_likely_class_mistake(true, hot)}"
     )
 
 

@@ -616,9 +616,7 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
     (None, 6)
     """
 
-    def __init__(
-        self, samples: int, momentum: float = 0.7, from_logits: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, samples: int, momentum: float = 0.7, from_logits: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         declared = {
             "samples": Parameter(within="[1, inf)", integer=True),

@@ -94,6 +94,13 @@ class RegularizedLoss(Loss):
                 f"confidence_penalty={self.confidence_penalty}."
             )
 
+    @property
+    def pools_batch(self) -> bool:
+        return isinstance(self.loss, Loss) and self.loss.pools_batch
+
+    def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        return self.loss.shares(y_true, y_pred) if isinstance(self.loss, Loss) else None
+
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         if isinstance(self.loss, Loss):
             return self.loss.align(y_true, y_pred)

@@ -170,7 +170,8 @@ def takes(case: Case) -> bool:
         for key, value in case.options.items()
         if isinstance(value, list) and of[key].default is not REQUIRED
     }
-    if lengths - {case.batch.outputs}:
+    # A loss that is told the number of classes refuses another number of weights itself.
+    if lengths - {case.batch.outputs} and "num_classes" not in case.batch.options:
         return False
     try:
         case.build()
@@ -200,6 +201,15 @@ def all_cases(keep: Callable[[Case], bool] = lambda case: True) -> list[Case]:
 def plain_cases(keep: Callable[[Batch], bool] = lambda batch: True) -> list[Case]:
     """Every loss on every batch, with its default hyper-parameters."""
     return all_cases(lambda case: not case.options and keep(case.batch))
+
+
+def pools(case: Case) -> bool:
+    """Whether the loss is one of the whole batch, so that its samples do know of each other."""
+    return bool(case.build().pools_batch)
+
+
+ALONE = [name for name in LOSSES if not build(name, required(name)).pools_batch]
+"""The losses in which no sample knows of another."""
 
 
 def simple(batch: Batch) -> bool:
@@ -374,6 +384,83 @@ def _distributions() -> Iterator[Batch]:
         )
 
 
+def _ordinal(kind: str) -> Iterator[Batch]:
+    """Labels over ordered classes, whose number the loss is told."""
+    for shape in ((6,), (2, 4), (2, 3, 2)):
+        r = rng(kind, shape)
+        ids = r.integers(0, CLASSES, shape)
+        hot = np.eye(CLASSES)[ids]
+        soft = softmax(r.normal(0, 1, hot.shape), -1)
+        for words, told, pred in ordinal_outputs(kind, r, shape, CLASSES):
+
+            def batch(name: str, y: Any, told: Any = told, words: str = words, pred: Any = pred) -> Batch:
+                axis = told.get("axis", -1)
+                pred = np.moveaxis(pred, -1, axis)
+                return Batch(f"{_name(name, pred.shape, told)}{words}", y, pred, told, CLASSES)
+
+            yield batch("sparse", ids.astype("int32"))
+            yield batch("one-hot", hot)
+            yield batch("soft", soft)
+            if len(shape) == 1:
+                yield batch("sparse column", ids[:, None])
+            if len(shape) == 3:
+                yield batch("sparse axis 1", ids, {**told, "axis": 1})
+                yield batch("one-hot axis 1", np.moveaxis(hot, -1, 1), {**told, "axis": 1})
+            else:
+                for ignored in (-1, 255):
+                    some = np.where(np.arange(ids.size).reshape(shape) % 3 == 1, ignored, ids)
+                    yield batch("sparse ignored", some, {**told, "ignore_class": ignored})
+                yield batch("one-hot ignored", hot, {**told, "ignore_class": 1})
+    for classes in (2, 7, 12):
+        r = rng(kind, classes)
+        ids = r.permutation(6 * classes)[:6, None] % classes
+        for words, told, pred in ordinal_outputs(kind, r, (6,), classes):
+            yield Batch(f"{classes} classes{words}", ids, pred, told, classes)
+
+
+def ordinal_outputs(
+    kind: str, r: np.random.Generator, shape: tuple[int, ...], classes: int
+) -> Iterator[tuple[str, dict[str, Any], np.ndarray]]:
+    """What a loss over ordered classes takes: words for it, what the loss is to be told, and predictions."""
+    told = {"num_classes": classes}
+    if kind == "ranks":
+        yield "", told, r.normal(0, 2, (*shape, classes - 1))
+    elif kind == "cut points":
+        score, first = r.normal(0, 2, (*shape, 1)), r.normal(-1, 0.5, (*shape, 1))
+        gaps = r.uniform(0.3, 1.5, (*shape, classes - 2))
+        yield "", told, np.concatenate([score, first, first + np.cumsum(gaps, -1)], -1)
+    else:
+        z = r.normal(0, 2, (*shape, classes))
+        yield " logits", {**told, "from_logits": True}, z
+        yield " probabilities", {**told, "from_logits": False}, softmax(z, -1)
+
+
+ORDINAL = ("ranks", "cut points", "pooled")
+
+
+def perfect(case: Case) -> np.ndarray:
+    """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
+    batch, kind = case.batch, REGISTRY[case.loss].takes
+    inner = type(batch.options.get("loss")).__name__
+    kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in ORDINAL else kind
+    truth = np.asarray(batch.y_true, "float32")
+    if kind in ORDINAL:
+        hot = truth if truth.shape[-1] == batch.outputs else np.eye(batch.outputs)[batch.y_true.reshape(-1)]
+        ids, classes = hot.argmax(-1)[..., None], batch.outputs
+        if kind == "pooled":
+            return hot.astype("float32")
+        ranks = np.arange(classes - 1)
+        if kind == "ranks":
+            return (ids > ranks).astype("float32")
+        return np.concatenate([ids - 0.5, ranks + 0 * ids], -1).astype("float32")
+    if kind in SEVERAL_PREDICTIONS:
+        hot = truth if truth.ndim > 1 else np.eye(batch.outputs)[batch.y_true]
+        truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
+    if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
+        truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
+    return truth.reshape(batch.y_pred.shape).astype("float32")
+
+
 def _anything() -> Iterator[Batch]:
     """Losses inside a loss: those with probabilities, without, and Keras's own."""
     one_of_each_kind = {oracle.takes: name for name, oracle in REGISTRY.items() if name in LOSSES}
@@ -421,5 +508,6 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "signs": _signs,
     "numbers": _numbers,
     "distributions": _distributions,
+    **{kind: functools.partial(_ordinal, kind) for kind in ORDINAL},
     "anything": _anything,
 }

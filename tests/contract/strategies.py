@@ -52,6 +52,8 @@ class Wish:
     """Those of the predictions."""
     exclusive: bool = False
     """Whether labels over classes are such that exclude one another."""
+    alone: bool = False
+    """Whether no sample may know of another, inside a loss as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,15 +253,21 @@ def _classes(draw: DrawFn, wish: Wish) -> Drawn:
 
 
 @st.composite
-def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
+def _exclusive(draw: DrawFn, wish: Wish, scores: bool, ordinal: str = "") -> Drawn:
     """Labels over classes of which one is true; soft ones, and probabilities, unless these are scores."""
     shape = draw(shapes(wish.empty))
     told: dict[str, Any] = {} if scores else {"multi_label": False, "from_logits": draw(st.booleans())}
-    make = distributions if told.get("from_logits") is False else numbers
-    y_pred = draw(make(shape, wish.extreme))
-    encoding = draw(st.sampled_from([x for x in wish.encodings if not (scores and x == "soft")]))
-    y = draw(array(shape[:-1], st.integers(0, shape[-1] - 1))).astype("int64")
-    classes = st.integers(0, shape[-1] - 1)
+    if ordinal:
+        told, y_pred = draw(_of_ordered_classes(ordinal, shape, wish.extreme))
+    else:
+        make = distributions if told.get("from_logits") is False else numbers
+        y_pred = draw(make(shape, wish.extreme))
+    count = told.get("num_classes", shape[-1])
+    encoding = draw(
+        st.sampled_from([x for x in wish.encodings if not (scores and not ordinal and x == "soft")])
+    )
+    classes = st.integers(0, count - 1)
+    y = draw(array(shape[:-1], classes)).astype("int64")
     if encoding in ("sparse", "column"):
         ignored = draw(st.sampled_from([None, -1, 255]) | classes)
         if ignored is not None:
@@ -270,9 +278,9 @@ def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
     else:
         ignored = draw(st.none() | classes)
         if encoding == "soft":
-            y = draw(distributions(shape, wish.extreme)).astype("float32")
+            y = draw(distributions((*shape[:-1], count), wish.extreme)).astype("float32")
         else:
-            y = labels_in(draw, np.eye(shape[-1])[y], (*FLOATS, "int32", "bool"))
+            y = labels_in(draw, np.eye(count)[y], (*FLOATS, "int32", "bool"))
         known = np.full(shape[:-1], True) if ignored is None else y.argmax(-1) != ignored
     if ignored is not None:
         told["ignore_class"] = ignored
@@ -282,11 +290,32 @@ def _exclusive(draw: DrawFn, wish: Wish, scores: bool) -> Drawn:
         y_pred = np.moveaxis(y_pred, -1, axis)
         y = y if encoding == "sparse" else np.moveaxis(y, -1, axis)
     y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
-    column = tuple(
-        1 if axis == told.get("axis", -1) % len(shape) else n for axis, n in enumerate(y_pred.shape)
+    column, hot = (
+        tuple(end if axis == told.get("axis", -1) % len(shape) else n for axis, n in enumerate(y_pred.shape))
+        for end in (1, count)
     )
-    fitting = frozenset([shape[:-1], y_pred.shape, column])
-    return Drawn(_name(encoding, y_pred), y, y_pred, told, shape[-1], known, fitting)
+    fitting = frozenset([shape[:-1], hot, column])
+    return Drawn(_name(encoding, y_pred), y, y_pred, told, count, known, fitting)
+
+
+@st.composite
+def _of_ordered_classes(draw: DrawFn, kind: str, shape: Shape, extreme: bool) -> Any:
+    """What a loss over ordered classes is told, and predictions of this shape."""
+    if kind == "ranks":
+        return {"num_classes": shape[-1] + 1}, draw(numbers(shape, extreme))
+    told: dict[str, Any] = {"num_classes": shape[-1]}
+    if kind == "pooled":
+        told["from_logits"] = draw(st.booleans())
+        return told, draw((numbers if told["from_logits"] else distributions)(shape, extreme))
+    # So far apart that half precision can tell them from one another: the farther, the wider apart.
+    quarters = st.integers(1, 4).map(lambda k: k / 4)
+    gaps = draw(
+        array((*shape[:-1], shape[-1] - 2), st.sampled_from([1.0, 17.0, 64.0]) if extreme else quarters)
+    )
+    first = draw(array((*shape[:-1], 1), st.integers(-8, 0).map(lambda k: k / 4)))
+    score = draw(numbers((*shape[:-1], 1), extreme))
+    cuts = np.cumsum(np.concatenate([first, np.sort(gaps, -1)], -1), -1)
+    return told, np.concatenate([score, cuts], -1)
 
 
 @st.composite
@@ -431,7 +460,8 @@ OF_KERAS = "mean_squared_error"
 @st.composite
 def _anything(draw: DrawFn, wish: Wish) -> Drawn:
     """Losses inside a loss: any of the others, and one of Keras's own."""
-    name = draw(st.sampled_from([*INNER, OF_KERAS]))
+    inside = [name for name in INNER if name in samples.ALONE] if wish.alone else INNER
+    name = draw(st.sampled_from([*inside, OF_KERAS]))
     if name == OF_KERAS:
         shape = draw(shapes(wish.empty))
         y, y_pred = (draw(numbers(shape, wish.extreme)) for _ in range(2))
@@ -450,6 +480,9 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "signs": _signs,
     "numbers": _numbers,
     "distributions": _distributions,
+    "ranks": lambda wish: _exclusive(wish, scores=True, ordinal="ranks"),
+    "cut points": lambda wish: _exclusive(wish, scores=True, ordinal="cut points"),
+    "pooled": lambda wish: _exclusive(wish, scores=True, ordinal="pooled"),
     "anything": _anything,
 }
 

@@ -11,7 +11,7 @@ from tests.backends import value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import CLASSES, Batch, Case
 from tests.contract.test_gradients import differences
-from tests.oracles import REGISTRY, differentiated, expected
+from tests.oracles import REGISTRY, differentiated, expected, shares
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 LOGITS = (-1e4, -88.0, -17.0, 0.0, 17.0, 88.0, 1e4)
@@ -64,6 +64,22 @@ def extremes(name, dtype):
         pred, ids = rows("scores", dtype)
         yield Batch("sparse", ids, pred, {}, CLASSES)
         yield Batch("one-hot", np.eye(CLASSES)[ids], pred, {}, CLASSES)
+    elif takes == "ranks":
+        pred, ids = rows("scores", dtype)
+        yield Batch("sparse", ids, pred[:, :-1], {"num_classes": CLASSES}, CLASSES)
+        yield Batch("one-hot", np.eye(CLASSES)[ids], pred[:, :-1], {"num_classes": CLASSES}, CLASSES)
+    elif takes == "cut points":
+        # Scores far away and near, between cut points that are close, at an ordinary distance, and far.
+        found = [[f, a, b] for f in (*LOGITS, 0.3, 2.0) for a, b in ((-0.25, 0.25), (-1, 2), (-50, 60))]
+        pred, ids = np.repeat(found, CLASSES, axis=0), np.tile(np.arange(CLASSES), len(found))
+        yield Batch("sparse", ids, pred, {"num_classes": CLASSES}, CLASSES)
+        yield Batch("one-hot", np.eye(CLASSES)[ids], pred, {"num_classes": CLASSES}, CLASSES)
+    elif takes == "pooled":
+        for kind in ("logits", "probabilities"):
+            told = {"num_classes": CLASSES, "from_logits": kind == "logits"}
+            pred, ids = rows(kind, dtype)
+            yield Batch(f"sparse {kind}", ids, pred, told, CLASSES)
+            yield Batch(f"soft {kind}", 0.8 * np.eye(CLASSES)[ids] + 0.2 / CLASSES, pred, told, CLASSES)
     else:
         for kind in ("logits", "probabilities"):
             yield from _of_kind(takes, kind, dtype)
@@ -152,7 +168,8 @@ def representable(case: Case, pred, dtype):
         pred = told(pred, dtype)
     with np.errstate(all="ignore"):
         values = np.abs(expected(loss, case.batch.y_true, pred))
-        slopes = np.abs(differences(differentiated(loss, case.batch.y_true, pred), pred))
+        values_at = differentiated(loss, case.batch.y_true, pred)
+        slopes = np.abs(differences(values_at, pred, pools=loss.pools_batch))
     steepest = 6e4 if dtype == "float16" else LARGEST
     slopes = slopes.reshape(len(pred), -1).max(-1)
     # A divergence that is infinite has a value nevertheless, of the number that 0 stands for.
@@ -170,12 +187,13 @@ def test_gradient_is_that_of_the_formula(case):
     pred, _, gradient = run(here, "float32")
     loss = here.build()
     with np.errstate(all="ignore"):
-        exact = differences(differentiated(loss, batch.y_true, pred), pred)
+        exact = differences(differentiated(loss, batch.y_true, pred), pred, pools=loss.pools_batch)
         values = expected(loss, batch.y_true, pred)
     smooth = (np.abs(values) < LARGEST) & ~kinked(loss, batch.y_true, pred)
     assert smooth.any()
-    # What the differences lose to rounding.
-    rounding = 1e-15 * np.abs(values[smooth]) / 1e-4
+    # What the differences lose to rounding: of a sum over the batch, where that is what they are of.
+    rounding = 1e-15 * (np.abs(values).sum() if loss.pools_batch else np.abs(values[smooth])) / 1e-4
+    rounding = np.broadcast_to(rounding, values[smooth].shape)
     rounding = rounding if pred.ndim == 1 else rounding[:, None]
     error = np.abs(gradient[smooth] - exact[smooth])
     assert (error <= 1e-4 * np.abs(exact[smooth]) + 1e-5 + 20 * rounding).all()
@@ -233,14 +251,7 @@ def test_predictions_equal_to_targets(case):
     """A prediction equal to its target has a finite value, and a finite gradient."""
     batch = case.batch
     kind = REGISTRY[case.loss].takes
-    truth = np.asarray(batch.y_true, "float32")
-    if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
-        truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
-    if kind in samples.SEVERAL_PREDICTIONS:
-        hot = truth if truth.ndim > 1 else np.eye(batch.outputs)[batch.y_true]
-        truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
-    pred = truth.reshape(batch.y_pred.shape).astype("float32")
-    values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, pred)
+    values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, samples.perfect(case))
     assert np.isfinite(values).all()
     assert np.isfinite(gradient).all()
     if kind == "numbers":
@@ -266,6 +277,7 @@ def test_half_precision_on_images(loss, dtype):
 
     y_true, pred = image(batch.y_true), image(batch.y_pred.astype(DTYPES[dtype]))
     exact = expected(case.build(), y_true, pred.astype("float64"))
-    for reduction, total in (("sum", exact.sum()), ("sum_over_batch_size", exact.mean())):
+    mean = exact.sum() / shares(case.build(), y_true, pred.astype("float64")).sum()
+    for reduction, total in (("sum", exact.sum()), ("sum_over_batch_size", mean)):
         found = value(case.build(reduction=reduction), y_true, pred)
         np.testing.assert_allclose(found, total, rtol=1e-4, atol=1e-6 * np.abs(exact).max())

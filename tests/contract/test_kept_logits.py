@@ -12,12 +12,11 @@ from tests.oracles import REGISTRY, differentiated
 
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits beside JAX's arrays")
 
-OF_PROBABILITIES = [name for name, loss in samples.LOSSES.items() if "from_logits" in loss.parameters]
+# A loss of the whole batch has no gradient from one sample.
+OF_PROBABILITIES = [name for name in samples.ALONE if "from_logits" in samples.LOSSES[name].parameters]
 # Of predictions that are joined Keras keeps no logits.
 FROM_LOGITS = [
-    name
-    for name in OF_PROBABILITIES
-    if REGISTRY[name].takes not in ("outputs", *samples.SEVERAL_PREDICTIONS)
+    name for name in OF_PROBABILITIES if REGISTRY[name].takes not in ("outputs", *samples.SEVERAL_PREDICTIONS)
 ]
 SEVERAL_LABELS = [name for name in OF_PROBABILITIES if REGISTRY[name].takes == "classes"]
 ONE_OUTPUT = [name for name in OF_PROBABILITIES if REGISTRY[name].takes in samples.OF_ONE_OUTPUT]

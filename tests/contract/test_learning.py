@@ -1,7 +1,8 @@
 """A model with nothing but a bias, fitted by the loss, reaches what the card says that the loss elicits."""
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
-from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, HingeLoss, SquaredErrorLoss
+from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, CumulativeLink, HingeLoss, SquaredErrorLoss
+from tests.backends import value
 from tests.contract import samples
 from tests.oracles import REGISTRY, differentiated
 
@@ -29,12 +31,26 @@ class Population:
     exclusive: bool = False
     parts: int = 1
 
-    def probabilities(self, bias: np.ndarray) -> np.ndarray:
+    decode: Callable[[str, np.ndarray], np.ndarray] | None = None
+
+    def probabilities(self, name: str, bias: np.ndarray) -> np.ndarray:
         """Of each of the predictions that lie one after another."""
+        if self.decode is not None:
+            return self.decode(name, bias)
         return softmax(bias.reshape(self.parts, -1), -1).reshape(-1) if self.exclusive else expit(bias)
 
     def likeliest(self, bias: np.ndarray) -> np.ndarray:
         return bias == bias.max() if self.exclusive else bias > 0
+
+
+def of_ranks(name: str, z: np.ndarray) -> np.ndarray:
+    """From sigmoids of y > k, for all samples or for those that are past the rank before."""
+    above = expit(z) if name == "CoralLoss" else np.cumprod(expit(z))
+    return -np.diff([1.0, *above, 0.0])
+
+
+def of_cut_points(name: str, outputs: np.ndarray) -> np.ndarray:
+    return np.diff([0.0, *expit(outputs[1:] - outputs[0]), 1.0])
 
 
 LOGITS = {"from_logits": True}
@@ -117,6 +133,13 @@ POPULATIONS = {
             exclusive=True,
         )
     ],
+    "ranks": [
+        Population([0] * 6 + [1] * 3 + [2], {"num_classes": 3}, SIX_THREE_ONE, 2, decode=of_ranks),
+    ],
+    "cut points": [
+        Population([0] * 6 + [1] * 3 + [2], {"num_classes": 3}, SIX_THREE_ONE, 3, decode=of_cut_points),
+    ],
+    "pooled": [],
     "anything": [
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": SquaredErrorLoss()}, {"mean": 15 / 5}),
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": AbsoluteErrorLoss()}, {"median": 1.0}),
@@ -136,8 +159,11 @@ FITS = [
 
 @functools.cache
 def fitted(name: str, population: Population) -> np.ndarray:
-    """The bias that fit reaches, with steps that shrink to 0."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(population.outputs)])
+    """The constant that fit reaches, with steps that shrink to 0: the bias, or the cut points."""
+    last = keras.layers.Dense(population.outputs)
+    if REGISTRY[name].takes == "cut points":
+        last = CumulativeLink(population.outputs)
+    model = keras.Sequential([keras.Input((1,)), last])
     schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
     model.compile(
         keras.optimizers.Adam(schedule), loss=samples.build(name, population.options, population.outputs)
@@ -146,7 +172,7 @@ def fitted(name: str, population: Population) -> np.ndarray:
     zeros = np.zeros((STEPS * len(labels), 1), "float32")  # they leave the kernel without a gradient
     every_step = np.tile(labels, (STEPS, *[1] * (labels.ndim - 1)))
     model.fit(zeros, every_step, batch_size=len(labels), shuffle=False, verbose=0)
-    return np.asarray(model.get_weights()[1])
+    return np.asarray(model.predict(zeros[:1], verbose=0)[0], "float64")
 
 
 @pytest.mark.parametrize(("name", "population"), FITS)
@@ -163,7 +189,7 @@ def test_fit_reaches_what_is_elicited(name, population):
     elif elicits == "median":
         np.testing.assert_allclose(bias[0], population.truth["median"], rtol=1e-2)
     elif elicits.startswith("class probability"):
-        np.testing.assert_allclose(population.probabilities(bias), population.truth[elicits], atol=1e-3)
+        np.testing.assert_allclose(population.probabilities(name, bias), population.truth[elicits], atol=1e-3)
     elif elicits == "order of probabilities":
         assert bias.argsort().tolist() == population.truth[elicits]
     else:
@@ -195,3 +221,43 @@ def test_fit_reaches_the_minimum_of_the_reference(name, population):
     lowest = minimize(total, fitted(name, population), method="Nelder-Mead", options={"xatol": 1e-6}).fun
     endless = loss.card.elicits == "likeliest class"
     assert reached - lowest < (0.1 * (start - lowest) if endless else 1e-4)
+
+
+POOLED = [name for name in samples.LOSSES if name not in samples.ALONE]
+
+
+def agreeing(name: str, x: np.ndarray, y: np.ndarray) -> keras.Model:
+    """A linear model of three classes, fitted with steps that shrink to 0."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((x.shape[1],)), keras.layers.Dense(3, activation="softmax")])
+    schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
+    loss = samples.build(name, {"num_classes": 3})
+    model.compile(keras.optimizers.Adam(schedule), loss=loss)
+    model.fit(np.tile(x, (STEPS, 1)), np.tile(y, STEPS), batch_size=len(y), shuffle=False, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_fit_reaches_agreement(name):
+    """Of all ways to give three groups a class fit finds that of the largest kappa, by scikit-learn's."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    assert samples.LOSSES[name].card.elicits == "agreement"
+    groups = np.repeat([0, 1, 2], 5)
+    y = np.array([0, 0, 0, 1, 2, 0, 1, 1, 2, 2, 2, 2, 2, 1, 2])
+    ways = list(itertools.product(range(3), repeat=3))
+    kappas = [metrics.cohen_kappa_score(y, np.array(way)[groups], weights="quadratic") for way in ways]
+    model = agreeing(name, np.eye(3, dtype="float32")[groups], y)
+    found = model.predict(np.eye(3, dtype="float32"), verbose=0)
+    assert tuple(found.argmax(-1)) == ways[int(np.argmax(kappas))]
+    reached = model.evaluate(np.eye(3, dtype="float32")[groups], y, batch_size=len(y), verbose=0)
+    # Shares of classes can agree even better than classes do.
+    assert reached < np.log(1 - max(kappas)) + 1e-3
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_constants_do_not_agree(name):
+    """All constant predictions are worth the same: 0, the logarithm of 1."""
+    y = np.array([0, 0, 0, 1, 2])
+    for p in ([1.0, 0, 0], [0.2, 0.3, 0.5], [0, 0.5, 0.5]):
+        found = value(samples.build(name, {"num_classes": 3}), y, np.tile(np.array(p, "float32"), (5, 1)))
+        np.testing.assert_allclose(found, 0, atol=2e-6)

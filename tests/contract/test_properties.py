@@ -17,13 +17,15 @@ from tests.contract import samples, strategies
 from tests.contract.strategies import FLOATS, INTEGERS, Wish, cases, for_samples, same
 from tests.contract.test_extremes import told
 from tests.contract.test_round_trips import WAYS, arguments
-from tests.oracles import REGISTRY, differentiated, expected, rounded_terms
+from tests.oracles import REGISTRY, differentiated, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
+every_loss_alone = pytest.mark.parametrize("name", samples.ALONE)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
 # Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
 WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])
 SINGLE = Wish(dtypes=("float32",))
+ALONE = Wish(alone=True)
 HARD = Wish(encodings=("sparse", "column", "one-hot"))
 SPARSE = Wish(encodings=("sparse", "column"), exclusive=True)
 
@@ -175,11 +177,11 @@ def test_finite_at_the_extremes(name, data):
 # Weights, masks and reductions ----------------------------------------------------------------------
 
 
-@every_loss
+@every_loss_alone
 @given(data=st.data())
 def test_linear_in_weights(name, data):
     """A weight multiplies its sample's value and gradient."""
-    case = data.draw(cases(name, SINGLE), label="case")
+    case = data.draw(cases(name, replace(SINGLE, alone=True)), label="case")
     loss, batch = case.build(reduction="none"), case.batch
     weights = drawn_weights(data, case)
     values, gradient = value_and_gradient(loss, batch.y_true, batch.y_pred)
@@ -228,11 +230,19 @@ def test_reductions_are_numpys(name, data):
     values, weights, mask = of(case), drawn_weights(data, case), drawn_mask(data, case)
     reduction = data.draw(st.sampled_from(REDUCTIONS), label="reduction")
     w, counted = spread(weights, batch.leading), spread(mask, batch.leading) & batch.known
+    share = shares(case.build(), batch.y_true, batch.y_pred)
     weighted = (values.astype("float64") * w)[counted]
-    count = w[counted].sum() if reduction == "mean_with_sample_weight" else counted.sum()
+    if samples.pools(case):  # they change each other's values
+        weighted = of(case, sample_weight=weights, mask=mask).astype("float64")[counted]
+    # A sample of weight 0 has no label any more.
+    count = (w * share if reduction == "mean_with_sample_weight" else np.where(w == 0, 1, share))[
+        counted
+    ].sum()
     found = value(case.build(reduction=reduction), batch.y_true, batch.y_pred, weights, mask)
     if reduction == "none":
-        np.testing.assert_allclose(found, values * w * counted, rtol=1e-6)
+        exact = np.zeros(batch.leading)
+        exact[counted] = weighted
+        np.testing.assert_allclose(found, exact, rtol=1e-6)
         return
     divisor = 1 if reduction == "sum" else count or 1
     assert found.shape == ()
@@ -255,11 +265,11 @@ def test_order_of_samples(name, data):
     assert_near(found, of(case)[order], bound[order], case)
 
 
-@every_loss
+@every_loss_alone
 @given(data=st.data())
 def test_a_batch_is_its_halves(name, data):
     """The values of a batch are those of its halves, one after the other."""
-    case = data.draw(cases(name), label="case")
+    case = data.draw(cases(name, ALONE), label="case")
     y_true, y_pred = case.batch.y_true, case.batch.y_pred
     half = len(y_pred) // 2
     _, bound = exact_and_bound(case)
@@ -269,7 +279,8 @@ def test_a_batch_is_its_halves(name, data):
 
 # Labels ---------------------------------------------------------------------------------------------
 
-OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
+OF_CLASSES = (*samples.OVER_CLASSES, *samples.ORDINAL)
+OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in OF_CLASSES]
 
 
 @pytest.mark.parametrize("name", OVER_CLASSES)
@@ -282,8 +293,9 @@ def test_ids_are_their_one_hot_rows(name, data):
     hot = np.eye(batch.outputs)[np.where(batch.known, ids, 0)]
     hot = np.moveaxis(hot, -1, batch.axis).astype(data.draw(st.sampled_from([*FLOATS, "int32"])))
     _, bound = exact_and_bound(case)
-    found, exact = of(case, hot), of(case)
-    assert_near(np.where(batch.known, found, 0), exact, 2 * bound, case)
+    # What is ignored has no row; it is taken out by its weight.
+    found, exact = of(case, hot, sample_weight=batch.known.astype("float32")), of(case)
+    assert_near(found, exact, 2 * bound, case)
 
 
 @every_loss

@@ -8,8 +8,9 @@ import tempfile
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from keras_losses import HuberLoss, catalogue
+from keras_losses import CumulativeLink, HuberLoss, catalogue
 from tests.backends import BACKEND, double_precision, value
 from tests.contract import samples
 from tests.oracles import REGISTRY
@@ -129,16 +130,34 @@ def test_registered_name(name):
 FIRST = {
     case.loss: case
     for case in reversed(samples.plain_cases(lambda batch: samples.simple(batch) and batch.y_pred.ndim == 2))
+    # A pair holds probabilities, which a layer has to make.
+    if REGISTRY[case.loss].takes not in samples.SEVERAL_PREDICTIONS or "probabilities" in case.batch.name
 }
 
 
-def small_model(case):
-    """One linear layer with as many outputs as the batch, and the activation that the loss expects."""
+@keras.saving.register_keras_serializable("tests")
+def softmax_of_each(x):
+    """Of predictions that lie one after another."""
+    each = ops.softmax(ops.reshape(x, (-1, samples.CLASSES)))
+    return ops.reshape(each, (-1, *x.shape[1:]))
+
+
+def last_layer(case):
+    """A linear layer with as many outputs as the batch, and what the loss expects of them."""
     loss = case.build()
+    if REGISTRY[case.loss].takes == "cut points":
+        return CumulativeLink(loss.num_classes, link=loss.link)
     probabilities = getattr(getattr(loss, "loss", loss), "from_logits", True) is False
     units = case.batch.y_pred.shape[-1]
     activation = {True: "sigmoid" if units == 1 else "softmax", False: None}[probabilities]
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units, activation=activation)])
+    if REGISTRY[case.loss].takes in samples.SEVERAL_PREDICTIONS:
+        activation = softmax_of_each
+    return keras.layers.Dense(units, activation=activation)
+
+
+def small_model(case):
+    """One layer, the last that the loss expects."""
+    model = keras.Sequential([keras.Input((2,)), last_layer(case)])
     return model, np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2)
 
 

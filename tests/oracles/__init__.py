@@ -27,19 +27,25 @@ class Oracle:
     """What rounding errors are relative to, where that is more than the value: terms that cancel, powers."""
     held: Values | None = None
     """What the loss takes for constant when it is differentiated; `values` then takes that as `held`."""
+    shares: Values | None = None
+    """Of how many losses a sample's value is the sum, where the means divide by that."""
 
 
 REGISTRY: dict[str, Oracle] = {}
 
 
 def oracle(
-    name: str, takes: str, terms: Values | None = None, held: Values | None = None
+    name: str,
+    takes: str,
+    terms: Values | None = None,
+    held: Values | None = None,
+    shares: Values | None = None,
 ) -> Callable[[Values], Values]:
     """Registers the reference of the loss called `name`; the arguments are those of `Oracle`."""
 
     def register(values: Values) -> Values:
         assert name not in REGISTRY, f"{name} has two oracles"
-        REGISTRY[name] = Oracle(values, takes, terms, held)
+        REGISTRY[name] = Oracle(values, takes, terms, held, shares)
         return values
 
     return register
@@ -61,6 +67,15 @@ def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     """The size of what a rounding error of one loss object is relative to, for each sample."""
     found = REGISTRY[type(loss).__name__]
     return np.abs(_of(loss, found.terms or found.values, y_true, y_pred))
+
+
+def shares(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
+    """What each sample of one loss object adds to the divisor of a mean."""
+    inner = getattr(loss, "loss", loss)
+    found = REGISTRY.get(type(inner).__name__)
+    if found is None or found.shares is None:
+        return np.ones(expected(loss, y_true, y_pred).shape)
+    return _of(inner, found.shares, y_true, y_pred)
 
 
 def _of(loss: Any, function: Values, y_true: Any, y_pred: Any, **held: Any) -> np.ndarray:

@@ -110,6 +110,15 @@ def _tempered_log_softmax(z: np.ndarray, t: float) -> np.ndarray:
     return logs(shift)
 
 
+def _with(y_true: Any, y_pred: Any, added: np.ndarray, **options: Any) -> np.ndarray:
+    """Cross-entropy, and what is added to that of a sample, whatever its label."""
+
+    def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        return ce + added[..., None]
+
+    return classification(y_true, y_pred, term, multi_label=False, axis=-1, **options)
+
+
 def _consistency_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
     """The divergences of single classes have both signs."""
     return _consistency(y_true, y_pred, size=np.abs, **options)
@@ -124,13 +133,9 @@ def _consistency(
     y_true: Any, y_pred: Any, *, weight: float, views: int, size: Any, **options: Any
 ) -> np.ndarray:
     parts = np.split(y_pred, views, axis=-1)
-    own = _crossentropy_of_classes(y_true, parts[0], **options)
     p = np.stack([np.exp(log_softmax(z, -1)) if options["from_logits"] else z for z in parts])
-    return own + weight * size(rel_entr(p, p.mean(0))).sum(-1).mean(0)
-
-
-def _crossentropy_of_classes(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
-    return classification(y_true, y_pred, lambda ce, rest: ce, multi_label=False, axis=-1, **options)
+    divergence = size(rel_entr(p, p.mean(0))).sum(-1).mean(0)
+    return _with(y_true, parts[0], weight * divergence, **options)
 
 
 def _means(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
@@ -139,16 +144,15 @@ def _means(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
 
 def _early_terms(y_true: Any, y_pred: Any, *, floor: float, weight: float, **options: Any) -> np.ndarray:
     """Of 1 - sum_j p_j q_j the digits are those of 1, and the two terms cancel."""
-    apart = _apart(y_pred, options["from_logits"], _means(y_true, y_pred))
+    p, q = np.split(y_pred, 2, axis=-1)
+    apart = _apart(p, q, options["from_logits"])
     lost = np.where(apart > floor, 4 / np.maximum(apart, floor), 0)
-    own = _crossentropy_of_classes(y_true, np.split(y_pred, 2, axis=-1)[0], **options)
-    return own + weight * (lost + np.abs(np.log(np.maximum(apart, floor))))
+    return _with(y_true, p, weight * (lost + np.abs(np.log(np.maximum(apart, floor)))), **options)
 
 
-def _apart(y_pred: Any, from_logits: bool, q: np.ndarray) -> np.ndarray:
-    p = np.split(y_pred, 2, axis=-1)[0]
+def _apart(p: np.ndarray, q: np.ndarray, from_logits: bool) -> np.ndarray:
+    """1 - sum_j p_j q_j."""
     p = np.exp(log_softmax(p, -1)) if from_logits else p
-    # The paper's 1 - sum_j p_j q_j, with the p of a softmax; of probabilities each is by itself.
     return 1 - q.sum(-1) + (q * (1 - p)).sum(-1)
 
 
@@ -156,6 +160,6 @@ def _apart(y_pred: Any, from_logits: bool, q: np.ndarray) -> np.ndarray:
 def early_learning(
     y_true: Any, y_pred: Any, *, weight: float, floor: float, held: Any = None, **options: Any
 ) -> np.ndarray:
-    q = _means(y_true, y_pred) if held is None else held
-    own = _crossentropy_of_classes(y_true, np.split(y_pred, 2, axis=-1)[0], **options)
-    return own + weight * np.log(np.maximum(_apart(y_pred, options["from_logits"], q), floor))
+    p, q = np.split(y_pred, 2, axis=-1)
+    apart = _apart(p, q if held is None else held, options["from_logits"])
+    return _with(y_true, p, weight * np.log(np.maximum(apart, floor)), **options)

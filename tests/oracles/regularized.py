@@ -31,7 +31,9 @@ def regularized(
     values = _inner(loss, y_true, y_pred)
     ignored, axis = getattr(loss, "ignore_class", None), getattr(loss, "axis", -1)
     labels, outputs = classes_last(y_true, y_pred, axis)
+    classes = getattr(loss, "num_classes", None)
     of_outputs = has_probability_for_each_output(outputs, getattr(loss, "multi_label", False))
+    of_outputs = of_outputs and classes is None
     # What is ignored is left out of the penalties as well: a sample, or one output of many.
     if of_outputs:
         known = np.ones(outputs.shape, bool) if ignored is None else labels.reshape(outputs.shape) != ignored
@@ -39,7 +41,7 @@ def regularized(
     else:
         counted = np.ones(outputs.shape[:-1], bool)
         if ignored is not None:
-            counted = distribution(labels, outputs.shape, ignored)[1]
+            counted = distribution(labels, (*outputs.shape[:-1], classes or outputs.shape[-1]), ignored)[1]
         known = np.broadcast_to(counted[..., None], outputs.shape)
     penalty = activity_l1 * np.where(known, np.abs(outputs), 0.0).sum(-1)
     penalty = penalty + activity_l2 * np.where(known, outputs**2, 0.0).sum(-1)

@@ -1,0 +1,375 @@
+"""The layers, decoders and soft labels that go with the losses over ordered classes."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy.special import expit, log_ndtr, ndtr
+
+from keras_losses import (
+    CoralDense,
+    CoralLoss,
+    CornLoss,
+    CrossentropyLoss,
+    CumulativeLink,
+    CumulativeLinkLoss,
+    KLDivergenceLoss,
+    OrdinalLabels,
+    WeightedKappaLoss,
+    numerics,
+)
+from tests.backends import BACKEND, double_precision, numpy, tensor, value, value_and_gradient
+
+K = 4
+R = np.random.default_rng(0)
+X, Y = R.normal(size=(12, 3)).astype("float32"), np.arange(12) % K
+
+HEADS = {
+    "CoralDense": (lambda: CoralDense(K), lambda: CoralLoss(K)),
+    "CumulativeLink": (lambda: CumulativeLink(K, "probit"), lambda: CumulativeLinkLoss(K, "probit")),
+    "CumulativeLink of a score": (
+        lambda: keras.Sequential([keras.layers.Dense(1), CumulativeLink(K)]),
+        lambda: CumulativeLinkLoss(K),
+    ),
+}
+
+
+def sequential(head):
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, activation="tanh"), head])
+
+
+def functional(head):
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, head(keras.layers.Dense(5, activation="tanh")(inputs)))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    def __init__(self, head, **kwargs):
+        super().__init__(**kwargs)
+        self.head = head
+
+    def call(self, inputs):
+        return self.head(inputs)
+
+    def get_config(self):
+        return {"head": keras.saving.serialize_keras_object(self.head)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["head"]))
+
+
+@pytest.mark.parametrize("build", [sequential, functional, Subclassed])
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_train_and_come_back(name, build, tmp_path):
+    """A head trains in every kind of model, is saved, predicts the same when loaded, and trains on."""
+    head, loss = HEADS[name]
+    model = build(head())
+    model.compile(keras.optimizers.Adam(0.01), loss=loss())
+    model.fit(X, Y, batch_size=12, verbose=0)
+    before = [np.array(weights) for weights in model.get_weights()]
+    model.fit(X, Y, batch_size=12, verbose=0)
+    assert all((new != old).any() for new, old in zip(model.get_weights(), before, strict=True))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    for one in (model, again):
+        one.fit(X, Y, batch_size=12, verbose=0)
+    for mine, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=1e-7)
+
+
+def test_coral_dense_shares_its_weights():
+    """One kernel for all ranks; the biases start in their order, 1 to 1 / (K - 1)."""
+    layer = CoralDense(K, kernel_initializer="ones")
+    found = numpy(layer(tensor(np.array([[0.0, 0.0], [1.0, 2.0]], "float32"))))
+    np.testing.assert_allclose(found, [[1, 2 / 3, 1 / 3], [4, 3 + 2 / 3, 3 + 1 / 3]], rtol=1e-6)
+    assert [tuple(weights.shape) for weights in layer.weights] == [(2, 1), (3,)]
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_cut_points_start_with_equal_classes(link):
+    """At the score 0 every class has the probability 1/K."""
+    outputs = CumulativeLink(K, link)(tensor(np.zeros((1, 2), "float32")))
+    found = CumulativeLinkLoss(K, link).probabilities(numpy(outputs))
+    np.testing.assert_allclose(found, [[1 / K] * K], rtol=1e-5)
+
+
+def test_cut_points_that_are_given():
+    """The cut points are where they are put, and one feature is the score itself."""
+    layer = CumulativeLink(K, cut_points=[-3, 0.5, 40])
+    found = numpy(layer(tensor(np.array([[7.0], [-1e6]], "float32"))))
+    np.testing.assert_allclose(found, [[7, -3, 0.5, 40], [-1e6, -3, 0.5, 40]], rtol=1e-6)
+    assert CumulativeLink.from_config(layer.get_config()).cut_points == [-3, 0.5, 40]
+    assert tuple(CumulativeLink(2)(tensor(np.zeros((5, 3), "float32"))).shape) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: CumulativeLink(3, cut_points=[1, 1]), r"2 increasing numbers .* Received: .*\[1, 1\]"),
+        (lambda: CumulativeLink(3, cut_points=[1]), "2 increasing numbers for num_classes=3"),
+        (lambda: CumulativeLink(3, link="log"), "`link` must be one of .* Received: link='log'"),
+        (lambda: CumulativeLink(1), "`num_classes` must be an integer in"),
+        (lambda: CoralDense(1), "`num_classes` must be an integer in"),
+        (lambda: CoralDense(3)(np.zeros(4, "float32")), "last axis of the inputs must be known"),
+        (lambda: OrdinalLabels(1), "`num_classes` must be an integer in"),
+        (lambda: OrdinalLabels(3, kind="soft"), "`kind` must be one of .* Received: kind='soft'"),
+        (lambda: OrdinalLabels(3, scale=0.0), "`scale` must be a number in"),
+        (lambda: OrdinalLabels(3)([0, 3]), "from 0 to 2. Received: 3."),
+        (lambda: OrdinalLabels(3)([0.5]), "from 0 to 2. Received: 0.5."),
+        (lambda: CoralLoss(3, importance=[1.0]), r"each of the 2 ranks .* Received: importance=\[1.0\]"),
+        (lambda: CornLoss(3, class_weight=[1.0, 2.0]), "each of the 3 classes"),
+    ],
+)
+def test_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "head"),
+    [
+        (CoralLoss(4), 3, "CoralDense"),
+        (CornLoss(4), 3, "Dense"),
+        (CumulativeLinkLoss(4), 4, "CumulativeLink"),
+        (WeightedKappaLoss(4), 4, "softmax"),
+    ],
+)
+def test_advice_on_outputs(loss, outputs, head):
+    """Another number of outputs raises, and the message has both shapes, the number and the layer."""
+    with pytest.raises(ValueError) as caught:
+        loss(np.zeros(6, "int32"), np.zeros((6, 5), "float32"))
+    for words in (f"{outputs} outputs for num_classes=4", "of shape (6,)", "of shape (6, 5)", head):
+        assert words in str(caught.value)
+    with pytest.raises(ValueError, match=f"{outputs} outputs"):
+        loss.labels(np.zeros((6, 5), "float32"))
+
+
+def test_mixed_precision_keeps_the_cut_points():
+    """Under mixed precision the packed outputs are float32: near cut points stay apart."""
+    layer = CumulativeLink(3, cut_points=[100.0, 100.001], dtype="mixed_bfloat16")
+    found = layer(tensor(np.array([[1.0]], "float32")))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert np.diff(numpy(found)[0, 1:]) > 5e-4
+
+
+# Decoders -------------------------------------------------------------------------------------------
+
+Z = R.normal(0, 2, (20, K - 1))
+
+
+def test_coral_classes():
+    """Differences of sigmoids, those that cross cut off; the class is how many sigmoids are above 1/2."""
+    loss = CoralLoss(K)
+    np.testing.assert_array_equal(loss.labels(Z), (Z > 0).sum(-1))
+    ordered = -np.sort(-Z, axis=-1)
+    edges = np.concatenate([np.ones((20, 1)), expit(ordered), np.zeros((20, 1))], -1)
+    np.testing.assert_allclose(loss.probabilities(ordered), -np.diff(edges), rtol=1e-4, atol=1e-6)
+    crossing = loss.probabilities(np.array([[-1.0, 1.0, 0.0]]))
+    parts = np.array([1 - expit(-1.0), 0, expit(1.0) - 0.5, 0.5])
+    np.testing.assert_allclose(crossing[0], parts / parts.sum(), rtol=1e-5)
+
+
+def test_corn_classes():
+    """Products of the conditional probabilities."""
+    loss, past = CornLoss(K), np.cumprod(expit(Z), -1)
+    edges = np.concatenate([np.ones((20, 1)), past, np.zeros((20, 1))], -1)
+    np.testing.assert_allclose(loss.probabilities(Z), -np.diff(edges), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(loss.labels(Z), (past > 0.5).sum(-1))
+    far = loss.probabilities(np.array([[40.0, 40.0, -60.0]]))
+    np.testing.assert_allclose(far[0, 3], math.exp(-60), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("link", "f"), [("logit", expit), ("probit", ndtr)])
+def test_cumulative_link_classes(link, f):
+    """Differences of the distribution function; the class is the median."""
+    loss = CumulativeLinkLoss(K, link)
+    packed = np.concatenate([Z[:, :1], np.sort(Z[:, 1:], -1), np.full((20, 1), 9.0)], -1)
+    at_most = np.concatenate([np.zeros((20, 1)), f(packed[:, 1:] - packed[:, :1]), np.ones((20, 1))], -1)
+    np.testing.assert_allclose(loss.probabilities(packed), np.diff(at_most), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(loss.labels(packed), (packed[:, 1:] < packed[:, :1]).sum(-1))
+
+
+def test_kappa_classes():
+    """The softmax, and the likeliest class."""
+    z = R.normal(size=(5, K))
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    loss = WeightedKappaLoss(K, from_logits=True)
+    np.testing.assert_allclose(loss.probabilities(z), p, rtol=1e-5)
+    np.testing.assert_array_equal(loss.labels(z), p.argmax(-1))
+    np.testing.assert_allclose(WeightedKappaLoss(K).probabilities(p), p, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [CoralLoss(K), CornLoss(K), CumulativeLinkLoss(K), WeightedKappaLoss(K)])
+def test_what_is_decoded_is_what_came(loss):
+    """Of a tensor a tensor, of an array an array; the classes stay on their axis."""
+    packed = np.sort(R.uniform(size=(2, loss.outputs, 3)), 1).astype("float32")
+    last = np.moveaxis(packed, 1, -1)
+    axis = type(loss).from_config({**loss.get_config(), "axis": 1})
+    np.testing.assert_array_equal(axis.labels(packed), loss.labels(last))
+    np.testing.assert_array_equal(axis.probabilities(packed), np.moveaxis(loss.probabilities(last), -1, 1))
+    assert isinstance(loss.labels(last), np.ndarray)
+    assert ops.is_tensor(loss.labels(tensor(last)))
+    assert ops.is_tensor(loss.probabilities(tensor(last)))
+    np.testing.assert_array_equal(numpy(loss.labels(tensor(last))), loss.labels(last))
+
+
+# Soft labels ----------------------------------------------------------------------------------------
+
+
+def test_soft_labels_by_hand():
+    """Two classes from the label are worth e^-4 (sord), e^-2 (exponential), and p^2 with p = 1/6."""
+    total = 1 + math.exp(-1) + math.exp(-4)
+    np.testing.assert_allclose(OrdinalLabels(3)([0])[0], np.exp([0, -1, -4]) / total, rtol=1e-6)
+    wide = np.exp([0, -0.5, -1.0])
+    found = OrdinalLabels(3, kind="exponential", scale=0.5)([0])[0]
+    np.testing.assert_allclose(found, wide / wide.sum(), rtol=1e-6)
+    found = OrdinalLabels(3, kind="binomial")([0, 2])
+    np.testing.assert_allclose(found, [[25 / 36, 10 / 36, 1 / 36], [1 / 36, 10 / 36, 25 / 36]], rtol=1e-6)
+
+
+def test_soft_labels_of_many_classes():
+    """The label is the likeliest class, and what is far away is 0, not NaN."""
+    for kind in ("sord", "exponential", "binomial"):
+        rows = OrdinalLabels(300, kind=kind, scale=50.0)(np.arange(300))
+        np.testing.assert_array_equal(rows.argmax(-1), np.arange(300))
+        np.testing.assert_allclose(rows.sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["sord", "exponential", "binomial"])
+def test_soft_labels_of_anything(kind):
+    """Arrays, columns, images and tensors, in eager mode and in dataset.map, have the same rows."""
+    import tensorflow as tf
+
+    soften = OrdinalLabels(K, kind=kind)
+    exact = soften(Y)
+    assert exact.shape == (12, K)
+    np.testing.assert_array_equal(soften(Y[:, None]), exact)
+    np.testing.assert_array_equal(soften(Y.reshape(3, 4)), exact.reshape(3, 4, K))
+    np.testing.assert_array_equal(soften(Y.astype("uint8").tolist()), exact)
+    for dtype in ("int32", "uint8", "float32"):
+        np.testing.assert_array_equal(numpy(soften(tensor(Y.astype(dtype)))), exact)
+        data = tf.data.Dataset.from_tensor_slices(Y.astype(dtype))
+        np.testing.assert_array_equal(np.stack(list(data.map(soften).as_numpy_iterator())), exact)
+        np.testing.assert_array_equal(next(data.batch(12).map(soften).as_numpy_iterator()), exact)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(soften))
+    assert again.get_config() == soften.get_config()
+    np.testing.assert_array_equal(again(Y), exact)
+    assert kind in repr(soften)
+
+
+def test_soft_labels_train():
+    """Cross-entropy and divergence on soft labels have the same gradient, and the decoder takes both."""
+    soften, z = OrdinalLabels(K), R.normal(size=(12, K)).astype("float32")
+    slopes = [
+        value_and_gradient(loss(from_logits=True), soften(Y), z)[1]
+        for loss in (CrossentropyLoss, KLDivergenceLoss)
+    ]
+    np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(soften.labels(z), z.argmax(-1))
+    assert ops.is_tensor(soften.labels(tensor(z)))
+
+
+# What is special to one loss --------------------------------------------------------------------------
+
+
+def test_corn_divides_by_its_tasks():
+    """Classes 0, 1 and 2 of 3 are in 1, 2 and 2 tasks; with all logits 0 each of them is worth log 2."""
+    y, z = np.array([0, 1, 2]), np.zeros((3, 2), "float32")
+    np.testing.assert_allclose(value(CornLoss(3, reduction="sum"), y, z), 5 * math.log(2), rtol=1e-6)
+    np.testing.assert_allclose(value(CornLoss(3), y, z), math.log(2), rtol=1e-6)
+    z[2] = [math.log(3), 0]  # log 4/3 and log 2 instead of 2 log 2
+    exact = (1 * math.log(2) + 2 * math.log(2) + math.log(4 / 3) + math.log(2)) / (1 + 2 + 2)
+    np.testing.assert_allclose(value(CornLoss(3), y, z), exact, rtol=1e-6)
+    by_weight = CornLoss(3, reduction="mean_with_sample_weight")
+    exact = (3 * 2 * math.log(2) + math.log(2)) / (3 * 2 + 1)
+    found = value(by_weight, y, z, np.array([1.0, 3.0, 0.0], "float32"))
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    found = value(CornLoss(3), y, z, mask=np.array([True, False, True]))
+    np.testing.assert_allclose(found, (2 * math.log(2) + math.log(4 / 3)) / (1 + 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["quadratic", "linear"])
+def test_kappa_is_that_of_scikit_learn(weights):
+    """Of hard predictions the loss is log(1 - kappa), with sample weights too."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    guess = (Y + R.integers(0, 2, 12)) % K
+    w = R.uniform(0.5, 2, 12)
+    kappa = metrics.cohen_kappa_score(Y, guess, weights=weights, sample_weight=w)
+    loss = WeightedKappaLoss(K, weights, epsilon=1e-9, reduction="mean_with_sample_weight")
+    found = value(loss, Y, np.eye(K, dtype="float32")[guess], w.astype("float32"))
+    np.testing.assert_allclose(found, np.log(1 - kappa), rtol=1e-5)
+
+
+def test_kappa_of_one_class_has_no_gradient():
+    """Not even that which rounding makes of large ones that cancel: as near to the label as floats come."""
+    for off in (0.5, 1e-3, 1e-20, 0.0):
+        p = np.array([[1 - off, off / 2, off / 2]] * 3, "float32")
+        found, gradient = value_and_gradient(WeightedKappaLoss(3), np.zeros(3, "int32"), p)
+        np.testing.assert_allclose(found, math.log(1e-6) if off == 0 else 0, atol=2e-6)
+        assert (gradient == 0).all()
+
+
+def test_a_perfect_batch_is_worth_epsilon():
+    found, gradient = value_and_gradient(WeightedKappaLoss(K), Y, np.eye(K, dtype="float32")[Y])
+    np.testing.assert_allclose(found, math.log(1e-6), rtol=1e-6)
+    assert np.isfinite(gradient).all()
+
+
+def test_kappa_hessian():
+    """The derivative of the batch's gradient in one direction is the difference of gradients."""
+    z, d = R.normal(size=(12, K)), R.normal(size=(12, K))
+    with double_precision():
+        loss = WeightedKappaLoss(K, from_logits=True, dtype="float64")
+        ahead, behind = (value_and_gradient(loss, Y, z + h * d)[1] for h in (1e-4, -1e-4))
+        totals = [value_and_gradient(loss, Y, z + h * d)[0] for h in (1e-3, 0.0, -1e-3)]
+    along = ((ahead - behind) * d).sum() / 2e-4
+    assert along == pytest.approx((totals[0] - 2 * totals[1] + totals[2]) / 1e-6, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log_ndtr(dtype):
+    """SciPy's, from -1e4 to where the float's own last digit is."""
+    x = np.concatenate([np.linspace(-40, 5, 901), [-1e4, -1e3, -9.999, -10.001]]).astype(dtype)
+    with double_precision():
+        found = numpy(numerics.log_ndtr(tensor(x)))
+    exact = log_ndtr(x.astype("float64"))
+    # Above 0 the value has the relative error of e^(-x^2 / 2).
+    tolerance = (1e-6 if dtype == "float32" else 2e-14) * np.maximum(1, np.where(x > 0, x**2, 1))
+    assert (np.abs(found - exact) <= tolerance * np.abs(exact)).all()
+
+
+@pytest.mark.parametrize("middle", [-1e4, -30.0, -5.0, -0.3, 0.0, 0.7, 8.0, 300.0])
+@pytest.mark.parametrize("gap", [1e-6, 1e-3, 0.3, 1.9, 2.1, 12.0])
+def test_log_ndtr_difference(middle, gap):
+    """The logarithm of an integral of the density, which SciPy takes from the density at the nearer end."""
+    from scipy.integrate import quad
+
+    a, b = middle + gap / 2, middle - gap / 2
+    near = 0.0 if a > 0 > b else min(abs(a), abs(b))
+    # exp(near^2 / 2) times the density, over what is not negligible of it.
+    start, width = (b, gap) if near == 0 or b > 0 else (-a, gap)
+    width = min(width, 60.0 / max(near, 1.0)) if near else width
+    exact = math.log(
+        quad(lambda u: math.exp(-0.5 * (start + u - near) * (start + u + near)), 0, width, epsrel=1e-13)[0]
+    )
+    exact -= 0.5 * near**2 + 0.5 * math.log(2 * math.pi)
+    with double_precision():
+        found = float(numpy(numerics.log_ndtr_difference(*(tensor(np.array([x])) for x in (a, b, gap))))[0])
+    assert found == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs are TensorFlow's")
+def test_crossing_cut_points_in_a_graph():
+    """Where eager mode refuses them, a graph goes on with finite numbers."""
+    from tests.backends import compiled
+
+    for link in ("logit", "probit", "cloglog"):
+        run = compiled(CumulativeLinkLoss(3, link), "graph")
+        found, gradient = run(np.array([1]), np.array([[0.0, 1.0, 0.5]], "float32"))
+        assert np.isfinite(found)
+        assert np.isfinite(gradient).all()
