@@ -11,8 +11,10 @@ import argparse
 import itertools
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
 
@@ -38,7 +40,7 @@ DATA = {"breast cancer": load_breast_cancer, "wine": load_wine, "digits": load_d
 C = 0.1
 EPOCHS = 30
 HEADINGS = ("data", "loss", "SVC", "Keras", "above by", "SVC", "Keras")
-KINDS = {
+KINDS: dict[str, tuple[dict[str, Any], Callable[[], keras.losses.Loss]]] = {
     "hinge": ({"loss": "hinge"}, HingeLoss),
     "squared hinge": ({"loss": "squared_hinge"}, lambda: HingeLoss(power=2)),
     "crammer_singer": ({"multi_class": "crammer_singer"}, MulticlassHingeLoss),
@@ -68,7 +70,8 @@ def load(name: str) -> Samples:
 def signed(y: np.ndarray) -> np.ndarray:
     """Labels of -1 and 1: one for two classes, and one for each of more."""
     classes = y.max() + 1
-    return 2.0 * (y[:, None] == (np.arange(classes) if classes > 2 else [1])) - 1
+    of_class = np.arange(classes) if classes > 2 else np.array([1])
+    return np.where(y[:, None] == of_class, 1.0, -1.0)
 
 
 def objective(kind: str, weights: np.ndarray, data: Samples) -> float:
@@ -95,7 +98,7 @@ def by_scikit_learn(kind: str, data: Samples) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         machine.fit(data.x, data.y)
-    weights = machine.coef_.T
+    weights = np.asarray(machine.coef_.T)
     if kind == "crammer_singer" and len(machine.classes_) == 2:
         # Of two classes LinearSVC gives the difference alone: each has half of it, and the other sign.
         weights = np.hstack([-weights / 2, weights / 2])

@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -87,21 +87,7 @@ def build_model(networks: int, hidden: int = 128) -> keras.Model:
     )
 
 
-class Accuracy(keras.callbacks.Callback):
-    """The accuracy of every network on the test images, after each epoch."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, progress: Progress, task: int) -> None:
-        super().__init__()
-        self.images, self.labels, self.progress, self.task = images, labels, progress, task
-        self.history: list[np.ndarray] = []
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        found = np.asarray(self.model.predict_on_batch(self.images)).argmax(-1)
-        self.history.append((found == self.labels[:, None]).mean(0))
-        self.progress.advance(self.task)
-
-
-def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, task: int) -> np.ndarray:
+def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, task: TaskID) -> np.ndarray:
     """Test accuracies: (epochs, kinds of noise, seeds)."""
     digits = load_digits()
     images = (digits.data / 16.0).astype("float32")
@@ -112,23 +98,15 @@ def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, 
     keras.utils.set_random_seed(0)
     model = build_model(len(labels))
     model.compile(keras.optimizers.Adam(2e-3), loss=loss)
-    accuracy = Accuracy(x_test, y_test, progress, task)
-    order = np.random.default_rng(0)
-    for epoch in range(epochs):
+    order, accuracies = np.random.default_rng(0), []
+    for _ in range(epochs):
         # In another order every epoch; with a fixed seed Keras on TensorFlow would repeat the first one.
         turn = order.permutation(len(x))
-        y_turn = np.stack(labels, axis=1)[turn]
-        model.fit(
-            x[turn],
-            y_turn,
-            batch_size=64,
-            shuffle=False,
-            verbose=0,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=[accuracy],
-        )
-    return np.stack(accuracy.history).reshape(epochs, len(NOISE), seeds)
+        model.fit(x[turn], np.stack(labels, axis=1)[turn], batch_size=64, shuffle=False, verbose=0)
+        found = np.asarray(model.predict_on_batch(x_test)).argmax(-1)
+        accuracies.append((found == y_test[:, None]).mean(0))
+        progress.advance(task)
+    return np.stack(accuracies).reshape(epochs, len(NOISE), seeds)
 
 
 def table_of(results: dict[str, np.ndarray]) -> Table:

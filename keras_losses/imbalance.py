@@ -548,7 +548,9 @@ class LogitAdjustedLoss(CrossentropyFamily):
         shift = self._shift(predictions.values.shape[-1], of_outputs)
         if self.tau == 0.0:  # cross-entropy itself
             return predictions
-        logits = predictions.as_logits(of_outputs) + self.convert(shift)
+        logits = predictions.as_logits(of_outputs)
+        # Beside logits of 1e4 float32 would round the prior.
+        logits = (logits if of_outputs else numerics.below_peak(logits)) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
@@ -636,8 +638,7 @@ class LDAMLoss(CrossentropyFamily):
             return predictions
         logits = predictions.as_logits(of_outputs, times=self.scale)
         if not of_outputs:
-            # Nothing changes with a shift of all logits, and near 0 the product keeps more digits.
-            logits = logits - ops.stop_gradient(ops.expand_dims(numerics.peak(logits), -1))
+            logits = numerics.below_peak(logits)  # near 0 the product keeps more digits
         logits = logits * self.scale
         return replace(predictions, values=logits, logits=logits)
 

@@ -417,9 +417,9 @@ class SeveralPredictions(CrossentropyFamily):
         shape = labels.shape(owner, "y_pred", predictions.values)
         if shape[-1] is None or shape[-1] % self.count or shape[-1] < 2 * self.count:
             raise ValueError(
-                f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after another "
-                f"in the last axis. Received: y_true of shape {true}, y_pred of shape {shape}. Join them with "
-                "keras.layers.Concatenate()."
+                f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after "
+                f"another in the last axis. Received: y_true of shape {true}, y_pred of shape {shape}. Join "
+                "them with keras.layers.Concatenate()."
             )
         first = predictions.parts(self.count)[0]
         try:

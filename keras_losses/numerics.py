@@ -97,10 +97,14 @@ def peak(x: Tensor) -> Tensor:
     return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
+def below_peak(x: Tensor) -> Tensor:
+    """x minus its largest over the last axis, which is nothing to a softmax and so needs no gradient."""
+    return x - ops.stop_gradient(ops.expand_dims(peak(x), -1))
+
+
 def logsumexp(x: Tensor) -> Tensor:
     """log sum_j e^x_j over the last axis; from 1e4 on the gradient of PyTorch's own is off by 1e-3."""
-    top = ops.stop_gradient(peak(x))
-    return top + ops.log(ops.sum(ops.exp(x - ops.expand_dims(top, -1)), axis=-1))
+    return ops.stop_gradient(peak(x)) + ops.log(ops.sum(ops.exp(below_peak(x)), axis=-1))
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:
@@ -238,8 +242,7 @@ def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
     def log_p(x: Tensor) -> Tensor:
         return ops.log1p((t - 1.0) * -x) / (1.0 - t)
 
-    largest = ops.stop_gradient(ops.expand_dims(peak(logits), -1))
-    below = logits - largest
+    below = below_peak(logits)
     first = is_class(ops.argmax(logits, axis=-1), logits)
     scaled = held = ops.stop_gradient(below)
     for _ in range(iterations):

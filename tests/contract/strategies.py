@@ -453,7 +453,7 @@ def _without_choice(batch: Drawn) -> Drawn:
     return replace(batch, options={k: v for k, v in batch.options.items() if k != "multi_label"})
 
 
-INNER = [name for name in samples.LOSSES if name in REGISTRY and REGISTRY[name].takes != "anything"]
+INNER = [name for name in samples.LOSSES if name in REGISTRY and samples.fits_inside(name)]
 OF_KERAS = "mean_squared_error"
 
 

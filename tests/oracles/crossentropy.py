@@ -95,13 +95,13 @@ def classification(
     axis: int,
     alpha: Any = None,
     z_loss: float = 0.0,
+    added: Any = 0.0,
 ) -> np.ndarray:
+    """`added` is what a sample over classes costs beside its label."""
     of_outputs = has_probability_for_each_output(y_pred, multi_label, axis if y_pred.ndim > 1 else -1)
-    compute = _of_outputs if of_outputs else _of_classes
     y_true, y_pred = classes_last(y_true, y_pred, axis)
-    return compute(
-        y_true, y_pred, term, alpha, z_loss, from_logits, label_smoothing, class_weight, ignore_class
-    )
+    given = (y_true, y_pred, term, alpha, z_loss, from_logits, label_smoothing, class_weight, ignore_class)
+    return _of_outputs(*given) if of_outputs else _of_classes(*given, added)
 
 
 def classes_last(y_true: np.ndarray, y_pred: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +137,7 @@ def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weig
     return np.where(known, values, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
 
 
-def _of_classes(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weight, ignore_class):
+def _of_classes(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weight, ignore_class, added):
     classes = pred.shape[-1]
     y, known = distribution(y, pred.shape, ignore_class)
     if from_logits:
@@ -150,7 +150,7 @@ def _of_classes(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weig
     smooth = (1 - smoothing) * y + smoothing / classes
     if alpha is not None:
         costs = costs * np.asarray(alpha)
-    values = (smooth * costs).sum(-1)
+    values = (smooth * costs).sum(-1) + added
     if z_loss:
         values = values + z_loss * logsumexp(pred, axis=-1) ** 2
     if class_weight is not None:

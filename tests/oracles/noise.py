@@ -84,7 +84,9 @@ def _bi_tempered(
 ) -> np.ndarray:
     def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
         # A softmax does not change with a shift of its logits, and neither does a tempered one.
-        log_p = -ce if t2 == 1 else np.apply_along_axis(_tempered_log_softmax, -1, -ce, t2)
+        log_p = -ce
+        if t2 != 1 and ce.size:
+            log_p = np.apply_along_axis(_tempered_log_softmax, -1, -ce, t2)
         cost = -log_p if t1 == 1 else -np.expm1((1 - t1) * log_p) / (1 - t1)
         powers = np.exp((2 - t1) * log_p)
         others = (powers[..., None, :] * (1 - np.eye(ce.shape[-1]))).sum(-1)
@@ -112,11 +114,8 @@ def _tempered_log_softmax(z: np.ndarray, t: float) -> np.ndarray:
 
 def _with(y_true: Any, y_pred: Any, added: np.ndarray, **options: Any) -> np.ndarray:
     """Cross-entropy, and what is added to that of a sample, whatever its label."""
-
-    def term(ce: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        return ce + added[..., None]
-
-    return classification(y_true, y_pred, term, multi_label=False, axis=-1, **options)
+    told = {"multi_label": False, "axis": -1, "added": added}
+    return classification(y_true, y_pred, lambda ce, rest: ce, **told, **options)
 
 
 def _consistency_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
