@@ -1,4 +1,4 @@
-"""Which cases of the laws are tried: all, or some of each law and loss, where there is less time.
+"""Which cases of the laws are tried: some of each law and loss, or all, where there is time.
 
 pytest --cases 5   five cases of each test and loss, spread evenly; --cases 0 for all
 """
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-# JAX compiles every operation for every shape: a hundred times what the operation takes.
-DEFAULT = 12 if os.environ.get("KERAS_BACKEND") == "jax" else 0
+# All are 45,000. JAX compiles every operation for every shape: a hundred times what the operation takes.
+DEFAULT = 8 if os.environ.get("KERAS_BACKEND") == "jax" else 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,6 @@
-"""Writes what this release saves of each loss: python -m tests.golden.write. Once a release, never again.
+"""Writes what this release saves of each loss that it has no record of yet: python -m tests.golden.write.
 
-With the oldest Keras that is supported: an older Keras need not read what a newer one wrote.
+What is there is never written again. With the oldest Keras that is supported: an older Keras need not read what a newer one wrote.
 """
 
 import json
@@ -25,9 +25,9 @@ def fitting(name):
     return found[0], max(found, key=lambda case: len(case.options))
 
 
-def configs():
+def configs(names):
     """The configs of each loss, with the values that it gives."""
-    for name in catalogue.losses():
+    for name in names:
         for case in fitting(name):
             loss, batch = case.build(reduction="none"), case.batch
             yield {
@@ -38,9 +38,9 @@ def configs():
             }
 
 
-def models(folder):
+def models(names, folder):
     """A trained model for each loss in a .keras file, and what evaluate and predict say of it."""
-    for name in catalogue.losses():
+    for name in names:
         case = fitting(name)[1]
         model, x = small_model(case)
         model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=case.build(reduction="sum"))
@@ -55,13 +55,15 @@ def models(folder):
         }
 
 
-def write(records, path):
-    path.write_text(json.dumps(list(records), indent=1) + "\n", encoding="utf-8")
+def add(records, path):
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    path.write_text(json.dumps([*kept, *records], indent=1) + "\n", encoding="utf-8")
     print(path)
 
 
 if __name__ == "__main__":
     release = HERE / keras_losses.__version__
-    release.mkdir()
-    write(configs(), release / "configs.json")
-    write(models(release), release / "models.json")
+    release.mkdir(exist_ok=True)
+    missing = [name for name in catalogue.losses() if not (release / f"{name}.keras").exists()]
+    add(configs(missing), release / "configs.json")
+    add(models(missing, release), release / "models.json")
