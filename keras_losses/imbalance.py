@@ -785,7 +785,8 @@ class SeesawLoss(CrossentropyFamily):
         # likeliest ones, which decide, are not rounded to the last digit of a large lead.
         held, kept = ops.stop_gradient(logits), ops.stop_gradient(own)
         log_c = self.q * (ops.where(held > kept, held, kept) - ops.expand_dims(numerics.peak(held), -1))
-        return numerics.sparse_crossentropy(ids, logits + self._log_mitigation(log_ratio) + log_c).value
+        against = numerics.below_peak(logits) + self._log_mitigation(log_ratio) + log_c
+        return numerics.sparse_crossentropy(ids, against).value
 
     def _log_mitigation(self, log_ratio: Tensor) -> Tensor:
         """log M, of p log(N_j / N_t)."""

@@ -14,9 +14,9 @@ pytest_plugins = ["tests.selection"]
 
 # How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-_EXAMPLES = 10 if os.environ.get("KERAS_BACKEND") == "jax" else 25
+_EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 12
 settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
-settings.register_profile("long", max_examples=50 * _EXAMPLES, print_blob=True, **_UNTIMED)
+settings.register_profile("long", max_examples=100 * _EXAMPLES, print_blob=True, **_UNTIMED)
 settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 # All are 45,000. JAX compiles every operation for every shape: a hundred times what the operation takes.
-DEFAULT = 8 if os.environ.get("KERAS_BACKEND") == "jax" else 30
+DEFAULT = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

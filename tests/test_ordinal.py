@@ -46,7 +46,7 @@ def functional(head):
 
 
 @keras.saving.register_keras_serializable("tests")
-class Subclassed(keras.Model):
+class SubclassedOrdinal(keras.Model):
     def __init__(self, head, **kwargs):
         super().__init__(**kwargs)
         self.head = head
@@ -62,7 +62,7 @@ class Subclassed(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config["head"]))
 
 
-@pytest.mark.parametrize("build", [sequential, functional, Subclassed])
+@pytest.mark.parametrize("build", [sequential, functional, SubclassedOrdinal])
 @pytest.mark.parametrize("name", HEADS)
 def test_heads_train_and_come_back(name, build, tmp_path):
     """A head trains in every kind of model, is saved, predicts the same when loaded, and trains on."""

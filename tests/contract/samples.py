@@ -442,7 +442,8 @@ def perfect(case: Case) -> np.ndarray:
     """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
     batch, kind = case.batch, REGISTRY[case.loss].takes
     inner = type(batch.options.get("loss")).__name__
-    kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in ORDINAL else kind
+    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS)
+    kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in of_its_own else kind
     truth = np.asarray(batch.y_true, "float32")
     if kind in ORDINAL:
         hot = truth if truth.shape[-1] == batch.outputs else np.eye(batch.outputs)[batch.y_true.reshape(-1)]

@@ -144,7 +144,7 @@ def test_finite(case, dtype):
     pred, values, gradient = run(here, dtype)
     assert values.dtype == "float32", dtype
     possible = representable(here, pred, dtype)
-    assert possible.any()
+    assert possible.any() or "probabilities" in case  # a scale of 30 is too much for float16 everywhere
     assert np.isfinite(values[possible]).all(), (dtype, pred[possible & ~np.isfinite(values)])
     lost = possible & ~np.isfinite(gradient.reshape(len(gradient), -1)).all(-1)
     assert not lost.any(), (dtype, pred[lost], gradient[lost])
