@@ -1,6 +1,7 @@
 """Writes what this release saves of each loss that it has no record of yet: python -m tests.golden.write.
 
-What is there is never written again. With the oldest Keras that is supported: an older Keras need not read what a newer one wrote.
+What is there is never written again. With the oldest Keras that is supported: an older Keras need not read
+what a newer one wrote.
 """
 
 import json
