@@ -207,22 +207,21 @@ class ActivePassiveLoss(CrossentropyFamily):
     def class_terms(self, predictions: Predictions) -> Tensor:
         every = predictions.of_every_class()
         active = self._active(every)
-        return self._sum(active, ops.sum(active, axis=-1, keepdims=True), every)
+        return self._sum(active, numerics.sum_of_others(active), every)
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         one, zero = predictions.of_outputs()
         positive, negative = self._active(one), self._active(zero)
-        total = positive + negative
-        return self._sum(positive, total, one), self._sum(negative, total, zero)
+        return self._sum(positive, negative, one), self._sum(negative, positive, zero)
 
     def _active(self, crossentropy: Crossentropy) -> Tensor:
         if self.active == "normalized_crossentropy":
             return crossentropy.value
         return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
 
-    def _sum(self, active: Tensor, total: Tensor, crossentropy: Crossentropy) -> Tensor:
+    def _sum(self, active: Tensor, of_others: Tensor, crossentropy: Crossentropy) -> Tensor:
         height = 2.0 if self.passive == "mean_absolute_error" else -self.log_zero
-        return self.alpha * (active / total) + self.beta * height * crossentropy.complement
+        return self.alpha * numerics.share(active, of_others) + self.beta * height * crossentropy.complement
 
 
 class BootstrapLoss(CrossentropyFamily):
@@ -380,10 +379,7 @@ class BiTemperedLoss(CrossentropyFamily):
         """The value of each class as the label."""
         power = 2.0 - self.t1
         powers = ops.exp(-power * every.value)
-        # Without the largest nothing cancels in the sum over the others, which may be very small beside it.
-        largest = numerics.is_class(ops.argmin(every.value, axis=-1), every.value)
-        rest = ops.sum(ops.where(largest, ops.zeros_like(powers), powers), axis=-1, keepdims=True)
-        others = ops.where(largest, rest, ops.sum(powers, axis=-1, keepdims=True) - powers)
+        others = numerics.sum_of_others(powers)
         own = numerics.one_minus_exp(power * every.value)
         return every.one_minus_power(1.0 - self.t1) + (others - own) / power
 

@@ -97,6 +97,21 @@ def peak(x: Tensor) -> Tensor:
     return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
+def sum_of_others(x: Tensor) -> Tensor:
+    """sum_{k != j} x_k for every j of the last axis, x >= 0, without subtracting the largest from a sum."""
+    largest = is_class(ops.argmax(x, axis=-1), x)
+    without = ops.sum(ops.where(largest, ops.zeros_like(x), x), axis=-1, keepdims=True)
+    return ops.where(largest, without, ops.sum(x, axis=-1, keepdims=True) - x)
+
+
+def share(a: Tensor, rest: Tensor) -> Tensor:
+    """a / (a + rest) for a, rest >= 0; no two large slopes cancel in its gradient where either is 0."""
+    more, ones = a > rest, ops.ones_like(a)
+    above = ops.where(more, rest / ops.where(more, a, ones), ones)
+    below = ops.where(more, ones, a / ops.where(ops.logical_or(more, ops.equal(rest, 0)), ones, rest))
+    return ops.where(more, 1.0 / (1.0 + above), below / (1.0 + below))
+
+
 def below_peak(x: Tensor) -> Tensor:
     """x minus its largest over the last axis, which is nothing to a softmax and so needs no gradient."""
     return x - ops.stop_gradient(ops.expand_dims(peak(x), -1))
