@@ -284,7 +284,7 @@ class BootstrapLoss(CrossentropyFamily):
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         values = predictions.of_every_class().value
-        belief = ops.min(values, axis=-1) if self.hard else predictions.entropy_of_classes()
+        belief = -numerics.peak(-values) if self.hard else predictions.entropy_of_classes()
         return self.beta * values + (1.0 - self.beta) * ops.expand_dims(belief, -1)
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:

@@ -129,8 +129,8 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
 
 
 def times(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix over the last axis of x; on PyTorch Keras's `matmul` is float32."""
-    return ops.einsum("...i,ij->...j", x, matrix)
+    """x @ matrix; on PyTorch Keras's `matmul` is float32, and TensorFlow 2.18's `einsum` is wrong."""
+    return x @ matrix if len(x.shape) > 1 else (x[None] @ matrix)[0]
 
 
 def running_sum(x: Tensor) -> Tensor:
