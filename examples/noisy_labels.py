@@ -18,7 +18,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none
 import keras
 import matplotlib as mpl
 import numpy as np
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -113,7 +112,9 @@ def table_of(results: dict[str, np.ndarray]) -> Table:
     """The accuracy after the last epoch, with the best of each column in bold."""
     seeds = next(iter(results.values())).shape[-1]
     table = Table(
-        title=f"Test accuracy on clean labels in %, mean ± deviation over {seeds} seeds", box=SIMPLE
+        title=f"Test accuracy on clean labels in %, mean ± deviation over {seeds} seeds",
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("loss", no_wrap=True)
     last = {name: 100 * curves[-1] for name, curves in results.items()}
