@@ -1,14 +1,14 @@
 """The contract that every loss keeps, once, for everybody.
 
-`Loss` is the contract; `ElementwiseLoss`, `ClassificationLoss` and `CrossentropyFamily` add what a whole
-family shares, so that a loss is a formula, its hyper-parameters and a card.
+`Loss` is the contract; `ElementwiseLoss`, `PackedLoss`, `ClassificationLoss` and `CrossentropyFamily` add
+what a whole family shares, so that a loss is a formula, its hyper-parameters and a card.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -236,6 +236,15 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
             self.convert
         )
 
+    def read(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
+        """What `function` reads off predictions: tensors of a tensor, arrays of an array."""
+        found = function(self.convert(y_pred))
+        if ops.is_tensor(y_pred):
+            return found
+        if isinstance(found, tuple):
+            return tuple(ops.convert_to_numpy(x) for x in found)
+        return ops.convert_to_numpy(found)
+
     def _spread(self, name: str, x: Any, leading: labels.Shape, dtype: str) -> Tensor | None:
         if x is None:
             return None
@@ -255,6 +264,35 @@ class ElementwiseLoss(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
         return numerics.mean(self.elementwise(y_true, y_pred))
+
+
+class PackedLoss(Loss):
+    """Base of the losses whose predictions hold several numbers for each target, packed in the last axis.
+
+    A subclass states `parts`, how many, and `per_target(y_true, numbers)`: the value of each target
+    `(..., targets)`, of which the mean is taken. With several targets `y_pred` is `(..., parts * targets)`:
+    the first number of every target, then the second of every target ...
+    """
+
+    @property
+    def parts(self) -> int:
+        raise NotImplementedError
+
+    def per_target(self, y_true: Tensor, numbers: list[Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def unpacked(self, y_pred: Tensor) -> list[Tensor]:
+        """The numbers of each target, `(..., targets)` each."""
+        labels.check_packed(type(self).__name__, y_pred, self.parts)
+        return labels.parts_of(y_pred, self.parts)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+        owner = type(self).__name__
+        return labels.packed(owner, self.convert(y_true), self.convert(y_pred), self.parts)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        y_true, y_pred = self.align(y_true, y_pred)
+        return numerics.mean(self.per_target(y_true, labels.parts_of(y_pred, self.parts)))
 
 
 class ClassificationLoss(Loss):
@@ -334,9 +372,10 @@ class CrossentropyFamily(ClassificationLoss):
     """Base of the losses that see a sample through the probability p_t of its true class alone.
 
     A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
-    1 - p_t (`crossentropy.complement`). A soft label is the expectation of that value over its classes, and
-    label smoothing mixes in the uniform label. Where the model has one output, or with `multi_label`, each
-    output is a probability of its own, and the mean over the outputs is taken.
+    1 - p_t (`crossentropy.complement`); what states none is the cross-entropy. A soft label is the
+    expectation of that value over its classes, and label smoothing mixes in the uniform label. Where the
+    model has one output, or with `multi_label`, each output is a probability of its own, and the mean over
+    the outputs is taken.
 
     Args:
         from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good
@@ -354,7 +393,7 @@ class CrossentropyFamily(ClassificationLoss):
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
         """The value of a label as a function of -log p_t and 1 - p_t."""
-        raise NotImplementedError
+        return crossentropy.value
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
         """The predictions that the loss sees: with other logits, where it shifts or scales them."""

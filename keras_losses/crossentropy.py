@@ -77,9 +77,6 @@ class CrossentropyLoss(CrossentropyFamily):
                 f"lost. Received: z_loss={self.z_loss}, from_logits=False. Pass from_logits=True."
             )
 
-    def term(self, crossentropy: Crossentropy) -> Tensor:
-        return crossentropy.value
-
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         values = super().per_sample(labels, predictions)
         if self.z_loss == 0.0:

@@ -16,7 +16,7 @@ from keras_losses.base import CrossentropyFamily
 from keras_losses.card import Card, Identity, parameter
 from keras_losses.crossentropy import checked_alpha, weights_by_alpha
 from keras_losses.labels import Predictions
-from keras_losses.numerics import Crossentropy, Tensor
+from keras_losses.numerics import Tensor
 
 # Counts, weights and biases, made of the labels ---------------------------------------------------------
 
@@ -427,18 +427,9 @@ def _of_rows(
 # Hyper-parameters: a number for each class ----------------------------------------------------------------
 
 
-def _numbers(value: Any) -> list[float]:
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
-        raise TypeError(f"it is of type {type(value).__name__}")
-    numbers = [float(number) for number in value]
-    if not numbers or not all(0 <= number < math.inf for number in numbers):
-        raise ValueError
-    return numbers
-
-
 def _positive(value: Any) -> list[float]:
     """a sequence with a number above 0 for each class"""
-    numbers = _numbers(value)
+    numbers = labels.numbers(value)
     if 0 in numbers:
         raise ValueError(
             f"class {numbers.index(0)} has no samples; leave it out, or smooth the counts: counts + 1"
@@ -448,7 +439,7 @@ def _positive(value: Any) -> list[float]:
 
 def _counts(value: Any) -> list[float]:
     """a sequence with a number from 0 up for each class, not all of them 0"""
-    numbers = _numbers(value)
+    numbers = labels.numbers(value)
     if not any(numbers):
         raise ValueError
     return numbers
@@ -553,9 +544,6 @@ class LogitAdjustedLoss(CrossentropyFamily):
         logits = (logits if of_outputs else numerics.below_peak(logits)) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
 
-    def term(self, crossentropy: Crossentropy) -> Tensor:
-        return crossentropy.value
-
     def _shift(self, outputs: int, of_outputs: bool) -> np.ndarray:
         one_output = of_outputs and not self.multi_label
         prior = labels.weight_vector(
@@ -645,21 +633,20 @@ class LDAMLoss(CrossentropyFamily):
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         margins = self._margins(predictions.values.shape[-1])
         if margins is None:
-            return predictions.of_class(ids).value
+            return super().id_terms(predictions, ids)
         odds = numerics.sparse_log_odds(ids, predictions.as_logits(of_outputs=False))
         return numerics.softplus(ops.take(margins, ids, axis=0) - odds)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         margins = self._margins(predictions.values.shape[-1])
         if margins is None:
-            return predictions.of_every_class().value
+            return super().class_terms(predictions)
         return numerics.softplus(margins - numerics.dense_log_odds(predictions.as_logits(of_outputs=False)))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         margins = self._margins(2)
         if margins is None:
-            one, zero = predictions.of_outputs()
-            return one.value, zero.value
+            return super().output_terms(predictions)
         odds = predictions.as_logits(of_outputs=True)
         return numerics.softplus(margins[1] - odds), numerics.softplus(margins[0] + odds)
 
@@ -755,7 +742,7 @@ class SeesawLoss(CrossentropyFamily):
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         shares = self._shares(predictions.values.shape[-1])
         if predictions.logits is None:  # cross-entropy itself
-            return predictions.of_class(ids).value
+            return super().id_terms(predictions, ids)
         own = ops.expand_dims(numerics.of_class(ids, predictions.logits), -1)
         share = ops.expand_dims(ops.take(shares, ids, axis=0), -1)
         return self._against(ids, own, predictions.logits, shares - share)
@@ -763,7 +750,7 @@ class SeesawLoss(CrossentropyFamily):
     def class_terms(self, predictions: Predictions) -> Tensor:
         shares = self._shares(predictions.values.shape[-1])
         if predictions.logits is None:
-            return predictions.of_every_class().value
+            return super().class_terms(predictions)
         every, ids = predictions.logits, ops.arange(predictions.values.shape[-1], dtype="int32")
         own = ops.expand_dims(every, -1)
         logits = ops.expand_dims(every, -2) + ops.zeros_like(own)
@@ -772,8 +759,7 @@ class SeesawLoss(CrossentropyFamily):
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         shares = self._shares(2)
         if predictions.logits is None:
-            one, zero = predictions.of_outputs()
-            return one.value, zero.value
+            return super().output_terms(predictions)
         z, lead = predictions.logits, ops.stop_gradient(predictions.logits)
         one = self._log_mitigation(shares[0] - shares[1]) + self.q * ops.relu(-lead)
         zero = self._log_mitigation(shares[1] - shares[0]) + self.q * ops.relu(lead)

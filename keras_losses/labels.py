@@ -62,12 +62,7 @@ class Predictions:
 
     def parts(self, count: int) -> list[Predictions]:
         """Predictions that lie one after another in the last axis."""
-
-        def part(x: Tensor, turn: int) -> Tensor:
-            size = x.shape[-1] // count
-            return x[..., turn * size : (turn + 1) * size]
-
-        return [self.map(lambda x, turn=turn: part(x, turn)) for turn in range(count)]  # type: ignore[misc]
+        return [self.map(lambda x, turn=turn: parts_of(x, count)[turn]) for turn in range(count)]  # type: ignore[misc]
 
     def as_logits(self, of_outputs: bool, times: float = 1.0) -> Tensor:
         """The logits, or what they would have been: those of outputs of their own, or of classes.
@@ -117,6 +112,12 @@ class Predictions:
 # Shapes ---------------------------------------------------------------------------------------------
 
 
+def parts_of(x: Tensor, count: int) -> list[Tensor]:
+    """The parts of equal size that lie one after another in the last axis."""
+    size = x.shape[-1] // count
+    return [x[..., turn * size : (turn + 1) * size] for turn in range(count)]
+
+
 def agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
     """Whether two static shapes are equal, as far as both are known."""
     return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
@@ -139,6 +140,36 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
     return _pinned(y_true, y_pred, len(y_pred.shape)), y_pred
 
 
+def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+    """Targets `(..., targets)` and predictions with several numbers for each, `(..., parts * targets)`."""
+    if parts == 1:
+        return same_shape(owner, y_true, y_pred)
+    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    check_packed(owner, y_pred, parts, f"y_true of shape {true}, ")
+    last = (pred[-1] or 0) // parts
+    targets = (*pred[:-1], last)
+    if agree((*true, 1), targets):
+        y_true = ops.expand_dims(y_true, -1)
+    elif not agree(true, targets):
+        raise ValueError(
+            f"{owner}: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
+            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model with "
+            f"Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
+        )
+    return _pinned_to(y_true, y_pred, last), y_pred
+
+
+def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> None:
+    """Raises for predictions whose last axis cannot hold so many numbers for each target."""
+    pred = shape(owner, "y_pred", y_pred)
+    if len(pred) < (2 if parts > 1 else 1) or not pred[-1] or pred[-1] % parts:
+        raise ValueError(
+            f"{owner}: `y_pred` must have {parts} outputs for each target in its last axis. Received: "
+            f"{received}y_pred of shape {pred}. End the model with Dense({parts}), or with {parts} times as "
+            "many outputs as there are targets."
+        )
+
+
 def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
     """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
     if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
@@ -146,10 +177,10 @@ def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
     return y_true
 
 
-def _pinned_to_classes(y_true: Tensor, y_pred: Tensor, classes: int) -> Tensor:
-    """The same for labels `(..., classes)`, where predictions may have another number of outputs."""
+def _pinned_to(y_true: Tensor, y_pred: Tensor, last: int) -> Tensor:
+    """The same for labels `(..., last)`, where predictions may have another number of outputs."""
     if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:]:
-        return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], classes))
+        return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], last))
     return y_true
 
 
@@ -252,7 +283,7 @@ def class_labels(
         known = ops.not_equal(ids, ignore_class)
         return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
     if agree(true, hot):
-        y_true, known = _pinned_to_classes(y_true, y_pred, classes), None
+        y_true, known = _pinned_to(y_true, y_pred, classes), None
         if ignore_class is not None and 0 <= ignore_class < classes:
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
@@ -370,18 +401,25 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
         )
 
 
-def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
-    weights: dict[int, float] | list[float]
-    if isinstance(value, Mapping):
-        weights = {int(key): float(weight) for key, weight in value.items()}
-        numbers = [*weights, *weights.values()]
-    elif isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+def numbers(value: Any) -> list[float]:
+    """a sequence of numbers from 0 up"""
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
         raise TypeError(f"it is of type {type(value).__name__}")
-    else:
-        weights = numbers = [float(weight) for weight in value]
+    return _from_0_up([float(number) for number in value])
+
+
+def _from_0_up(numbers: list[float]) -> list[float]:
     if not numbers or not all(0 <= number < float("inf") for number in numbers):
         raise ValueError
+    return numbers
+
+
+def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
+    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
+    if not isinstance(value, Mapping):
+        return numbers(value)
+    weights = {int(key): float(weight) for key, weight in value.items()}
+    _from_0_up([*weights, *weights.values()])
     return weights
 
 

@@ -402,9 +402,6 @@ class SeveralPredictions(CrossentropyFamily):
     def added(self, parts: list[Predictions]) -> Tensor:
         raise NotImplementedError
 
-    def term(self, crossentropy: Crossentropy) -> Tensor:
-        return crossentropy.value
-
     def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
         if isinstance(y_true, Labels):
             return y_true, y_pred

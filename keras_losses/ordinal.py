@@ -26,6 +26,7 @@ from keras_losses.labels import (
     check_probabilities,
     class_labels,
     classes_last,
+    numbers,
     one_hot,
     shape,
     weight_vector,
@@ -98,12 +99,13 @@ class OrdinalLoss(ClassificationLoss):
             )
 
     def _decoded(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
-        values = self.convert(y_pred)
-        if -len(values.shape) < self.axis < len(values.shape) and len(values.shape) > 1:
-            values = ops.moveaxis(values, self.axis, -1)
-        self._check_outputs(values)
-        found = function(values)
-        return found if ops.is_tensor(y_pred) else ops.convert_to_numpy(found)
+        def decoded(values: Tensor) -> Tensor:
+            if -len(values.shape) < self.axis < len(values.shape) and len(values.shape) > 1:
+                values = ops.moveaxis(values, self.axis, -1)
+            self._check_outputs(values)
+            return function(values)
+
+        return self.read(y_pred, decoded)
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,7 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
 
 def _importance(value: Any) -> list[float]:
     """a sequence with a number from 0 up for each of the K - 1 ranks"""
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
-        raise TypeError(f"it is of type {type(value).__name__}")
-    numbers = [float(number) for number in value]
-    if not numbers or not all(0 <= number < math.inf for number in numbers):
-        raise ValueError
-    return numbers
+    return numbers(value)
 
 
 class CoralLoss(OrdinalLoss):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-# All are 45,000. JAX compiles every operation for every shape: a hundred times what the operation takes.
-DEFAULT = 3 if os.environ.get("KERAS_BACKEND") == "jax" else 10
+# All are some 100,000. JAX compiles every operation for every shape, which takes most of its time.
+DEFAULT = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 5
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
