@@ -153,8 +153,8 @@ def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tens
     elif not agree(true, targets):
         raise ValueError(
             f"{owner}: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
-            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model with "
-            f"Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
+            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model "
+            f"with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
         )
     return _pinned_to(y_true, y_pred, last), y_pred
 
