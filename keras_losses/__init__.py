@@ -9,6 +9,7 @@ from keras_losses.crossentropy import (
     PolyLoss,
     TaylorCrossentropyLoss,
 )
+from keras_losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
 from keras_losses.divergence import KLDivergenceLoss
 from keras_losses.imbalance import (
     EqualizedFocalLoss,
@@ -39,7 +40,22 @@ from keras_losses.ordinal import (
     OrdinalLabels,
     WeightedKappaLoss,
 )
-from keras_losses.regression import AbsoluteErrorLoss, HuberLoss, SquaredErrorLoss
+from keras_losses.quantile import ExpectileLoss, QuantileLoss
+from keras_losses.regression import (
+    AbsoluteErrorLoss,
+    BarronLoss,
+    CauchyLoss,
+    EpsilonInsensitiveLoss,
+    GemanMcClureLoss,
+    HuberLoss,
+    LogCoshLoss,
+    PseudoHuberLoss,
+    SmoothL1Loss,
+    SquaredErrorLoss,
+    TukeyBiweightLoss,
+    WelschLoss,
+    WingLoss,
+)
 from keras_losses.regularized import RegularizedLoss, regularize
 
 __version__ = "0.1.0"
@@ -48,8 +64,10 @@ __all__ = [
     "AbsoluteErrorLoss",
     "ActivePassiveLoss",
     "AsymmetricLoss",
+    "BarronLoss",
     "BiTemperedLoss",
     "BootstrapLoss",
+    "CauchyLoss",
     "CoralDense",
     "CoralLoss",
     "CornLoss",
@@ -58,27 +76,40 @@ __all__ = [
     "CumulativeLinkLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
+    "EpsilonInsensitiveLoss",
     "EqualizedFocalLoss",
+    "ExpectileLoss",
     "FocalLoss",
+    "GammaLoss",
+    "GemanMcClureLoss",
     "GeneralizedCrossentropyLoss",
     "HingeLoss",
     "HuberLoss",
     "JensenShannonConsistencyLoss",
     "KLDivergenceLoss",
     "LDAMLoss",
+    "LogCoshLoss",
     "LogitAdjustedLoss",
     "Loss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
     "OrdinalLabels",
+    "PoissonLoss",
     "PolyLoss",
+    "PseudoHuberLoss",
+    "QuantileLoss",
     "RegularizedLoss",
     "SeesawLoss",
     "SmoothHingeLoss",
+    "SmoothL1Loss",
     "SquaredErrorLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
+    "TukeyBiweightLoss",
+    "TweedieLoss",
     "WeightedKappaLoss",
+    "WelschLoss",
+    "WingLoss",
     "class_counts",
     "class_weights",
     "config",

@@ -40,7 +40,7 @@ class Interval:
         """A few numbers that are not members: beyond the ends, the open ends, infinity and NaN."""
         low, high = self.ends
         near = (low - 1.0, low, low - 1e-6, high, high + 1e-6, high + 1.0)
-        return (*dict.fromkeys(value for value in near if value not in self), math.inf, math.nan)
+        return tuple(dict.fromkeys(value for value in (*near, math.inf, math.nan) if value not in self))
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,7 @@ Functional = Literal[
     "mean",
     "median",
     "location between median and mean",
+    "location near the median",
     "class probability",
     "class probability over its prior",
     "order of probabilities",
@@ -178,8 +179,8 @@ Functional = Literal[
 ]
 """What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits.
 
-`"agreement"`: nothing, since all constant predictions are worth the same; only predictions that go with the
-labels are worth more.
+`"location near the median"`: where most labels are, wherever the others are. `"agreement"`: nothing, since
+all constant predictions are worth the same; only predictions that go with the labels are worth more.
 """
 
 

@@ -58,6 +58,20 @@ def log1p(x: Tensor) -> Tensor:
     return log + ops.stop_gradient(lost)
 
 
+def log1p_square(x: Tensor) -> Tensor:
+    """log(1 + x^2) for x >= 0, however large."""
+    large = x > 1e9  # where float64 cannot tell the 1
+    near, far = ops.where(large, ops.zeros_like(x), x), ops.where(large, x, ops.ones_like(x))
+    return ops.where(large, 2.0 * ops.log(far), log1p(ops.square(near)))
+
+
+def hypotenuse(x: Tensor) -> Tensor:
+    """sqrt(1 + x^2) for x >= 0, however large."""
+    large, ones = x > 1.0, ops.ones_like(x)
+    long, short = ops.where(large, x, ones), ops.where(large, ones, x)
+    return long * ops.sqrt(1.0 + ops.square(short / long))
+
+
 def one_minus_exp(x: Tensor) -> Tensor:
     """1 - e^-x for x >= 0; the derivative of expm1 is 0 on PyTorch where it nears -1."""
     small = x < 1.0

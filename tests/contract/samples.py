@@ -370,6 +370,35 @@ def _numbers() -> Iterator[Batch]:
             yield Batch(_name("numbers against a column", shape, {}), y, f[:, None], {})
 
 
+def _amounts(zeros: Mapping[str, Any] | None) -> Iterator[Batch]:
+    """Numbers above 0, and with zeros where a loss takes them, which `zeros` are the options for."""
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 2)):
+        r = rng("amounts", shape)
+        y, f = np.exp(r.normal(0, 1.5, shape)), r.normal(0, 1.5, shape)
+        for link, pred in ((True, f), (False, np.exp(f))):
+            told = {"log_link": link}
+            of = "logarithms" if link else "means"
+            yield Batch(f"{_name('amounts', shape, {})} {of}", y, pred, told)
+            if zeros is not None:
+                some = np.where(r.uniform(size=shape) < 0.4, 0.0, np.ceil(y))
+                yield Batch(f"{_name('with zeros', shape, {})} {of}", some, pred, {**told, **zeros})
+
+
+LEVELS = {"quantiles": "quantiles", "expectiles": "tau"}
+"""The kinds of data with a prediction for each of several levels, and what the loss calls them."""
+
+
+def _levels(called: str) -> Iterator[Batch]:
+    """A prediction of each of several levels, one after another, or of one."""
+    for shape in ((6,), (6, 1), (6, 2), (2, 3, 2)):
+        r = rng("levels", shape)
+        y, f = r.normal(0, 3, shape), r.normal(0, 3, shape)
+        yield Batch(_name("one level", shape, {}), y, f, {})
+        several = r.normal(0, 3, (*f.shape[:-1], CLASSES * f.shape[-1]) if f.ndim > 1 else (6, CLASSES))
+        told = {called: [0.1, 0.5, 0.9]}
+        yield Batch(_name("several levels", several.shape, {}), y, several, told)
+
+
 def _distributions() -> Iterator[Batch]:
     for shape in ((6, CLASSES), (2, 3, CLASSES), (2, 3, 2, CLASSES)):
         r = rng("distributions", shape)
@@ -442,7 +471,7 @@ def perfect(case: Case) -> np.ndarray:
     """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
     batch, kind = case.batch, REGISTRY[case.loss].takes
     inner = type(batch.options.get("loss")).__name__
-    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS)
+    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS)
     kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in of_its_own else kind
     truth = np.asarray(batch.y_true, "float32")
     if kind in ORDINAL:
@@ -454,12 +483,23 @@ def perfect(case: Case) -> np.ndarray:
         if kind == "ranks":
             return (ids > ranks).astype("float32")
         return np.concatenate([ids - 0.5, ranks + 0 * ids], -1).astype("float32")
+    if getattr(case.build(), "log_link", getattr(batch.options.get("loss"), "log_link", True)) is False:
+        return np.maximum(truth.reshape(batch.y_pred.shape), 1e-6)
+    if kind in LEVELS:
+        return np.resize(truth, batch.y_pred.shape) if truth.size == batch.y_pred.size else _for_each(batch)
     if kind in SEVERAL_PREDICTIONS:
         hot = truth if truth.ndim > 1 else np.eye(batch.outputs)[batch.y_true]
         truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
     if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
     return truth.reshape(batch.y_pred.shape).astype("float32")
+
+
+def _for_each(batch: Batch) -> np.ndarray:
+    """The targets once for each of the numbers that are predicted of them, one after another."""
+    *leading, last = batch.y_pred.shape
+    targets = batch.y_true.reshape(*leading, -1)
+    return np.tile(targets, last // targets.shape[-1]).astype("float32")
 
 
 def fits_inside(name: str) -> bool:
@@ -513,6 +553,10 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "pairs": _pairs,
     "signs": _signs,
     "numbers": _numbers,
+    "positives": functools.partial(_amounts, None),
+    "amounts": functools.partial(_amounts, {}),
+    "amounts by powers": functools.partial(_amounts, {"power": 1.5}),
+    **{kind: functools.partial(_levels, called) for kind, called in LEVELS.items()},
     "distributions": _distributions,
     **{kind: functools.partial(_ordinal, kind) for kind in ORDINAL},
     "anything": _anything,

@@ -139,7 +139,7 @@ def inside(interval: Interval, integer: bool = False, wild: bool = False) -> Sea
 def outside(interval: Interval) -> SearchStrategy[float]:
     """Numbers that are no members: beyond the ends, at the open ends, infinity and NaN."""
     (low, high), (low_open, high_open) = interval.ends, _open(interval)
-    found = [st.sampled_from([-np.inf, np.inf, np.nan])]
+    found = [st.sampled_from([end for end in (-np.inf, np.inf, np.nan) if end not in interval.ends])]
     if np.isfinite(low):
         found += [st.floats(max_value=low, exclude_max=not low_open)] + [st.just(low)] * low_open
     if np.isfinite(high):
@@ -427,6 +427,45 @@ def _numbers(draw: DrawFn, wish: Wish) -> Drawn:
 
 
 @st.composite
+def _amounts(draw: DrawFn, wish: Wish, zeros: Mapping[str, Any] | None) -> Drawn:
+    """Numbers above 0, and with zeros where a loss takes them, which `zeros` are the options for."""
+    shape = _any_shape(draw, wish)
+    told: dict[str, Any] = {"log_link": draw(st.booleans())}
+    least = 1
+    if zeros is not None and draw(st.booleans()):
+        least, told = 0, {**told, **zeros}
+    y = draw(array(shape, st.integers(least, 100)))
+    if "soft" in wish.encodings:
+        y = (y / 20).astype(draw(st.sampled_from(FLOATS)))
+    else:
+        y = labels_in(draw, y, (*INTEGERS, *FLOATS))
+    logs = st.integers(-300, 300).map(lambda k: k / 100)
+    if wish.extreme:
+        logs = st.sampled_from([0.0, -50.0, 50.0, -1e4, 1e4] if told["log_link"] else [0.0, -9.0, 9.0]) | logs
+    y_pred = draw(array(shape, logs))
+    return _plain(draw, "amounts", wish, y, y_pred if told["log_link"] else np.exp(y_pred), told)
+
+
+@st.composite
+def _levels(draw: DrawFn, wish: Wish, called: str) -> Drawn:
+    """A prediction of each of several levels, one after another, or of one."""
+    hundredths = st.sets(st.integers(1, 99), min_size=1, max_size=4).map(sorted)
+    levels = [k / 100 for k in draw(hundredths)]
+    shape = draw(shapes(wish.empty))
+    shape = draw(st.sampled_from([shape, (*shape[:-1], 1)]))
+    y = draw(numbers(shape, wish.extreme)).astype(draw(st.sampled_from(FLOATS)))
+    if "soft" not in wish.encodings:
+        y = labels_in(draw, np.round(y.astype("float64")), (*INTEGERS, *FLOATS))
+    y_pred = draw(numbers((*shape[:-1], len(levels) * shape[-1]), wish.extreme))
+    y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
+    fitting = column_or_not(shape)
+    y = y.reshape(draw(st.sampled_from(fitting)))
+    told = {called: levels}
+    batch = Drawn(_name("levels", y_pred), y, y_pred, told, y_pred.shape[-1], fitting=frozenset(fitting))
+    return replace(batch, known=np.full(batch.leading, True))
+
+
+@st.composite
 def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
     shape = draw(shapes(wish.empty))
     kind = draw(st.sampled_from(DISTRIBUTIONS if "soft" in wish.encodings else DISTRIBUTIONS[:1]))
@@ -479,6 +518,11 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "pairs": lambda wish: _joined(wish, target=True),
     "signs": _signs,
     "numbers": _numbers,
+    "positives": lambda wish: _amounts(wish, None),
+    "amounts": lambda wish: _amounts(wish, {}),
+    "amounts by powers": lambda wish: _amounts(wish, {"power": 1.5}),
+    "quantiles": lambda wish: _levels(wish, "quantiles"),
+    "expectiles": lambda wish: _levels(wish, "tau"),
     "distributions": _distributions,
     "ranks": lambda wish: _exclusive(wish, scores=True, ordinal="ranks"),
     "cut points": lambda wish: _exclusive(wish, scores=True, ordinal="cut points"),

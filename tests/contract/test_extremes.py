@@ -56,6 +56,20 @@ def extremes(name, dtype):
     elif takes == "numbers":
         pred, _ = outputs("numbers", dtype)
         yield Batch("far", np.full_like(pred, 0.25), pred)
+    elif takes in ("positives", "amounts", "amounts by powers"):
+        pred, _ = outputs("numbers", dtype)
+        told = {"log_link": True}
+        yield Batch("amounts", np.tile([0.25, 3.0], len(pred) // 2), pred, told)
+        if takes != "positives":
+            told = {**told, "power": 1.5} if takes == "amounts by powers" else told
+            yield Batch("zeros", np.zeros_like(pred), pred, told)
+        means = np.repeat([1e-3, 0.1, 0.9, 0.999], 2)
+        yield Batch("means", np.tile([0.25, 3.0], 4), means, {"log_link": False})
+    elif takes in samples.LEVELS:
+        pred, _ = outputs("numbers", dtype)
+        yield Batch("one level", np.full_like(pred, 0.25), pred)
+        several = np.stack([pred, np.roll(pred, 2), np.roll(pred, 5)], -1)
+        yield Batch("levels", np.full_like(pred, 0.25), several, {samples.LEVELS[takes]: [0.1, 0.5, 0.9]})
     elif takes == "signs":
         pred, y = outputs("scores", dtype)
         yield Batch("signed", 2 * y - 1, pred, {"labels": "signed"})

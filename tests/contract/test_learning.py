@@ -71,6 +71,11 @@ ONE_OUTPUT = Population(
 )
 POPULATIONS = {
     "numbers": [Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {}, {"mean": 15 / 5, "median": 1.0})],
+    "positives": [Population([[0.5], [1.0], [1.0], [2.0], [10.5]], {}, {"mean": np.log(15 / 5)})],
+    "amounts": [Population([[0], [1], [1], [2], [11]], {}, {"mean": np.log(15 / 5)})],
+    "amounts by powers": [Population([[0], [1], [1], [2], [11]], {}, {"mean": np.log(15 / 5)})],
+    "quantiles": [Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {}, {"median": 1.0})],
+    "expectiles": [Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {}, {"mean": 15 / 5})],
     "signs": [
         Population([[1.0], [1.0], [1.0], [-1.0], [-1.0]], {}, {"likeliest class": [True]}),
         Population([[0], [0], [0], [1], [1]], {"labels": "binary"}, {"likeliest class": [False]}),
@@ -184,6 +189,8 @@ def test_fit_reaches_what_is_elicited(name, population):
         elicits = type(population.options["loss"]).card.elicits
     if elicits == "location between median and mean":
         assert population.truth["median"] < bias[0] < population.truth["mean"]
+    elif elicits == "location near the median":
+        assert abs(bias[0] - population.truth["median"]) < 0.15
     elif elicits == "mean":
         np.testing.assert_allclose(bias[0], population.truth["mean"], rtol=1e-3)
     elif elicits == "median":

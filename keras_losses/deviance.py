@@ -1,0 +1,215 @@
+"""Deviances of targets that are never negative: counts, amounts, times."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.base import ElementwiseLoss, wanted_values
+from keras_losses.card import Card, Identity, flag, parameter
+from keras_losses.numerics import Tensor
+
+
+class TweedieLoss(ElementwiseLoss):
+    """The deviance of targets that are never negative, many of them 0: claims, rainfall, sales.
+
+        loss = mean over the last axis of  2 integral_mu^y (y - t) t^-power dt
+             = 2 (y^(2-power) / ((1-power) (2-power)) - y mu^(1-power) / (1-power) + mu^(2-power) / (2-power))
+
+    with mu = e^f, or mu = f with `log_link=False`. The variance of y is taken to grow with mu^power: power 1
+    is `PoissonLoss`, 2 `GammaLoss`, 3 the inverse Gaussian; between 1 and 2 there are zeros among positive
+    amounts. The value is continuous in `power` through 1 and 2, exact near y = mu, where the three terms
+    cancel, and 0 there.
+
+    Args:
+        power: how the variance grows with the mean, in [1, 3].
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0, for instance of
+            a layer with `activation="exponential"`. The loss is then not convex, and slower to train.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for a power out of range, shapes that differ and, in eager mode, for negative targets
+            (from power 2 on also 0), and for predictions that are not above 0 with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import TweedieLoss
+    >>> loss = TweedieLoss(power=1.5)
+    >>> float(loss(np.array([4.0, 0.0]), np.array([0.0, 0.0])))  # mu = 1: 2 (-8 + 8 + 2) and 2 * 2
+    4.0
+
+    References:
+        - Jorgensen 1987, Exponential Dispersion Models, https://doi.org/10.1111/j.2517-6161.1987.tb01685.x
+    """
+
+    card = Card(
+        family="regression",
+        formula="2 (y^(2-p)/((1-p)(2-p)) - y mu^(1-p)/(1-p) + mu^(2-p)/(2-p)), mu = e^f",
+        paper="Jorgensen 1987",
+        labels="numbers from 0 up; from power 2 on above 0",
+        predictions="log mu; or mu above 0",
+        use="amounts of which many are 0, or whose spread grows with their mean",
+        avoid="targets that may be negative, or whose spread is the same everywhere: SquaredErrorLoss",
+        elicits="mean",
+        gradient_bound="unbounded: 2 mu^(1-p) |mu - y| in log mu",
+        identities=(
+            Identity({"power": 1.0}, "PoissonLoss"),
+            Identity({"power": 2.0}, "GammaLoss"),
+        ),
+    )
+
+    power: float = parameter(default=1.5, within="[1, 3]")
+    log_link: bool = flag(default=True, kw_only=False)
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
+        none = ops.equal(y_true, 0)
+        log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
+        # Derivatives are those of the two terms with mu, values those of a form in which nothing cancels.
+        terms = 2.0 * self._terms_of_mu(y_true, log_y, log_mu)
+        value = ops.stop_gradient(self._exact(none, log_y, log_mu))
+        return value + (terms - ops.stop_gradient(terms))
+
+    def _terms_of_mu(self, y: Tensor, log_y: Tensor, log_mu: Tensor) -> Tensor:
+        a, b = 1.0 - self.power, 2.0 - self.power
+        some, zeros = y > 0, ops.zeros_like(y)
+        power = ops.exp(a * ops.where(some, log_mu, zeros) + log_y)
+        of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
+        return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
+
+    def _exact(self, none: Tensor, log_y: Tensor, log_mu: Tensor) -> Tensor:
+        p = self.power
+        s = ops.where(none, numerics.full(log_y, -1e30), log_y - log_mu)
+        near = ops.abs(s) < 0.5
+        series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
+        from_y = ops.exp((2.0 - p) * log_y) * (_scaled_exp(p - 1.0, s) - _scaled_exp(p - 2.0, s))
+        if p >= 2.0:
+            return ops.where(near, series, 2.0 * from_y)
+        shrunk = ops.exp((2.0 - p) * s) * _scaled_exp(p - 1.0, s)
+        from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - _scaled_exp(2.0 - p, s))
+        return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
+
+    def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
+        owner = type(self).__name__
+        y, f = wanted_values(y_true, wanted), wanted_values(y_pred, wanted)
+        wrong = y < 0 if self.power < 2.0 else y <= 0
+        if wrong.any():
+            domain = "not be negative" if self.power < 2.0 else f"be above 0 for a power of {self.power:g}"
+            raise ValueError(f"{owner}: `y_true` must {domain}. Received: {y[wrong][0]:g}.")
+        if not self.log_link and (f <= 0).any():
+            raise ValueError(
+                f"{owner}: `y_pred` must be above 0 with log_link=False. Received: {f[f <= 0][0]:g}. End the "
+                'model with activation="exponential" or "softplus", or pass log_link=True.'
+            )
+
+
+class PoissonLoss(TweedieLoss):
+    """The deviance of counts whose variance is their mean.
+
+        loss = mean over the last axis of  2 (y log(y / mu) - y + mu)
+
+    with mu = e^f, or mu = f with `log_link=False`, and 0 log 0 = 0. It is 0 where mu = y, as scikit-learn's
+    `mean_poisson_deviance` is and Keras's `Poisson` (mu - y log mu, of mu alone) is not; the gradient is
+    twice that one's. `TweedieLoss(power=1)`. Where the likelihood itself is wanted, `PoissonNLLLoss`.
+
+    Args:
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for negative targets, and for predictions
+            that are not above 0 with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import PoissonLoss
+    >>> float(PoissonLoss()(np.array([0.0, 1.0]), np.array([0.0, 0.0])))  # mu = 1: 2 * 1 and 0
+    1.0
+
+    References:
+        - McCullagh & Nelder 1989, Generalized Linear Models, https://doi.org/10.1007/978-1-4899-3242-6
+    """
+
+    card = Card(
+        family="regression",
+        formula="2 (y log(y/mu) - y + mu), mu = e^f",
+        paper="McCullagh & Nelder 1989",
+        labels="counts, or any numbers from 0 up",
+        predictions="log mu; or mu above 0",
+        use="counts, and rates of events",
+        avoid="counts that vary much more than their mean: NegativeBinomialLoss",
+        elicits="mean",
+        gradient_bound="unbounded: 2 |mu - y| in log mu",
+    )
+
+    power = 1.0
+
+
+class GammaLoss(TweedieLoss):
+    """The deviance of positive amounts whose spread is a fixed share of their mean.
+
+        loss = mean over the last axis of  2 (y / mu - 1 - log(y / mu))
+
+    with mu = e^f, or mu = f with `log_link=False`. It sees the ratio of target and prediction alone: 1 for 2
+    is as bad as 1000 for 2000. `TweedieLoss(power=2)`; scikit-learn's `mean_gamma_deviance`.
+
+    Args:
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for targets that are not above 0, and for
+            predictions that are not with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import GammaLoss
+    >>> round(float(GammaLoss()(np.array([2.0]), np.array([0.0]))), 4)  # mu = 1: 2 (2 - 1 - log 2)
+    0.6137
+
+    References:
+        - McCullagh & Nelder 1989, Generalized Linear Models, https://doi.org/10.1007/978-1-4899-3242-6
+    """
+
+    card = Card(
+        family="regression",
+        formula="2 (y/mu - 1 - log(y/mu)), mu = e^f",
+        paper="McCullagh & Nelder 1989",
+        labels="numbers above 0",
+        predictions="log mu; or mu above 0",
+        use="positive amounts whose spread grows with their mean: durations, prices, sizes",
+        avoid="targets of 0 (TweedieLoss), or far too small ones: y/mu may be huge, never far below 0",
+        elicits="mean",
+        gradient_bound="unbounded: 2 |1 - y/mu| in log mu",
+    )
+
+    power = 2.0
+
+
+def _scaled_exp(a: float, x: Tensor) -> Tensor:
+    """The integral of e^(a t) from 0 to x: (e^(a x) - 1) / a, which is x for a = 0."""
+    return x if a == 0.0 else ops.expm1(a * x) / a
+
+
+def _near_the_mean(s: Tensor, p: float) -> Tensor:
+    """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
+    value = ops.zeros_like(s)
+    for k in range(22, 1, -1):  # Horner's scheme
+        terms = math.fsum((p - 1.0) ** j * (p - 2.0) ** (k - 2 - j) for j in range(k - 1))
+        value = value * s + terms / math.factorial(k)
+    return ops.square(s) * value
