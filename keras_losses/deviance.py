@@ -75,7 +75,9 @@ class TweedieLoss(ElementwiseLoss):
         # Derivatives are those of the two terms with mu, values those of a form in which nothing cancels.
         terms = 2.0 * self._terms_of_mu(y_true, log_y, log_mu)
         value = ops.stop_gradient(self._exact(none, log_y, log_mu))
-        return value + (terms - ops.stop_gradient(terms))
+        # Beyond the dtype's range, the infinity that is meant and not the difference of two.
+        none_added = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
+        return value + none_added
 
     def _terms_of_mu(self, y: Tensor, log_y: Tensor, log_mu: Tensor) -> Tensor:
         a, b = 1.0 - self.power, 2.0 - self.power

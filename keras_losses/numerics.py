@@ -65,11 +65,11 @@ def log1p_square(x: Tensor) -> Tensor:
     return ops.where(large, 2.0 * ops.log(far), log1p(ops.square(near)))
 
 
-def hypotenuse(x: Tensor) -> Tensor:
-    """sqrt(1 + x^2) for x >= 0, however large."""
+def tan_of_half(x: Tensor) -> Tensor:
+    """x / (1 + sqrt(1 + x^2)) = (sqrt(1 + x^2) - 1) / x for x >= 0, however large or small."""
     large, ones = x > 1.0, ops.ones_like(x)
-    long, short = ops.where(large, x, ones), ops.where(large, ones, x)
-    return long * ops.sqrt(1.0 + ops.square(short / long))
+    inverse, small = 1.0 / ops.where(large, x, ones), ops.where(large, ones, x)
+    return small / (inverse + ops.sqrt(1.0 + ops.square(small * inverse)))
 
 
 def one_minus_exp(x: Tensor) -> Tensor:

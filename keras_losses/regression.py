@@ -248,8 +248,7 @@ class PseudoHuberLoss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.size(y_true - y_pred)
-        u = size / self.delta
-        return size * self.delta * (u / (1.0 + numerics.hypotenuse(u)))
+        return size * self.delta * numerics.tan_of_half(size / self.delta)
 
 
 class LogCoshLoss(ElementwiseLoss):
@@ -682,9 +681,12 @@ def general_robust(u: Tensor, alpha: float) -> Tensor:
     log = numerics.log1p_square(u / math.sqrt(b))
     if abs(alpha) < 1e-17:
         return log
+    if alpha < 0.0:
+        return (b / -alpha) * numerics.one_minus_exp(-0.5 * alpha * log)
+    power = (b / alpha) * ops.expm1(0.5 * alpha * log)
     if b > 1.0:
-        return (b / alpha) * ops.expm1(0.5 * alpha * log)
+        return power
     # Near squared error the power is u^2 / b times one that is near 1; together they would lose its digits.
-    sign = math.copysign(1.0, alpha - 2.0)
-    whole = ops.square(u * ops.exp(0.25 * sign * b * log))
-    return (whole + b * ops.expm1(0.5 * sign * b * log)) / alpha
+    near, exponent = log < 41.0, math.copysign(0.5 * b, alpha - 2.0) * log
+    square = ops.square(ops.where(near, u, ops.zeros_like(u)))
+    return ops.where(near, (square * ops.exp(exponent) + b * ops.expm1(exponent)) / alpha, power)
