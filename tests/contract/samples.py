@@ -396,7 +396,7 @@ def _levels(called: str) -> Iterator[Batch]:
         yield Batch(_name("one level", shape, {}), y, f, {})
         several = r.normal(0, 3, (*f.shape[:-1], CLASSES * f.shape[-1]) if f.ndim > 1 else (6, CLASSES))
         told = {called: [0.1, 0.5, 0.9]}
-        yield Batch(_name("several levels", several.shape, {}), y, several, told)
+        yield Batch(_name(f"levels of {_name('targets', shape, {})},", several.shape, {}), y, several, told)
 
 
 def _distributions() -> Iterator[Batch]:
