@@ -171,6 +171,7 @@ Functional = Literal[
     "location between median and mean",
     "class probability",
     "class probability over its prior",
+    "centre of distributions",
     "order of probabilities",
     "likeliest class",
     "agreement",
@@ -180,6 +181,9 @@ Functional = Literal[
 
 `"agreement"`: nothing, since all constant predictions are worth the same; only predictions that go with the
 labels are worth more.
+
+`"centre of distributions"`: a distribution between the targets, which need not be their mean; where all of
+them are the same, that one.
 """
 
 
