@@ -75,7 +75,11 @@ class DivergenceLoss(Loss):
         logits = predictions.logits
         if logits is None:
             logits = -numerics.negative_log(predictions.values, predictions.dtype)
-        return numerics.dense_crossentropy(logits / self.temperature)
+        return self.softened(logits)
+
+    def softened(self, logits: Tensor) -> Crossentropy:
+        """That of softmax(z / temperature); the division rounds less of small differences than of z."""
+        return numerics.dense_crossentropy(numerics.below_peak(logits) / self.temperature)
 
 
 class KLDivergenceLoss(DivergenceLoss):
@@ -127,7 +131,7 @@ class KLDivergenceLoss(DivergenceLoss):
         elicits="class probability",
         elicits_note="the reverse divergence: the normalised geometric mean of the targets",
         gradient_bound="1 in a logit (forward)",
-        conditioning="terms of both signs cancel as p nears y: the error is absolute, 1e-7 of sum |terms|",
+        conditioning="as p nears y it has the digits of log p - log y, and of the sum of y",
     )
 
     direction: str = parameter(default="forward", choices=("forward", "reverse"))
@@ -147,12 +151,13 @@ class KLDivergenceLoss(DivergenceLoss):
             )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        minus_log_p = crossentropy.value
-        if self.direction == "forward":
-            terms, excess = numerics.x_log_x(y) + y * minus_log_p, p - y
-        else:
-            terms, excess = p * (self.minus_log(y) - minus_log_p), y - p
-        return ops.sum(terms + excess if self.generalized else terms, axis=-1)
+        forward = self.direction == "forward"
+        alpha, log_y = (1.0 if forward else 0.0), -self.minus_log(y)
+        value = numerics.alpha_divergence(y, p, log_y, -crossentropy.value, alpha)
+        if self.generalized:
+            return value
+        excess = numerics.excess_of_sums(y, p, crossentropy.logits)
+        return value - excess if forward else value + excess
 
 
 class JensenShannonLoss(DivergenceLoss):
@@ -215,7 +220,8 @@ class RenyiLoss(DivergenceLoss):
 
         loss = log(sum_j y_j^alpha p_j^(1 - alpha)) / (alpha - 1)
 
-    and KL(y || p) at alpha = 1, with values and gradients that are continuous there. It grows with alpha:
+    and KL(y || p) at alpha = 1, with values and gradients that are continuous there: the sum is divided by
+    that of y, which is 1 but for rounding, as Renyi has it for incomplete distributions. It grows with alpha:
     the larger, the more a class counts that the target has and the prediction has not. It is a function of
     the same sum as `AlphaDivergenceLoss`, and unlike that one not bounded for alpha < 1: on a one-hot target
     it is -log p_t for every alpha.
@@ -250,7 +256,7 @@ class RenyiLoss(DivergenceLoss):
 
     card = Card(
         family="divergence",
-        formula="log(sum_j y_j^alpha p_j^(1 - alpha)) / (alpha - 1); at alpha = 1 KL(y || p)",
+        formula="log(sum_j y_j^alpha p_j^(1 - alpha) / sum_j y_j) / (alpha - 1); at alpha = 1 KL(y || p)",
         paper="Renyi 1961",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
@@ -268,7 +274,7 @@ class RenyiLoss(DivergenceLoss):
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
         return crossentropy.map(
-            lambda value: numerics.renyi_divergence(y, p, log_y, -value, alpha=self.alpha)
+            lambda value: numerics.renyi_divergence(y, p, log_y, -value, self.alpha, crossentropy.logits)
         )
 
 
@@ -325,8 +331,8 @@ class AlphaDivergenceLoss(DivergenceLoss):
         elicits_note="p_j proportional to the mean of y_j^alpha, to the power 1 / alpha",
         gradient_bound="1 / alpha in a logit for alpha in (0, 1]; unbounded elsewhere",
         identities=(
-            Identity({"alpha": 1.0}, "KLDivergenceLoss"),
-            Identity({"alpha": 0.0}, "KLDivergenceLoss", {"direction": "reverse"}),
+            Identity({"alpha": 1.0}, "KLDivergenceLoss", {"generalized": True}),
+            Identity({"alpha": 0.0}, "KLDivergenceLoss", {"direction": "reverse", "generalized": True}),
             Identity({"alpha": 0.5}, "HellingerLoss", times=4.0),
         ),
         conditioning="as p nears y it has the digits of log p - log y",
@@ -336,9 +342,7 @@ class AlphaDivergenceLoss(DivergenceLoss):
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
-        return crossentropy.map(
-            lambda value: numerics.alpha_divergence(y, p, log_y, -value, alpha=self.alpha)
-        )
+        return crossentropy.map(lambda value: numerics.alpha_divergence(y, p, log_y, -value, self.alpha))
 
 
 class HellingerLoss(DivergenceLoss):
@@ -386,14 +390,12 @@ class HellingerLoss(DivergenceLoss):
         elicits="centre of distributions",
         elicits_note="p_j proportional to the square of the mean of sqrt(y_j)",
         gradient_bound="1/2 in a logit",
-        conditioning="as p nears y it has the digits of sqrt(p) - sqrt(y)",
+        conditioning="as p nears y it has the digits of log p - log y",
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        root = numerics.power(y, 0.5)
-        return crossentropy.map(
-            lambda value: 0.5 * ops.sum(ops.square(ops.exp(-0.5 * value) - root), axis=-1)
-        )
+        log_y = -self.minus_log(y)
+        return crossentropy.map(lambda value: 0.25 * numerics.alpha_divergence(y, p, log_y, -value, 0.5))
 
 
 class TotalVariationLoss(DivergenceLoss):
@@ -558,7 +560,7 @@ class DistillationLoss(DivergenceLoss):
         """Any number is a logit."""
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        minus_log_t = numerics.dense_crossentropy(y / self.temperature).value
+        minus_log_t = self.softened(y).value
         gap = numerics.power_gap(ops.exp(-minus_log_t), p, -minus_log_t, -crossentropy.value, alpha=1.0)
         return self.temperature**2 * ops.sum(gap, axis=-1)
 

@@ -157,11 +157,13 @@ class Crossentropy:
     """-log p and 1 - p of a probability p, each to its own last digits.
 
     Of a probability that was given as such, the slope of -log p is held from -log p = `steepest_from` on.
+    Those of all classes have the `logits` from which they were computed.
     """
 
     value: Tensor
     complement: Tensor
     steepest_from: float = np.inf
+    logits: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """A function of -log p, as steep at p = 0 as where the slope of -log p was held.
@@ -202,7 +204,7 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     """
     largest, margin, value = _from_the_largest(logits)
     complement = ops.where(largest, ops.sigmoid(-margin), 1.0 - ops.exp(-value))
-    return Crossentropy(value, complement)
+    return Crossentropy(value, complement, logits=logits)
 
 
 def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
@@ -443,6 +445,11 @@ def excess(y: Tensor, p: Tensor, one_minus_p: Tensor) -> Tensor:
     return ops.where(y > 0.5, (1.0 - y) - one_minus_p, p - y)
 
 
+def excess_of_sums(y: Tensor, p: Tensor, logits: Tensor | None) -> Tensor:
+    """sum_j p_j - y_j, where p adds up to 1, whatever its rounding, if it is that of logits."""
+    return 1.0 - ops.sum(y, axis=-1) if logits is not None else ops.sum(p - y, axis=-1)
+
+
 def alpha_divergence(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
     """(1 - sum_j y_j^alpha p_j^(1 - alpha)) / (alpha (1 - alpha)), and its limits at alpha = 0 and 1.
 
@@ -455,22 +462,30 @@ def alpha_divergence(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: 
     return ops.sum(ops.where(some, gap, p / alpha), axis=-1)
 
 
-def renyi_divergence(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
-    """log(sum_j y_j^alpha p_j^(1 - alpha)) / (alpha - 1), and its limit at alpha = 1.
+def renyi_divergence(
+    y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float, logits: Tensor | None
+) -> Tensor:
+    """log(sum_j y_j^alpha p_j^(1 - alpha) / sum_j y_j) / (alpha - 1), and its limit at alpha = 1.
 
-    A sum near 1 is taken from what it is away from 1, which `alpha_divergence` has with all digits; of any
-    other one the logarithm is summed, which holds what would be beyond every float.
+    A ratio near 1 is taken from what it is away from 1, which `alpha_divergence` has with all digits; of any
+    other one the logarithm is summed, which holds what would be beyond every float. Between the logits from
+    which p was computed are differences that log p has lost.
     """
     beta = 1.0 - alpha
+    total = ops.sum(y, axis=-1)
+    total = ops.where(total > 0, total, ops.ones_like(total))
+    more = excess_of_sums(y, p, logits)
     if beta == 0.0:
-        return alpha_divergence(y, p, log_y, log_p, alpha)
-    logs = ops.where(y > 0, alpha * log_y + beta * log_p, full(y, -1e30))
-    log_sum = logsumexp(logs)
-    near = ops.abs(log_sum) < 0.5
+        return (alpha_divergence(y, p, log_y, log_p, alpha) - more) / total
+    logs = alpha * log_y + beta * (log_p if logits is None else logits)
+    log_ratio = logsumexp(ops.where(y > 0, logs, full(y, -1e30))) - ops.log(total)
+    if logits is not None:
+        log_ratio = log_ratio - beta * logsumexp(logits)
+    near = ops.abs(log_ratio) < 0.5
     each = ops.expand_dims(near, -1)
-    p, log_p = ops.where(each, p, y), ops.where(each, log_p, log_y)
-    gap = alpha_divergence(y, p, log_y, log_p, alpha)
-    return ops.where(near, -ops.log1p(-alpha * beta * gap), -log_sum) / beta
+    gap = alpha_divergence(y, ops.where(each, p, y), log_y, ops.where(each, log_p, log_y), alpha)
+    away = ops.where(near, beta * (more - alpha * gap) / total, ops.zeros_like(gap))
+    return -ops.where(near, ops.log1p(away), log_ratio) / beta
 
 
 def mixture_divergence(

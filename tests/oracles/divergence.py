@@ -71,18 +71,18 @@ def _renyi_terms(y_true: Any, y_pred: Any, *, alpha: float, **options: Any) -> n
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = alpha * np.abs(np.log(y)) + abs(1 - alpha) * np.abs(log_predicted(y_pred, **options))
     # What y and p add up to beside 1 is as much of the value as it is of 1 - alpha.
-    rounded = (np.where(shares > 0, shares * parts, 0).sum(-1) + alpha) / abs(1 - alpha)
+    rounded = ((shares * np.where(shares > 0, parts, 0)).sum(-1) + alpha) / abs(1 - alpha)
     return np.abs(value) + rounded + _sizes(y, p)
 
 
 @oracle("RenyiLoss", takes="distributions", terms=_renyi_terms)
 def renyi(y_true: Any, y_pred: Any, *, alpha: float, temperature: float, from_logits: bool) -> np.ndarray:
-    """Renyi 1961: log sum_j y_j^alpha p_j^(1 - alpha) over alpha - 1."""
+    """Renyi 1961, equation 3.3, for distributions that may be incomplete: log sum_j ... over alpha - 1."""
     y = y_true.astype("float64")
     if alpha == 1:
-        return rel_entr(y, predicted(y_pred, temperature, from_logits)).sum(-1)
+        return rel_entr(y, predicted(y_pred, temperature, from_logits)).sum(-1) / y.sum(-1)
     logs = _weights(y, log_predicted(y_pred, temperature, from_logits), alpha)
-    return np.logaddexp.reduce(logs, axis=-1) / (alpha - 1)
+    return (np.logaddexp.reduce(logs, axis=-1) - np.log(y.sum(-1))) / (alpha - 1)
 
 
 def _alpha_terms(y_true: Any, y_pred: Any, *, alpha: float, **options: Any) -> np.ndarray:
