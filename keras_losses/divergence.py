@@ -70,16 +70,17 @@ class DivergenceLoss(Loss):
                 labels.check_distribution(owner, name, values, advice)
 
     def _crossentropy(self, predictions: Predictions) -> Crossentropy:
+        if predictions.logits is not None:
+            return self.softened(predictions.logits)
         if self.temperature == 1.0:
             return predictions.of_every_class()
-        logits = predictions.logits
-        if logits is None:
-            logits = -numerics.negative_log(predictions.values, predictions.dtype)
-        return self.softened(logits)
+        return self.softened(-numerics.negative_log(predictions.values, predictions.dtype))
 
     def softened(self, logits: Tensor) -> Crossentropy:
         """That of softmax(z / temperature); the division rounds less of small differences than of z."""
-        return numerics.dense_crossentropy(numerics.below_peak(logits) / self.temperature)
+        if self.temperature != 1.0:
+            logits = numerics.below_peak(logits) / self.temperature
+        return numerics.dense_crossentropy(logits)
 
 
 class KLDivergenceLoss(DivergenceLoss):
