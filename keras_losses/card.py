@@ -172,6 +172,7 @@ Functional = Literal[
     "location near the median",
     "class probability",
     "class probability over its prior",
+    "centre of distributions",
     "order of probabilities",
     "likeliest class",
     "agreement",
@@ -181,6 +182,9 @@ Functional = Literal[
 
 `"location near the median"`: where most labels are, wherever the others are. `"agreement"`: nothing, since
 all constant predictions are worth the same; only predictions that go with the labels are worth more.
+
+`"centre of distributions"`: a distribution between the targets, which need not be their mean; where all of
+them are the same, that one.
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -492,12 +491,12 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
 
     def added(self, parts: list[Predictions]) -> Tensor:
         logs = [-part.of_every_class().value for part in parts]
-        mixed = numerics.logsumexp(ops.stack(logs, axis=-1)) - math.log(self.views)
-        divergences = (
-            ops.sum((ops.exp(log) if part.logits is not None else part.values) * (log - mixed), axis=-1)
+        given = [
+            ops.exp(log) if part.logits is not None else part.values
             for part, log in zip(parts, logs, strict=True)
-        )
-        return self.weight / self.views * sum(divergences)
+        ]
+        shares = [1.0 / self.views] * self.views
+        return self.weight * numerics.mixture_divergence(given, logs, shares)
 
 
 class EarlyLearningLoss(SeveralPredictions):

@@ -8,6 +8,7 @@ automatic differentiation makes of it, and second derivatives are intact.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,16 @@ def one_minus_exp(x: Tensor) -> Tensor:
     small = x < 1.0
     near = ops.expm1(-ops.where(small, x, ops.ones_like(x)))
     return ops.where(small, -near, 1.0 - ops.exp(-x))
+
+
+def expm1_minus(x: Tensor) -> Tensor:
+    """e^x - 1 - x, to its last digits where it is small: x^2 / 2 (1 + x / 3 (1 + x / 4 (...)))."""
+    near = ops.abs(x) < 1.0
+    within, series = ops.where(near, x, ops.zeros_like(x)), ops.ones_like(x)
+    for n in range(22, 2, -1):  # Horner's scheme, to float64
+        series = 1.0 + within / n * series
+    beyond = ops.where(near, ops.ones_like(x), x)
+    return ops.where(near, 0.5 * within * within * series, ops.exp(beyond) - 1.0 - beyond)
 
 
 def mean(x: Tensor) -> Tensor:
@@ -160,11 +171,25 @@ class Crossentropy:
     """-log p and 1 - p of a probability p, each to its own last digits.
 
     Of a probability that was given as such, the slope of -log p is held from -log p = `steepest_from` on.
+    Those of all classes have the `logits` from which they were computed.
     """
 
     value: Tensor
     complement: Tensor
     steepest_from: float = np.inf
+    logits: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """A function of -log p, as steep at p = 0 as where the slope of -log p was held.
+
+        Of a power of p, by which that slope is multiplied, p = 0 would leave nothing.
+        """
+        exact = function(self.value)
+        if self.steepest_from == np.inf:
+            return exact
+        beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
+        held = function(self.value - beyond)
+        return held + ops.stop_gradient(exact - held)
 
     def one_minus_power(self, q: float) -> Tensor:
         """(1 - p^q) / q, which is -log p at q = 0."""
@@ -172,13 +197,7 @@ class Crossentropy:
             return self.value
         if q == 1.0:
             return self.complement
-        exact = one_minus_exp(q * self.value) / q
-        if self.steepest_from == np.inf:
-            return exact
-        # As steep at p = 0 as where the slope of -log p was held, of which p^q would leave nothing.
-        beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
-        held = one_minus_exp(q * (self.value - beyond)) / q
-        return held + ops.stop_gradient(exact - held)
+        return self.map(lambda value: one_minus_exp(q * value) / q)
 
 
 def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
@@ -199,7 +218,7 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     """
     largest, margin, value = _from_the_largest(logits)
     complement = ops.where(largest, ops.sigmoid(-margin), 1.0 - ops.exp(-value))
-    return Crossentropy(value, complement)
+    return Crossentropy(value, complement, logits=logits)
 
 
 def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
@@ -405,6 +424,94 @@ def x_log_x(x: Tensor) -> Tensor:
     """x log x for x >= 0, with 0 log 0 = 0 and gradient 0 there."""
     zero = x <= 0
     return ops.where(zero, ops.zeros_like(x), x * ops.log(ops.where(zero, ops.ones_like(x), x)))
+
+
+# Divergences ----------------------------------------------------------------------------------------
+
+
+def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
+    """(alpha y + (1 - alpha) p - y^alpha p^(1 - alpha)) / (alpha (1 - alpha)) >= 0, for each y, p > 0.
+
+    At alpha = 1 that is y log(y / p) + p - y, at alpha = 0 the same of p and y, and near both it is what it
+    is there. With x = log(p / y) and beta = 1 - alpha it is y (e^x - 1 - (e^(beta x) - 1) / beta) / alpha,
+    of which the terms in 1 and x are left out where x is small: the digits are those of x.
+    """
+    if alpha < 0.5:
+        return power_gap(p, y, log_p, log_y, 1.0 - alpha)
+    beta, x = 1.0 - alpha, log_p - log_y
+    near = ops.abs(x) < 1.0
+    within = ops.where(near, x, ops.zeros_like(x))
+    if beta == 0.0:
+        return ops.where(near, y * expm1_minus(within), p - y - y * x)
+    close = y * (expm1_minus(within) - expm1_minus(beta * within) / beta)
+    grown = _times_expm1(y, log_y, beta * x) / beta
+    return ops.where(near, close, p - y - grown) / alpha
+
+
+def _times_expm1(y: Tensor, log_y: Tensor, x: Tensor) -> Tensor:
+    """y (e^x - 1), where y may be 0 and e^x infinite."""
+    near = ops.abs(x) < 1.0
+    return ops.where(near, y * ops.expm1(ops.where(near, x, ops.zeros_like(x))), ops.exp(log_y + x) - y)
+
+
+def excess(y: Tensor, p: Tensor, one_minus_p: Tensor) -> Tensor:
+    """p - y for y in [0, 1], with the digits of 1 - p where both are near 1."""
+    return ops.where(y > 0.5, (1.0 - y) - one_minus_p, p - y)
+
+
+def excess_of_sums(y: Tensor, p: Tensor, logits: Tensor | None) -> Tensor:
+    """sum_j p_j - y_j, where p adds up to 1, whatever its rounding, if it is that of logits."""
+    return 1.0 - ops.sum(y, axis=-1) if logits is not None else ops.sum(p - y, axis=-1)
+
+
+def alpha_divergence(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
+    """(1 - sum_j y_j^alpha p_j^(1 - alpha)) / (alpha (1 - alpha)), and its limits at alpha = 0 and 1.
+
+    Where y = 0, y^alpha is 0 for every alpha > 0, however small; for alpha <= 0 it is e^(alpha log_y).
+    """
+    if alpha <= 0.0:
+        return ops.sum(power_gap(y, p, log_y, log_p, alpha), axis=-1)
+    some = y > 0
+    gap = power_gap(y, p, ops.where(some, log_y, log_p), log_p, alpha)
+    return ops.sum(ops.where(some, gap, p / alpha), axis=-1)
+
+
+def renyi_divergence(
+    y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float, logits: Tensor | None
+) -> Tensor:
+    """log(sum_j y_j^alpha p_j^(1 - alpha) / sum_j y_j) / (alpha - 1), and its limit at alpha = 1.
+
+    A ratio near 1 is taken from what it is away from 1, which `alpha_divergence` has with all digits; of any
+    other one the logarithm is summed, which holds what would be beyond every float. Between the logits from
+    which p was computed are differences that log p has lost.
+    """
+    beta = 1.0 - alpha
+    total = ops.sum(y, axis=-1)
+    total = ops.where(total > 0, total, ops.ones_like(total))
+    more = excess_of_sums(y, p, logits)
+    if beta == 0.0:
+        return (alpha_divergence(y, p, log_y, log_p, alpha) - more) / total
+    logs = alpha * log_y + beta * (log_p if logits is None else logits)
+    log_ratio = logsumexp(ops.where(y > 0, logs, full(y, -1e30))) - ops.log(total)
+    if logits is not None:
+        log_ratio = log_ratio - beta * logsumexp(logits)
+    near = ops.abs(log_ratio) < 0.5
+    each = ops.expand_dims(near, -1)
+    gap = alpha_divergence(y, ops.where(each, p, y), log_y, ops.where(each, log_p, log_y), alpha)
+    away = ops.where(near, beta * (more - alpha * gap) / total, ops.zeros_like(gap))
+    return -ops.where(near, ops.log1p(away), log_ratio) / beta
+
+
+def mixture_divergence(
+    distributions: Sequence[Tensor], logs: Sequence[Tensor], weights: Sequence[float]
+) -> Tensor:
+    """sum_v w_v KL(p_v || m) with m = sum_v w_v p_v, for weights that add up to 1; the terms are positive."""
+    shifted = [log + math.log(weight) for log, weight in zip(logs, weights, strict=True)]
+    log_m = logsumexp(ops.stack(shifted, axis=-1))
+    parts = list(zip(distributions, logs, weights, strict=True))
+    m = sum(weight * p for p, _, weight in parts)
+    gaps = (weight * power_gap(p, m, log, log_m, 1.0) for p, log, weight in parts)
+    return ops.sum(sum(gaps), axis=-1)
 
 
 # What differs between backends ----------------------------------------------------------------------

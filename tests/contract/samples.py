@@ -20,7 +20,7 @@ import keras_losses
 from keras_losses import catalogue
 from keras_losses.card import REQUIRED, Interval, Parameter
 from tests import example
-from tests.oracles import REGISTRY
+from tests.oracles import REGISTRY, expected
 
 CLASSES = 3
 """As many as the sequences among the hyper-parameters' examples have numbers."""
@@ -32,6 +32,9 @@ OVER_CLASSES = ("classes", "exclusive", "scores")
 
 SEVERAL_PREDICTIONS = ("views", "pairs")
 """The kinds of data with more than one prediction of a sample, one after another."""
+
+BESIDE_INFINITY = ("distributions",)
+"""The kinds of data on which a formula may be infinite: a distribution that has what the other has not."""
 
 OF_ONE_OUTPUT = ("classes", "exclusive", "outputs")
 """The kinds of data with predictions of one output that is a probability, or its logit."""
@@ -180,6 +183,13 @@ def takes(case: Case) -> bool:
     return True
 
 
+def defined(case: Case) -> bool:
+    """Whether the formula has a value on each sample."""
+    if REGISTRY[case.loss].takes not in BESIDE_INFINITY:
+        return True
+    return bool(np.isfinite(expected(case.build(), case.batch.y_true, case.batch.y_pred)).all())
+
+
 @functools.cache
 def cases(name: str) -> tuple[Case, ...]:
     """Every variant of a loss on the simple batches, and the defaults and all at once on the others."""
@@ -190,7 +200,7 @@ def cases(name: str) -> tuple[Case, ...]:
         if simple(batch) or len(options) != 1
     ]
     # Without what a batch says, a variant of several hyper-parameters may be one of those before it.
-    unique = {repr(case): case for case in found if case is not None and takes(case)}
+    unique = {repr(case): case for case in found if case is not None and takes(case) and defined(case)}
     return tuple(unique.values())
 
 
@@ -227,7 +237,9 @@ def flat(batch: Batch) -> bool:
 
 @functools.cache
 def batches(name: str) -> tuple[Batch, ...]:
-    return tuple(KINDS[REGISTRY[name].takes]())
+    """Those of the kind of data that tell the loss nothing but what it can be told."""
+    made = KINDS[REGISTRY[name].takes]()
+    return tuple(batch for batch in made if batch.options.keys() <= LOSSES[name].parameters.keys())
 
 
 def outputs_of(y_pred: Any) -> int:
@@ -405,12 +417,26 @@ def _distributions() -> Iterator[Batch]:
         y, z = softmax(r.normal(0, 1, shape), -1), r.normal(0, 1, shape)
         yield from _both("distribution", y, z, softmax, {}, CLASSES)
         hot = np.eye(CLASSES)[r.integers(0, CLASSES, shape[:-1])]
-        forward = {"direction": "forward"}
-        yield from _both("one-hot", hot, z, softmax, forward, CLASSES)
+        yield from _both("one-hot", hot, z, softmax, {}, CLASSES)
         measures = {"generalized": True}
         yield Batch(
             _name("measures", shape, {}), r.uniform(0.1, 2, shape), r.uniform(0.1, 2, shape), measures
         )
+
+
+def _logits() -> Iterator[Batch]:
+    """Those of a teacher, and of its student."""
+    for shape in ((6, CLASSES), (2, 3, CLASSES), (2, 3, 2, CLASSES)):
+        r = rng("logits", shape)
+        yield Batch(_name("logits", shape, {}), r.normal(0, 2, shape), r.normal(0, 2, shape), {}, CLASSES)
+
+
+def _latents() -> Iterator[Batch]:
+    """Means and logarithms of variances, beside zeros."""
+    for shape in ((6, 2), (6, 4), (2, 3, 4), (2, 3, 2, 2)):
+        pred = rng("latents", shape).normal(0, 1, shape)
+        yield Batch(_name("latents", shape, {}), np.zeros((*shape[:-1], shape[-1] // 2)), pred)
+        yield Batch(_name("latents without targets", shape, {}), np.zeros(shape[:-1]), pred)
 
 
 def _ordinal(kind: str) -> Iterator[Batch]:
@@ -471,9 +497,11 @@ def perfect(case: Case) -> np.ndarray:
     """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
     batch, kind = case.batch, REGISTRY[case.loss].takes
     inner = type(batch.options.get("loss")).__name__
-    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS)
+    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS, "latents")
     kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in of_its_own else kind
     truth = np.asarray(batch.y_true, "float32")
+    if kind == "latents":
+        return np.zeros_like(batch.y_pred, "float32")
     if kind in ORDINAL:
         hot = truth if truth.shape[-1] == batch.outputs else np.eye(batch.outputs)[batch.y_true.reshape(-1)]
         ids, classes = hot.argmax(-1)[..., None], batch.outputs
@@ -558,6 +586,8 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "amounts by powers": functools.partial(_amounts, {"power": 1.5}),
     **{kind: functools.partial(_levels, called) for kind, called in LEVELS.items()},
     "distributions": _distributions,
+    "logits": _logits,
+    "latents": _latents,
     **{kind: functools.partial(_ordinal, kind) for kind in ORDINAL},
     "anything": _anything,
 }

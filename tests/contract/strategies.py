@@ -12,7 +12,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -480,11 +480,39 @@ def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
     if kind == "soft":
         y = draw(distributions(shape, wish.extreme)).astype("float32")
     else:
-        # The reverse divergence from a target of 0 is infinite.
-        told["direction"] = "forward"
         ids = draw(array(shape[:-1], st.integers(0, shape[-1] - 1))).astype("int64")
         y = labels_in(draw, np.eye(shape[-1])[ids], (*FLOATS, "int32", "bool"))
     return _plain(draw, kind, wish, y, y_pred, told)
+
+
+@st.composite
+def _logits(draw: DrawFn, wish: Wish) -> Drawn:
+    shape = draw(shapes(wish.empty))
+    y_pred = draw(numbers(shape, wish.extreme))
+    if "soft" in wish.encodings:
+        y = draw(numbers(shape, wish.extreme)).astype(draw(st.sampled_from(FLOATS)))
+    else:
+        y = labels_in(draw, draw(array(shape, st.integers(-9, 9))), (*INTEGERS, *FLOATS))
+    return _exactly("logits", wish, draw, y, y_pred, [shape])
+
+
+@st.composite
+def _latents(draw: DrawFn, wish: Wish) -> Drawn:
+    """Targets that are not read, of one number for each sample or for each mean."""
+    *leading, means = draw(shapes(wish.empty))
+    fitting = [tuple(leading), (*leading, means)]
+    y = np.zeros(draw(st.sampled_from(fitting)), draw(st.sampled_from([*FLOATS, "int32"])))
+    y_pred = draw(numbers((*leading, 2 * means), wish.extreme))
+    return _exactly("latents", wish, draw, y, y_pred, fitting)
+
+
+def _exactly(
+    name: str, wish: Wish, draw: DrawFn, y: np.ndarray, y_pred: np.ndarray, fitting: Sequence[Shape]
+) -> Drawn:
+    """Targets of these shapes and of no others."""
+    y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
+    known = np.full(y_pred.shape[:-1], True)
+    return Drawn(_name(name, y_pred), y, y_pred, {}, y_pred.shape[-1], known, frozenset(fitting))
 
 
 def _without_choice(batch: Drawn) -> Drawn:
@@ -524,6 +552,8 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "quantiles": lambda wish: _levels(wish, "quantiles"),
     "expectiles": lambda wish: _levels(wish, "tau"),
     "distributions": _distributions,
+    "logits": _logits,
+    "latents": _latents,
     "ranks": lambda wish: _exclusive(wish, scores=True, ordinal="ranks"),
     "cut points": lambda wish: _exclusive(wish, scores=True, ordinal="cut points"),
     "pooled": lambda wish: _exclusive(wish, scores=True, ordinal="pooled"),
@@ -537,8 +567,13 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
 @st.composite
 def cases(draw: DrawFn, name: str, wish: Wish | None = None, wild: bool = False) -> Example:
     """A loss with hyper-parameters, and a batch that it takes."""
-    batch = draw(KINDS[REGISTRY[name].takes](wish or Wish()))
-    return Example(name, draw(options(name, batch.options, batch.outputs, wild)), batch)
+    wish = wish or Wish()
+    told = samples.LOSSES[name].parameters.keys()
+    batch = draw(KINDS[REGISTRY[name].takes](wish).filter(lambda batch: batch.options.keys() <= told))
+    found = Example(name, draw(options(name, batch.options, batch.outputs, wild)), batch)
+    if not (wish.extreme or wild):
+        assume(samples.defined(found))
+    return found
 
 
 def other_shapes(shape: Shape, fitting: Callable[[Shape], bool]) -> SearchStrategy[Shape]:
