@@ -26,7 +26,7 @@ def _levels(value: Any) -> float | list[float]:
     return levels if several else levels[0]
 
 
-def _declared(name: str) -> Any:
+def _declared() -> Any:
     return parameter(
         default=0.5,
         convert=_levels,
@@ -139,7 +139,7 @@ class QuantileLoss(LevelsLoss):
         identities=(Identity({"quantiles": 0.5}, "AbsoluteErrorLoss", times=0.5),),
     )
 
-    quantiles: float | Sequence[float] = _declared("quantiles")
+    quantiles: float | Sequence[float] = _declared()
 
     @property
     def given(self) -> Any:
@@ -217,7 +217,7 @@ class ExpectileLoss(LevelsLoss):
         identities=(Identity({"tau": 0.5}, "SquaredErrorLoss", times=0.5),),
     )
 
-    tau: float | Sequence[float] = _declared("tau")
+    tau: float | Sequence[float] = _declared()
 
     @property
     def given(self) -> Any:
