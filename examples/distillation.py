@@ -128,7 +128,9 @@ def draw(scores: dict[str, list[float]], path: Path) -> None:
     students = [name for name in scores if name != TEACHER]
     best = statistics.mean(scores[TEACHER])
     axes.axvline(best, color="tab:gray", ls="--", lw=1)
-    axes.text(best, -0.6, "the teacher, on average", color="tab:gray", ha="center", va="bottom", fontsize=9)
+    axes.annotate(
+        "the teacher, on average ", (best, -0.5), color="tab:gray", ha="right", va="top", fontsize=9
+    )
     for values in zip(*(scores[name] for name in students), strict=True):
         axes.plot(values, range(len(students)), color="0.88", lw=1, zorder=0)
     for row, name in enumerate(students):
@@ -137,7 +139,7 @@ def draw(scores: dict[str, list[float]], path: Path) -> None:
         axes.plot([statistics.mean(scores[name])], [row], "|", color=color, ms=24, mew=2.5)
     axes.set(yticks=range(len(students)), xlabel=f"accuracy on test images in %, {LABELLED} labels")
     axes.set_yticklabels(students)
-    axes.invert_yaxis()
+    axes.set_ylim(len(students) - 0.5, -0.6)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
