@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,13 @@ class DivergenceLoss(Loss):
     def _crossentropy(self, predictions: Predictions) -> Crossentropy:
         if predictions.logits is not None:
             return self.softened(predictions.logits)
+        given = predictions.of_every_class()
         if self.temperature == 1.0:
-            return predictions.of_every_class()
-        return self.softened(-numerics.negative_log(predictions.values, predictions.dtype))
+            return given
+        softened = self.softened(-given.value)
+        # The slope is held where that of the probability that was given is.
+        held = softened.value + (given.steepest_from - given.value) / self.temperature
+        return replace(softened, steepest_from=held)
 
     def softened(self, logits: Tensor) -> Crossentropy:
         """That of softmax(z / temperature); the division rounds less of small differences than of z."""

@@ -176,7 +176,7 @@ class Crossentropy:
 
     value: Tensor
     complement: Tensor
-    steepest_from: float = np.inf
+    steepest_from: float | Tensor = np.inf
     logits: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -185,7 +185,7 @@ class Crossentropy:
         Of a power of p, by which that slope is multiplied, p = 0 would leave nothing.
         """
         exact = function(self.value)
-        if self.steepest_from == np.inf:
+        if isinstance(self.steepest_from, float) and self.steepest_from == np.inf:
             return exact
         beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
         held = function(self.value - beyond)

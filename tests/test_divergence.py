@@ -219,6 +219,18 @@ def test_gradient_where_p_is_zero(alpha):
     np.testing.assert_allclose(gradient[0, 0], exact, rtol=0.1)
 
 
+@pytest.mark.parametrize(("temperature", "alpha"), [(0.25, 0.75), (0.5, 0.5), (2.0, 0.5)])
+def test_gradient_where_p_is_zero_and_softened(temperature, alpha):
+    """Where a power of p undoes the temperature, it is that of p itself: of 4 (1 - sqrt(p^2)) at a half."""
+    y, p = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]], "float32")
+    loss = AlphaDivergenceLoss(alpha=alpha, temperature=temperature, reduction="none")
+    _, gradient = value_and_gradient(loss, y, p)
+    # p^(1 - alpha) is p^((1 - alpha) / temperature) here, over alpha (1 - alpha).
+    power = (1 - alpha) / temperature
+    exact = -power * (2.0**-63) ** (power - 1) / (alpha * (1 - alpha))
+    np.testing.assert_allclose(gradient[0, 0], exact, rtol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_expm1_minus(dtype):
     """e^x - 1 - x has its digits from 1e-6 to where it is beyond a float."""

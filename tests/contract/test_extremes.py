@@ -258,7 +258,7 @@ def test_confidently_wrong_probability_learns(case, dtype):
         hot = truth if truth.ndim == 2 else np.eye(CLASSES)[truth]
         wrong = (pred[:, :CLASSES] * hot).sum(-1) == 0
         toward = np.concatenate([hot, 0 * pred[:, CLASSES:]], axis=-1)
-        up, meant = (-(x * toward).sum(-1) for x in (gradient, slopes))
+        up, meant = (-np.where(toward, x, 0).sum(-1) for x in (gradient, slopes))
     assert wrong.any()
     # Of a loss that is not one of p_t alone the formula may have a minimum in p_t there.
     with np.errstate(all="ignore"):
