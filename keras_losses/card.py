@@ -174,12 +174,13 @@ Functional = Literal[
     "order of probabilities",
     "likeliest class",
     "agreement",
+    "parameters of the distribution",
     "inner loss",
 ]
 """What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits.
 
 `"agreement"`: nothing, since all constant predictions are worth the same; only predictions that go with the
-labels are worth more.
+labels are worth more. `"parameters of the distribution"`: those that score best on the labels.
 """
 
 
