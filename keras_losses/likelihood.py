@@ -389,8 +389,8 @@ class LogNormalNLLLoss(LocationScaleLoss):
 
         loss = r^2 / (2 s^2) + log s + log(2 pi) / 2 + log y,  r = log y - location
 
-    with s = softplus(raw) + floor. It is `GaussianNLLLoss` of log y, as a density of y: of models of y and of log y the lower value is then
-    the better one.
+    with s = softplus(raw) + floor. It is `GaussianNLLLoss` of log y, as a density of y: of a model of y and
+    one of log y, the lower value is then the better one.
 
     The order of the outputs: location and raw scale, those of log y.
 
@@ -1007,7 +1007,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
         loss = risk + annealing KL(Dir(y + (1 - y) alpha) || Dir(1)),  alpha = 1 + evidence
 
-        risk "squared_error":  sum_j (y_j - p_j)^2 + p_j (1 - p_j) / (S + 1),  p = alpha / S,  S = sum_j alpha_j
+        risk "squared_error":  sum_j (y_j - p_j)^2 + p_j (1 - p_j) / (S + 1),  p = alpha / S,  S = sum alpha
         risk "likelihood":     sum_j y_j log(S / alpha_j)
 
     The evidence is softplus or relu of the outputs. The risk is the mean squared error over that
@@ -1040,9 +1040,9 @@ class EvidentialClassificationLoss(ClassificationLoss):
     >>> from keras_losses import EvidentialClassificationLoss
     >>> loss = EvidentialClassificationLoss(evidence="relu")
     >>> y_pred = np.array([[6.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    >>> loss.probabilities(y_pred)[0].round(2).tolist()  # 7/9, 1/9, 1/9
+    >>> [round(float(p), 2) for p in loss.probabilities(y_pred)[0]]  # 7/9, 1/9, 1/9
     [0.78, 0.11, 0.11]
-    >>> loss.uncertainty(y_pred).round(2).tolist()  # 3/9, 3/3
+    >>> [round(float(u), 2) for u in loss.uncertainty(y_pred)]  # 3/9, 3/3
     [0.33, 1.0]
     >>> round(float(loss(np.array([0]), y_pred[:1])), 3)  # 6/81 + 30/81 / 10; no evidence is wrong
     0.111
@@ -1054,7 +1054,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
     card = Card(
         family="likelihood",
-        formula="sum_j (y_j - p_j)^2 + p_j (1 - p_j)/(S + 1) + annealing KL(Dir(y + (1 - y) alpha) || Dir(1))",
+        formula="sum_j (y_j - p_j)^2 + p_j (1 - p_j)/(S + 1) + annealing KL(Dir(y + (1 - y) alpha), Dir(1))",
         paper="Sensoy et al. 2018",
         labels="class ids or one-hot labels",
         predictions="scores, of which softplus or relu is the evidence for a class",

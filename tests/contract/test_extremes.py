@@ -56,6 +56,8 @@ def extremes(name, dtype):
     elif takes == "numbers":
         pred, _ = outputs("numbers", dtype)
         yield Batch("far", np.full_like(pred, 0.25), pred)
+    elif takes in samples.PACKED:
+        yield from _packed(samples.PACKED[takes])
     elif takes == "signs":
         pred, y = outputs("scores", dtype)
         yield Batch("signed", 2 * y - 1, pred, {"labels": "signed"})
@@ -83,6 +85,28 @@ def extremes(name, dtype):
     else:
         for kind in ("logits", "probabilities"):
             yield from _of_kind(takes, kind, dtype)
+
+
+TARGETS = {
+    "reals": (0.25, -1e4),
+    "counts": (0.0, 3.0, 1e6),
+    "positives": (0.25, 1e-30, 1e30),
+    "shares": (0.25, 1e-30, 1 - 2.0**-24),
+}
+
+
+def _packed(kind):
+    """One number of each target far away, and two of them, among others of an ordinary size."""
+    for parts, told in kind.parts.items():
+        found = [[0.3] * parts]
+        for first, second in itertools.combinations_with_replacement(range(parts), 2):
+            for a, b in itertools.product(LOGITS, repeat=2):
+                row = [0.3] * parts
+                row[first], row[second] = a, b
+                found.append(row)
+        pred = np.unique(found, axis=0)
+        for target in TARGETS[kind.domain]:
+            yield Batch(f"{target:g} of {parts}", np.full((len(pred), 1), target), pred, told)
 
 
 def _of_kind(takes, kind, dtype):
