@@ -155,6 +155,13 @@ def _student_t(half_df: Tensor, square_over_df: Tensor, log_scale: Tensor) -> Te
     return constant + (half_df + 0.5) * numerics.log1p(square_over_df)
 
 
+def _both_shares(logit: Tensor) -> tuple[Tensor, Tensor]:
+    """sigmoid(logit) and the rest, with the slopes of the smaller: that of 1 - 1e-8 has no digits."""
+    above = logit > 0
+    small = ops.sigmoid(ops.where(above, -logit, logit))
+    return ops.where(above, 1.0 - small, small), ops.where(above, small, 1.0 - small)
+
+
 def _poisson(y: Tensor, log_rate: Tensor) -> Tensor:
     return ops.exp(log_rate) - y * log_rate + numerics.log_factorial(y)
 
@@ -669,10 +676,15 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
         log_mean, raw = numbers
         dispersion = self.positive(raw)
-        size = 1.0 / dispersion
-        # -y log a of the formula is in the ratio of gamma functions, where it cancels.
-        among = (y + size) * numerics.softplus(log_mean + ops.log(dispersion)) - y * log_mean
-        return among + numerics.log_factorial(y) - numerics.log_gamma_ratio(size, y)
+        size, log_odds = 1.0 / dispersion, log_mean + ops.log(dispersion)
+        total, zero = size + y, numerics.softplus(log_odds)
+        # Where a m < 1, y log a is left out, of the logarithms and of the ratio of gamma functions in which
+        # it cancels. Where a m > 1 the slope in the log mean would be a difference of two that are y.
+        below = total * zero - y * log_mean - (total - 0.5) * numerics.log1p(y / size)
+        above = size * zero + y * numerics.softplus(-log_odds)
+        above = above - (total - 0.5) * ops.log(total) + (size - 0.5) * ops.log(size)
+        left = numerics.binet(total) - numerics.binet(size)
+        return ops.where(log_odds > 0, above, below) + y + numerics.log_factorial(y) - left
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         log_mean, raw = numbers
@@ -831,7 +843,7 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
         logit, raw = numbers
         k = self.positive(raw)
         log_k, log_m, log_rest = ops.log(k), -numerics.softplus(-logit), -numerics.softplus(logit)
-        a, b = k * ops.sigmoid(logit), k * ops.sigmoid(-logit)
+        a, b = (k * m for m in _both_shares(logit))
         log_y, log_other = ops.log(y), ops.log1p(-y)
         # Stirling's formula of each gamma function, whose large terms go together, and what it leaves.
         far = a * (log_m - log_y) + b * (log_rest - log_other) + log_y + log_other
@@ -1010,16 +1022,15 @@ class EvidentialClassificationLoss(ClassificationLoss):
         risk "squared_error":  sum_j (y_j - p_j)^2 + p_j (1 - p_j) / (S + 1),  p = alpha / S,  S = sum alpha
         risk "likelihood":     sum_j y_j log(S / alpha_j)
 
-    The evidence is softplus or relu of the outputs. The risk is the mean squared error over that
-    distribution, or the likelihood with the probabilities integrated out; the divergence takes the evidence
-    for wrong classes away. Cross-entropy has one distribution for "all classes alike" and "never seen".
+    The evidence is softplus of the outputs; with a relu, a class whose output is below 0 would learn no more.
+    The risk is the mean squared error over that distribution, or the likelihood with the probabilities
+    integrated out; the divergence takes the evidence for wrong classes away. Cross-entropy has one distribution for "all classes alike" and "never seen".
 
     The order of the outputs: one for each class.
 
     Args:
         annealing: the weight of the divergence, in [0, 1]. The paper raises it from 0 to 1 over the first ten
             epochs, so that evidence is not taken away before there is any.
-        evidence: `"softplus"` or, as in the paper, `"relu"`, in which a class that has none learns nothing.
         risk: `"squared_error"` or `"likelihood"`.
         class_weight, ignore_class, axis: as in `keras_losses.base.ClassificationLoss`.
         name, reduction, dtype: as in `keras_losses.base.Loss`.
@@ -1038,8 +1049,8 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
     >>> import numpy as np
     >>> from keras_losses import EvidentialClassificationLoss
-    >>> loss = EvidentialClassificationLoss(evidence="relu")
-    >>> y_pred = np.array([[6.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> loss = EvidentialClassificationLoss()
+    >>> y_pred = np.array([[5.9975, -20.0, -20.0], [-20.0, -20.0, -20.0]])  # evidence 6, 0, 0, and none
     >>> [round(float(p), 2) for p in loss.probabilities(y_pred)[0]]  # 7/9, 1/9, 1/9
     [0.78, 0.11, 0.11]
     >>> [round(float(u), 2) for u in loss.uncertainty(y_pred)]  # 3/9, 3/3
@@ -1057,7 +1068,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
         formula="sum_j (y_j - p_j)^2 + p_j (1 - p_j)/(S + 1) + annealing KL(Dir(y + (1 - y) alpha), Dir(1))",
         paper="Sensoy et al. 2018",
         labels="class ids or one-hot labels",
-        predictions="scores, of which softplus or relu is the evidence for a class",
+        predictions="scores, of which softplus is the evidence for a class",
         use="inputs of no known class are to be told from those between two classes",
         avoid="calibrated probabilities are wanted: evidence is held down, and so are they",
         elicits="likeliest class",
@@ -1067,18 +1078,14 @@ class EvidentialClassificationLoss(ClassificationLoss):
     )
 
     annealing: float = parameter(default=1.0, within="[0, 1]")
-    evidence: str = parameter(default="softplus", choices=("softplus", "relu"))
     risk: str = parameter(default="squared_error", choices=("squared_error", "likelihood"))
 
     def per_sample(self, labels_: Labels, predictions: Predictions) -> Tensor:
-        y, found = labels.one_hot(labels_, self.compute_dtype), self._evidence(predictions.values)
+        y, found = labels.one_hot(labels_, self.compute_dtype), numerics.softplus(predictions.values)
         values = self._risk(y, 1.0 + found)
         if self.annealing == 0.0:
             return values
         return values + self.annealing * _divergence_from_uniform((1.0 - y) * found)
-
-    def _evidence(self, values: Tensor) -> Tensor:
-        return numerics.softplus(values) if self.evidence == "softplus" else ops.relu(values)
 
     def _risk(self, y: Tensor, alpha: Tensor) -> Tensor:
         total, others = ops.sum(alpha, axis=-1, keepdims=True), numerics.sum_of_others(alpha)
@@ -1103,7 +1110,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
     def _read(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
         def of_alpha(x: Tensor) -> Tensor:
-            return function(1.0 + self._evidence(ops.moveaxis(x, self.axis, -1)))
+            return function(1.0 + numerics.softplus(ops.moveaxis(x, self.axis, -1)))
 
         return self.read(y_pred, of_alpha)
 

@@ -145,16 +145,16 @@ BY_HAND = [
     # Evidence 6, 0, 0, S = 9. With evidence 2 for class 0 and the label 1: alpha = 3, 1; KL of (3, 1).
     (
         EvidentialClassificationLoss,
-        {"evidence": "relu"},
+        {},
         [0],
-        [[6.0, -1.0, -2.0]],
+        [[raw(6, 0), -1e4, -1e4]],
         [(2**2 + 1 + 1) / 81 + (7 * 2 + 8 + 8) / 81 / 10],
     ),
     (
         EvidentialClassificationLoss,
-        {"evidence": "relu", "annealing": 0.5},
+        {"annealing": 0.5},
         [[0.0, 1.0]],
-        [[2.0, 0.0]],
+        [[raw(2, 0), -1e4]],
         # psi(4) - psi(3) = 1/3, and the density of Beta(3, 1) is 3 p^2
         [2 * (3 / 4) ** 2 + 2 * 3 / 16 / 5 + 0.5 * (log(3) - 2 / 3)],
     ),
@@ -162,7 +162,7 @@ BY_HAND = [
         EvidentialClassificationLoss,
         {"risk": "likelihood", "annealing": 0.0},
         [[1], [0]],
-        [[log(exp(2) - 1), log(exp(1) - 1)]] * 2,
+        [[raw(2, 0), raw(1, 0)]] * 2,
         [log(5 / 2), log(5 / 3)],
     ),
 ]

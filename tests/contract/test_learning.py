@@ -148,13 +148,16 @@ POPULATIONS = {
             "2 of counts": [[0], [0], [0], [2], [2], [3], [11]],
             "2 of positives": [[0.2], [1.0], [1.0], [2.0], [11.0]],
             "2 of shares": [[0.1], [0.2], [0.2], [0.3], [0.8]],
-            "2 of reals": [[0.0], [1.0], [1.0], [2.0], [11.0]],
-            "2 or 3 of reals": [[-1.5], [0.0], [0.5], [1.0], [1.5], [2.0], [3.5], [9.0]],
-            "4 of reals": [[-1.5], [0.0], [0.5], [1.0], [1.5], [2.0], [3.5], [9.0]],
+            "2 of reals": [[0.0], [1.0], [1.0], [2.0], [4.0]],
+            "2 or 3 of reals": [[-2.0], [0.0], [0.5], [1.0], [1.0], [1.5], [2.0], [4.0]],
         }.items()
     },
     # Of two components that start alike each stays what the other is.
-    "3 of each component of reals": [Population([[0.0], [1.0], [2.0], [11.0]], {"components": 1}, {}, 3)],
+    "3 of each component of reals": [Population([[0.0], [1.0], [2.0], [4.0]], {"components": 1}, {}, 3)],
+    # With what takes evidence away, the best is to have none.
+    "4 of reals": [
+        Population([[-2.0], [0.0], [0.5], [1.0], [1.0], [1.5], [2.0], [4.0]], {"coefficient": 0.0}, {}, 4)
+    ],
     "anything": [
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": SquaredErrorLoss()}, {"mean": 15 / 5}),
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": AbsoluteErrorLoss()}, {"median": 1.0}),

@@ -61,7 +61,8 @@ def laplace_terms(y_true: Any, y_pred: Any, *, floor: float) -> np.ndarray:
 @oracle("LaplaceNLLLoss", takes="2 of reals", terms=laplace_terms)
 def laplace(y_true: Any, y_pred: Any, *, floor: float) -> np.ndarray:
     y, location, raw = unpacked(y_true, y_pred, 2)
-    return mean_of_outputs(-stats.laplace.logpdf(y, location, positive(raw, floor)))
+    s = positive(raw, floor)
+    return mean_of_outputs(np.abs(y - location) / s + np.log(2 * s))  # scipy's logpdf underflows at 745
 
 
 def student(y_true: Any, y_pred: Any, df: float | None, floor: float) -> tuple[np.ndarray, ...]:
@@ -186,11 +187,13 @@ def negative_binomial_terms(y_true: Any, y_pred: Any, *, floor: float) -> np.nda
 @oracle("NegativeBinomialLoss", takes="2 of counts", terms=negative_binomial_terms)
 def negative_binomial(y_true: Any, y_pred: Any, *, floor: float) -> np.ndarray:
     y, z, raw = unpacked(y_true, y_pred, 2)
-    size = 1 / positive(raw, floor)
-    # The probability of success is size / (size + m).
-    log_p, log_q = -np.logaddexp(0, z - np.log(size)), -np.logaddexp(0, np.log(size) - z)
-    ways = special.gammaln(y + size) - special.gammaln(size) - special.gammaln(y + 1)
-    return mean_of_outputs(-ways - size * log_p - y * log_q)
+    a = positive(raw, floor)
+    # As in the paper: the ratio of gamma functions is a product over what is below y.
+    k = np.arange(max(int(y.max(initial=0)), 1))
+    ways = np.where(k < y[..., None], np.log1p(a[..., None] * k), 0).sum(-1) - special.gammaln(y + 1)
+    log_odds = z + np.log(a)
+    some = y * (np.logaddexp(0, -log_odds) + np.log(a))
+    return mean_of_outputs(some - ways + np.logaddexp(0, log_odds) / a)
 
 
 def inflated_terms(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -252,7 +255,7 @@ def dirichlet(y_true: Any, y_pred: Any, told: dict[str, Any]) -> tuple[np.ndarra
     weight = known.astype("float64")
     if told["class_weight"] is not None:
         weight = weight * (y * vector(told["class_weight"], z.shape[-1])).sum(-1)
-    return y, np.logaddexp(0, z) if told["evidence"] == "softplus" else np.maximum(z, 0), weight
+    return y, np.logaddexp(0, z), weight
 
 
 def dirichlet_terms(y_true: Any, y_pred: Any, *, annealing: float, risk: str, **told: Any) -> np.ndarray:
