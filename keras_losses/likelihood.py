@@ -679,12 +679,13 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
         size, log_odds = 1.0 / dispersion, log_mean + ops.log(dispersion)
         total, zero = size + y, numerics.softplus(log_odds)
         # Where a m < 1, y log a is left out, of the logarithms and of the ratio of gamma functions in which
-        # it cancels. Where a m > 1 the slope in the log mean would be a difference of two that are y.
+        # it cancels. Where a m > 1 the slopes would be differences of two that are y.
         below = total * zero - y * log_mean - (total - 0.5) * numerics.log1p(y / size)
         above = size * zero + y * numerics.softplus(-log_odds)
-        above = above - (total - 0.5) * ops.log(total) + (size - 0.5) * ops.log(size)
+        above = above - ((total - 0.5) * ops.log(total) - (size - 0.5) * ops.log(size))
         left = numerics.binet(total) - numerics.binet(size)
-        return ops.where(log_odds > 0, above, below) + y + numerics.log_factorial(y) - left
+        many = ops.logical_and(log_odds > 0, y > 0)
+        return ops.where(many, above, below) + y + numerics.log_factorial(y) - left
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         log_mean, raw = numbers
@@ -1024,7 +1025,8 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
     The evidence is softplus of the outputs; with a relu, a class whose output is below 0 would learn no more.
     The risk is the mean squared error over that distribution, or the likelihood with the probabilities
-    integrated out; the divergence takes the evidence for wrong classes away. Cross-entropy has one distribution for "all classes alike" and "never seen".
+    integrated out; the divergence takes the evidence for wrong classes away. Cross-entropy has one
+    distribution for "all classes alike" and "never seen".
 
     The order of the outputs: one for each class.
 

@@ -216,9 +216,11 @@ def zero_inflated_poisson(y_true: Any, y_pred: Any) -> np.ndarray:
     return mean_of_outputs(np.where(y == 0, none, some))
 
 
-def log_gamma_of_exp(log_x: np.ndarray) -> np.ndarray:
-    """log Gamma(x), where x itself may be too small for a float64."""
-    return np.where(log_x < -40, -log_x, special.gammaln(np.exp(np.maximum(log_x, -40))))
+def log_beta(log_a: np.ndarray, log_b: np.ndarray) -> np.ndarray:
+    """log B(a, b), where a or b may be too small for a float64: then it is 1 / a, or 1 / b."""
+    smaller = np.minimum(log_a, log_b)
+    a, b = (np.exp(np.maximum(x, -40)) for x in (log_a, log_b))
+    return np.where(smaller < -40, -smaller, special.betaln(a, b))
 
 
 def beta_parts(y_true: Any, y_pred: Any, floor: float) -> tuple[np.ndarray, ...]:
@@ -239,9 +241,7 @@ def beta_terms(y_true: Any, y_pred: Any, *, floor: float) -> np.ndarray:
 def beta(y_true: Any, y_pred: Any, *, floor: float) -> np.ndarray:
     y, k, log_m, log_rest = beta_parts(y_true, y_pred, floor)
     a, b = k * np.exp(log_m), k * np.exp(log_rest)
-    constant = (
-        log_gamma_of_exp(np.log(k) + log_m) + log_gamma_of_exp(np.log(k) + log_rest) - special.gammaln(k)
-    )
+    constant = log_beta(np.log(k) + log_m, np.log(k) + log_rest)
     return mean_of_outputs(constant - (a - 1) * np.log(y) - (b - 1) * np.log1p(-y))
 
 
