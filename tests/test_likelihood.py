@@ -191,7 +191,8 @@ def test_what_the_best_constants_are():
     y, constants = found("GaussianNLLLoss")
     np.testing.assert_allclose(constants, [y.mean(), y.std()], rtol=1e-3)
     y, constants = found("LaplaceNLLLoss")
-    np.testing.assert_allclose(constants, [np.median(y), np.abs(y - np.median(y)).mean()], rtol=1e-2)
+    assert 1 <= constants[0] <= 2  # between the two in the middle
+    np.testing.assert_allclose(constants[1], np.abs(y - np.median(y)).mean(), rtol=1e-3)
     y, constants = found("LogNormalNLLLoss")
     np.testing.assert_allclose(constants, [np.log(y).mean(), np.log(y).std()], rtol=1e-3)
     for name in ("PoissonNLLLoss", "NegativeBinomialLoss"):

@@ -88,7 +88,7 @@ def extremes(name, dtype):
 
 
 TARGETS = {
-    "reals": (0.25, -300.0),
+    "reals": (0.25, -10.0),
     "counts": (0.0, 3.0, 1e4),
     "positives": (0.25, 1e-30, 1e30),
     "shares": (0.25, 1e-30, 1 - 2.0**-24),
