@@ -237,10 +237,12 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         )
 
     def read(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
-        """What `function` reads off predictions: tensors of a tensor, arrays of an array."""
+        """What `function` reads off predictions, one, several or a dict: tensors of a tensor, else arrays."""
         found = function(self.convert(y_pred))
         if ops.is_tensor(y_pred):
             return found
+        if isinstance(found, dict):
+            return {name: ops.convert_to_numpy(x) for name, x in found.items()}
         if isinstance(found, tuple):
             return tuple(ops.convert_to_numpy(x) for x in found)
         return ops.convert_to_numpy(found)

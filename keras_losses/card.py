@@ -176,12 +176,14 @@ Functional = Literal[
     "order of probabilities",
     "likeliest class",
     "agreement",
+    "parameters of the distribution",
     "inner loss",
 ]
 """What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits.
 
 `"location near the median"`: where most labels are, wherever the others are. `"agreement"`: nothing, since
 all constant predictions are worth the same; only predictions that go with the labels are worth more.
+`"parameters of the distribution"`: those that score best on the labels.
 
 `"centre of distributions"`: a distribution between the targets, which need not be their mean; where all of
 them are the same, that one.

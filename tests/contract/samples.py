@@ -27,6 +27,27 @@ CLASSES = 3
 
 LAID_OUT = ("axis", "ignore_class")
 
+
+@dataclass(frozen=True)
+class Packed:
+    """Several numbers for each target in the last axis of the predictions, and targets from a domain."""
+
+    domain: str
+    parts: Mapping[int, Mapping[str, Any]]
+    """How many numbers, and what the loss is then to be told."""
+
+
+PACKED = {
+    "1 of counts": Packed("counts", {1: {}}),
+    "2 of counts": Packed("counts", {2: {}}),
+    "2 of positives": Packed("positives", {2: {}}),
+    "2 of shares": Packed("shares", {2: {}}),
+    "2 of reals": Packed("reals", {2: {}}),
+    "2 or 3 of reals": Packed("reals", {3: {"df": None}, 2: {"df": 3.5}}),
+    "3 of each component of reals": Packed("reals", {6: {"components": 2}, 3: {"components": 1}}),
+    "4 of reals": Packed("reals", {4: {}}),
+}
+
 OVER_CLASSES = ("classes", "exclusive", "scores")
 """The kinds of data whose labels may be class ids."""
 
@@ -411,6 +432,30 @@ def _levels(called: str) -> Iterator[Batch]:
         yield Batch(_name(f"levels of {_name('targets', shape, {})},", several.shape, {}), y, several, told)
 
 
+def _packed(kind: str) -> Iterator[Batch]:
+    """Targets of a domain, with several numbers for each in the last axis of the predictions."""
+    domain = PACKED[kind].domain
+    for parts, told in PACKED[kind].parts.items():
+        for shape in ((6, 1), (6, 2), (2, 3, 2), (2, 3, 2, 2)):
+            r = rng(kind, parts, shape)
+            y, f = in_domain(domain, r, shape), r.normal(0, 1.5, (*shape[:-1], parts * shape[-1]))
+            words = f"{parts} numbers of {domain}"
+            yield Batch(_name(words, f.shape, {}), y, f, told)
+            if shape == (6, 1):
+                yield Batch(f"{words} without an axis 6", y[:, 0], f, told)
+                if parts == 1:
+                    yield Batch(f"{words} without axes 6", y[:, 0], f[:, 0], told)
+
+
+def in_domain(domain: str, r: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Targets: numbers, or counts, shares, or numbers above 0."""
+    if domain == "counts":
+        return r.negative_binomial(1, 0.25, shape).astype("float32")
+    if domain == "reals":
+        return r.normal(0, 3, shape)
+    return r.beta(1.5, 2.5, shape) if domain == "shares" else r.lognormal(0, 1.5, shape)
+
+
 def _distributions() -> Iterator[Batch]:
     for shape in ((6, CLASSES), (2, 3, CLASSES), (2, 3, 2, CLASSES)):
         r = rng("distributions", shape)
@@ -497,7 +542,7 @@ def perfect(case: Case) -> np.ndarray:
     """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
     batch, kind = case.batch, REGISTRY[case.loss].takes
     inner = type(batch.options.get("loss")).__name__
-    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS, "latents")
+    of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS, *PACKED, "latents")
     kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in of_its_own else kind
     truth = np.asarray(batch.y_true, "float32")
     if kind == "latents":
@@ -520,6 +565,10 @@ def perfect(case: Case) -> np.ndarray:
         truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
     if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
+    if kind in PACKED:
+        truth = truth.reshape(*batch.y_pred.shape[:-1], -1) if batch.y_pred.ndim > 1 else truth
+        others = batch.y_pred[..., truth.shape[-1] :] if batch.y_pred.ndim > 1 else truth[:0]
+        return np.concatenate([truth, 0 * others], -1).astype("float32")
     return truth.reshape(batch.y_pred.shape).astype("float32")
 
 
@@ -589,5 +638,6 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     "logits": _logits,
     "latents": _latents,
     **{kind: functools.partial(_ordinal, kind) for kind in ORDINAL},
+    **{kind: functools.partial(_packed, kind) for kind in PACKED},
     "anything": _anything,
 }

@@ -466,6 +466,41 @@ def _levels(draw: DrawFn, wish: Wish, called: str) -> Drawn:
 
 
 @st.composite
+def _packed(draw: DrawFn, wish: Wish, kind: str) -> Drawn:
+    """Targets of a domain, with several numbers for each in the last axis of the predictions."""
+    packed = samples.PACKED[kind]
+    parts, told = draw(st.sampled_from(list(packed.parts.items())))
+    shape = draw(shapes(wish.empty))
+    targets = (*shape[:-1], draw(st.integers(1, 2)))
+    fractions = "soft" in wish.encodings
+    y = draw(array(targets, _targets(packed.domain, fractions, wish.extreme)))
+    exact = FLOATS[::2] if packed.domain == "shares" else (*INTEGERS, *FLOATS)
+    y = labels_in(draw, y, exact) if not fractions or packed.domain == "counts" else y.astype("float32")
+    y_pred = draw(numbers((*targets[:-1], parts * targets[-1]), wish.extreme))
+    y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
+    fitting = column_or_not(targets)
+    if parts == 1 and targets[-1] != 1:
+        fitting = [*fitting, (*targets, 1)]
+    y = y.reshape(draw(st.sampled_from(column_or_not(targets))))
+    batch = Drawn(_name(kind, y_pred), y, y_pred, told, fitting=frozenset(fitting))
+    return replace(batch, known=np.full(batch.leading, True))
+
+
+def _targets(domain: str, fractions: bool, extreme: bool) -> SearchStrategy[Any]:
+    """Numbers of a domain, whole ones without `fractions`; of shares, quarters."""
+    if domain == "shares":
+        ends = st.sampled_from([1e-30, 1e-6, 1 - 1e-6]) if extreme else st.nothing()
+        return ends | st.integers(1, 99).map(lambda k: k / 100) if fractions else st.sampled_from([0.25, 0.5])
+    if domain == "reals" and fractions:
+        return EXTREME if extreme else ORDINARY
+    far = st.sampled_from([1, 1000, 10**4]) if extreme else st.nothing()
+    if domain == "positives" and fractions:
+        return far | st.integers(1, 1000).map(lambda k: k / 100)
+    first = {"reals": -100, "counts": 0, "positives": 1}[domain]
+    return far | st.integers(first, 100)
+
+
+@st.composite
 def _distributions(draw: DrawFn, wish: Wish) -> Drawn:
     shape = draw(shapes(wish.empty))
     kind = draw(st.sampled_from(DISTRIBUTIONS if "soft" in wish.encodings else DISTRIBUTIONS[:1]))
@@ -557,6 +592,7 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "ranks": lambda wish: _exclusive(wish, scores=True, ordinal="ranks"),
     "cut points": lambda wish: _exclusive(wish, scores=True, ordinal="cut points"),
     "pooled": lambda wish: _exclusive(wish, scores=True, ordinal="pooled"),
+    **{kind: lambda wish, kind=kind: _packed(wish, kind) for kind in samples.PACKED},  # type: ignore[misc]
     "anything": _anything,
 }
 

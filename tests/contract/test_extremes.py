@@ -70,6 +70,8 @@ def extremes(name, dtype):
         yield Batch("one level", np.full_like(pred, 0.25), pred)
         several = np.stack([pred, np.roll(pred, 2), np.roll(pred, 5)], -1)
         yield Batch("levels", np.full_like(pred, 0.25), several, {samples.LEVELS[takes]: [0.1, 0.5, 0.9]})
+    elif takes in samples.PACKED:
+        yield from _packed(samples.PACKED[takes])
     elif takes == "signs":
         pred, y = outputs("scores", dtype)
         yield Batch("signed", 2 * y - 1, pred, {"labels": "signed"})
@@ -104,6 +106,28 @@ def extremes(name, dtype):
     else:
         for kind in ("logits", "probabilities"):
             yield from _of_kind(takes, kind, dtype)
+
+
+TARGETS = {
+    "reals": (0.25, -10.0),
+    "counts": (0.0, 3.0, 1e4),
+    "positives": (0.25, 1e-30, 1e30),
+    "shares": (0.25, 1e-30, 1 - 2.0**-24),
+}
+
+
+def _packed(kind):
+    """One number of each target far away, and two of them, among others of an ordinary size."""
+    for parts, told in kind.parts.items():
+        found = [[0.3] * parts]
+        for first, second in itertools.combinations_with_replacement(range(parts), 2):
+            for a, b in itertools.product(LOGITS, repeat=2):
+                row = [0.3] * parts
+                row[first], row[second] = a, b
+                found.append(row)
+        pred = np.unique(found, axis=0)
+        for target in TARGETS[kind.domain]:
+            yield Batch(f"{target:g} of {parts}", np.full((len(pred), 1), target), pred, told)
 
 
 def _of_kind(takes, kind, dtype):
@@ -217,13 +241,14 @@ def test_gradient_is_that_of_the_formula(case):
 
 
 def kinked(loss, y_true, pred):
-    """Where the reference's slopes on either side differ."""
+    """Where the reference's slopes on either side differ, as far as the differences reach."""
     values = differentiated(loss, y_true, pred)
     here, found = values(pred), np.full(len(pred), False)
     for output in np.eye(pred.shape[-1]) if pred.ndim > 1 else [1.0]:
-        ahead, behind = (values(pred + side * 1e-4 * output) for side in (1, -1))
-        jump = np.abs((ahead - here) - (here - behind)) / 1e-4
-        found |= jump > 1e-2 * (1 + np.abs(ahead - behind) / 2e-4)
+        for step in (1e-4, 2e-4):
+            ahead, behind = (values(pred + side * step * output) for side in (1, -1))
+            jump = np.abs((ahead - here) - (here - behind)) / step
+            found |= jump > 1e-2 * (1 + np.abs(ahead - behind) / (2 * step))
     return found
 
 

@@ -115,6 +115,6 @@ def test_class_16777217_has_its_own_value(name):
     found = value(loss, np.array([2**24 + 1], "int32"), scores)[0]
     other = value(loss, np.array([2**24], "int32"), scores)[0]
     assert found > 0.5
-    assert other < 0.1 * found
+    assert other < 0.5 * found  # in none of which it would be half, were they taken for one
     if name in exact:
         np.testing.assert_allclose(found, exact[name], rtol=1e-4)

@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, CumulativeLink, HingeLoss, SquaredErrorLoss
 from tests.backends import value
 from tests.contract import samples
+from tests.contract.test_gradients import differences
 from tests.oracles import REGISTRY, differentiated
 
 STEPS = 500
@@ -173,6 +174,23 @@ POPULATIONS = {
         Population([0] * 6 + [1] * 3 + [2], {"num_classes": 3}, SIX_THREE_ONE, 3, decode=of_cut_points),
     ],
     "pooled": [],
+    **{
+        kind: [Population(labels, told, {}, parts) for parts, told in samples.PACKED[kind].parts.items()]
+        for kind, labels in {
+            "1 of counts": [[0], [1], [1], [2], [11]],
+            "2 of counts": [[0], [0], [0], [2], [2], [3], [11]],
+            "2 of positives": [[0.2], [1.0], [1.0], [2.0], [11.0]],
+            "2 of shares": [[0.1], [0.2], [0.2], [0.3], [0.8]],
+            "2 of reals": [[0.0], [1.0], [2.0], [4.0]],
+            "2 or 3 of reals": [[-2.0], [0.0], [0.5], [1.0], [1.0], [1.5], [2.0], [4.0]],
+        }.items()
+    },
+    # Of two components that start alike each stays what the other is.
+    "3 of each component of reals": [Population([[0.0], [1.0], [2.0], [4.0]], {"components": 1}, {}, 3)],
+    # With what takes evidence away, the best is to have none.
+    "4 of reals": [
+        Population([[-2.0], [0.0], [0.5], [1.0], [1.0], [1.5], [2.0], [4.0]], {"coefficient": 0.0}, {}, 4)
+    ],
     "anything": [
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": SquaredErrorLoss()}, {"mean": 15 / 5}),
         Population([[0.0], [1.0], [1.0], [2.0], [11.0]], {"loss": AbsoluteErrorLoss()}, {"median": 1.0}),
@@ -217,6 +235,10 @@ def fitted(name: str, population: Population) -> np.ndarray:
     return np.asarray(model.predict(zeros[:1], verbose=0)[0], "float64")
 
 
+def tiled(bias: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.tile(bias, (len(labels), 1))
+
+
 @pytest.mark.parametrize(("name", "population"), SAID)
 def test_fit_reaches_what_is_elicited(name, population):
     """Means and probabilities are reached to 1e-3, medians to 1e-2, the likeliest class by its side."""
@@ -234,6 +256,12 @@ def test_fit_reaches_what_is_elicited(name, population):
         np.testing.assert_allclose(bias[0], population.truth["median"], rtol=1e-2)
     elif elicits.startswith("class probability") or elicits == CENTRE:
         np.testing.assert_allclose(population.probabilities(name, bias), population.truth[elicits], atol=1e-3)
+    elif elicits == "parameters of the distribution":
+        # Where they score best the slope of the reference is 0; what they are, tests/test_likelihood.py says.
+        labels = np.asarray(population.labels)
+        loss = samples.build(name, population.options, population.outputs)
+        slopes = differences(differentiated(loss, labels, tiled(bias, labels)), tiled(bias, labels))
+        np.testing.assert_allclose(slopes.mean(0), 0, atol=1e-3)
     elif elicits == "order of probabilities":
         assert bias.argsort().tolist() == population.truth[elicits]
     else:
