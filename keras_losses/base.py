@@ -99,7 +99,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     """
 
     card: ClassVar[Card | None] = None
-    parameters: ClassVar[dict[str, Parameter]] = {}
+    hyperparameters: ClassVar[dict[str, Parameter]] = {}
 
     if TYPE_CHECKING:
         name: str | None = parameter(default=None, kw_only=True)
@@ -112,9 +112,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
         # A subclass that gives a hyper-parameter a plain value has fixed it.
-        inherited = {name: p for name, p in cls.parameters.items() if name not in vars(cls)}
-        cls.parameters = {**own, **inherited}
-        declared = signature({**cls.parameters, **COMMON})
+        inherited = {name: p for name, p in cls.hyperparameters.items() if name not in vars(cls)}
+        cls.hyperparameters = {**own, **inherited}
+        declared = signature({**cls.hyperparameters, **COMMON})
         written = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
         cls.__signature__ = OfTheClass(written or declared)  # type: ignore[attr-defined]
         package = PACKAGE if cls.__module__.startswith(f"{PACKAGE}.") else cls.__module__.split(".")[0]
@@ -122,7 +122,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         owner = type(self).__name__
-        declared = {**self.parameters, **COMMON}
+        declared = {**self.hyperparameters, **COMMON}
         try:
             bound = signature(declared).bind(*args, **kwargs)
         except TypeError as error:
@@ -147,7 +147,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(getattr(self, name)) for name in {**names, **self.parameters} if name not in COMMON
+            name: _saved(getattr(self, name))
+            for name in {**names, **self.hyperparameters}
+            if name not in COMMON
         }
         return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
@@ -159,7 +161,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         defaults = inspect.signature(type(self)).parameters
         changed = (
             f"{name}={value!r}"
-            for name in self.parameters
+            for name in self.hyperparameters
             if (value := getattr(self, name)) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"

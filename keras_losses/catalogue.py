@@ -54,7 +54,7 @@ def call(loss: type[Loss]) -> str:
     """The constructor as one would write it: the loss's own hyper-parameters with their defaults."""
     own = (
         name if p.default is REQUIRED else f"{name}={_code(p.default)}"
-        for name, p in loss.parameters.items()
+        for name, p in loss.hyperparameters.items()
         if not p.kw_only and name not in COMMON
     )
     return f"{loss.__name__}({', '.join(own)})"
@@ -135,7 +135,7 @@ def markdown() -> Iterator[str]:
         yield ""
         yield "| hyper-parameter | default | domain |"
         yield "|---|---|---|"
-        for parameter, p in {**loss.parameters, **COMMON}.items():
+        for parameter, p in {**loss.hyperparameters, **COMMON}.items():
             default = "required" if p.default is REQUIRED else f"`{_code(p.default)}`"
             yield f"| `{parameter}` | {default} | {_escaped(p.domain)} |"
 

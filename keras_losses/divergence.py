@@ -57,7 +57,7 @@ class DivergenceLoss(Loss):
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         owner = type(self).__name__
-        measures = "generalized" in self.parameters
+        measures = "generalized" in self.hyperparameters
         advice = "For measures that do not, pass generalized=True." if measures else "Divide it by its sum."
         given = [("y_true", y_true)] if self.from_logits else [("y_true", y_true), ("y_pred", y_pred.values)]
         for name, tensor in given:
@@ -523,7 +523,7 @@ class DistillationLoss(DivergenceLoss):
     `KLDivergenceLoss` with both sides softened, and has its digits where student and teacher nearly agree.
 
     Args:
-        temperature: divides the logits of both, above 0; 2 to 20 in the paper, the higher the larger the
+        temperature: divides the logits of both, in (0, 1e6]; 2 to 20 in the paper, the higher the larger the
             student.
         name, reduction, dtype: as in `keras_losses.base.Loss`.
 
@@ -559,7 +559,7 @@ class DistillationLoss(DivergenceLoss):
         conditioning="as z nears t it has the digits of the difference of their log-probabilities",
     )
 
-    temperature: float = parameter(default=2.0, within="(0, inf)")
+    temperature: float = parameter(default=2.0, within="(0, 1e6]")
     from_logits = True
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:

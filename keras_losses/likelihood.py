@@ -64,7 +64,7 @@ class LikelihoodLoss(PackedLoss):
     def quantile(self, p: float, found: Mapping[str, Tensor]) -> Tensor:
         raise NotImplementedError
 
-    def distribution(self, y_pred: Any) -> Any:
+    def parameters(self, y_pred: Any) -> Any:
         """The parameters of each target's distribution by name, `(..., targets)`: tensors of a tensor."""
         return self.read(y_pred, self._transformed)
 
@@ -475,7 +475,7 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
     `(..., 3 * components * targets)`. With `reduction="none"` the result is `(...)`, the mean over the
     targets. Of several targets each has a mixture of its own.
 
-    `distribution` gives weights, means and scales `(..., targets, components)`. `interval` needs SciPy. With
+    `parameters` gives weights, means and scales `(..., targets, components)`. `interval` needs SciPy. With
     modes apart from one another a central interval holds what is between them, too.
 
     Raises:
@@ -715,7 +715,7 @@ class ZeroInflatedPoissonLoss(LikelihoodLoss):
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 2 * targets)`. With
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
-    `distribution` gives "zeros", the probability q, and the rate. `interval` needs SciPy.
+    `parameters` gives "zeros", the probability q, and the rate. `interval` needs SciPy.
 
     Raises:
         ValueError: for shapes that do not match and, in eager mode, for labels that are no counts.

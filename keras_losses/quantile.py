@@ -145,7 +145,7 @@ class QuantileLoss(LevelsLoss):
     def given(self) -> Any:
         return self.quantiles
 
-    def interval(self, y_pred: Any, level: float) -> tuple[Any, Any]:
+    def interval(self, y_pred: Any, level: float = 0.9) -> tuple[Any, Any]:
         """The ends of the central interval of this level, `(..., targets)` each."""
         ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
         turns = [turn for end in ends for turn, q in enumerate(self._each) if abs(q - end) < 1e-9]

@@ -273,7 +273,7 @@ class LogCoshLoss(ElementwiseLoss):
 
     >>> import numpy as np
     >>> from keras_losses import LogCoshLoss
-    >>> float(LogCoshLoss()(np.array([0.0]), np.array([1e-4])))  # (1e-4)^2 / 2
+    >>> print(f"{float(LogCoshLoss()(np.array([0.0]), np.array([1e-4]))):.6g}")  # (1e-4)^2 / 2
     5e-09
 
     References:

@@ -179,7 +179,8 @@ def test_gradient_of_a_distant_student(far):
 OF_PROBABILITIES = [
     name
     for name in samples.LOSSES
-    if samples.LOSSES[name].card.family == "divergence" and "from_logits" in samples.LOSSES[name].parameters
+    if samples.LOSSES[name].card.family == "divergence"
+    and "from_logits" in samples.LOSSES[name].hyperparameters
 ]
 
 

@@ -185,7 +185,7 @@ def test_what_the_best_constants_are():
         population = POPULATIONS["2 of counts" if name == "NegativeBinomialLoss" else kind][0]
         bias = fitted(name, population)
         loss = {x.__name__: x for x in (GaussianNLLLoss, LaplaceNLLLoss, LogNormalNLLLoss)}.get(name)
-        read = loss().distribution(bias[None]) if loss else {"first": np.exp(bias[:1])}
+        read = loss().parameters(bias[None]) if loss else {"first": np.exp(bias[:1])}
         return np.asarray(population.labels).reshape(-1), [float(x.reshape(-1)[0]) for x in read.values()]
 
     y, constants = found("GaussianNLLLoss")
@@ -302,7 +302,7 @@ def outputs(loss, targets=2):
 def test_intervals_and_means(loss, true, level):
     """The mean, and the central interval, are those of scipy.stats."""
     pred = outputs(loss)
-    true = true({name: x.astype("float64") for name, x in loss.distribution(pred).items()})
+    true = true({name: x.astype("float64") for name, x in loss.parameters(pred).items()})
     np.testing.assert_allclose(loss.mean(pred), true.mean(), rtol=1e-5)
     low, high = loss.interval(pred, level)
     assert low.shape == high.shape == (5, 2)
@@ -316,7 +316,7 @@ def test_interval_of_a_mixture():
     """Half of what is outside is on either side, for modes apart and for one."""
     loss = GaussianMixtureLoss(3)
     pred = np.concatenate([outputs(loss), 5 * outputs(loss)])
-    found = {name: x.astype("float64") for name, x in loss.distribution(pred).items()}
+    found = {name: x.astype("float64") for name, x in loss.parameters(pred).items()}
     assert all(x.shape == (10, 2, 3) for x in found.values())
     for level in (0.1, 0.9, 0.999):
         for end, p in zip(loss.interval(pred, level), (0.5 - level / 2, 0.5 + level / 2), strict=True):
@@ -329,7 +329,7 @@ def test_interval_with_zeros_of_another_cause():
     """The smallest counts up to which there is so much probability; the mean has the zeros in it."""
     loss = ZeroInflatedPoissonLoss()
     pred = np.array([[-2.0, 2.0], [0.0, 1.0], [4.0, 3.0], [-1e4, 1.0]], "float32")
-    found = {name: x[:, 0].astype("float64") for name, x in loss.distribution(pred).items()}
+    found = {name: x[:, 0].astype("float64") for name, x in loss.parameters(pred).items()}
     np.testing.assert_allclose(loss.mean(pred)[:, 0], (1 - found["zeros"]) * found["rate"], rtol=1e-5)
     counts = np.arange(100)[:, None]
     held = found["zeros"] + (1 - found["zeros"]) * stats.poisson.cdf(counts, found["rate"])
@@ -357,11 +357,11 @@ def test_the_order_of_the_outputs():
         ),
     ]
     for loss, exact in cases:
-        found = loss.distribution(pred)
+        found = loss.parameters(pred)
         assert list(found) == list(exact)
         for name in exact:
             np.testing.assert_allclose(found[name][0], np.atleast_1d(exact[name]), rtol=1e-6)
-    found = GaussianMixtureLoss(2).distribution(np.arange(6.0)[None])
+    found = GaussianMixtureLoss(2).parameters(np.arange(6.0)[None])
     np.testing.assert_allclose(found["weights"][0, 0], special.softmax([0, 1]), rtol=1e-6)
     np.testing.assert_allclose(found["means"][0, 0], [2, 3])
     np.testing.assert_allclose(found["scales"][0, 0], np.logaddexp(0, [4, 5]) + 1e-3, rtol=1e-6)
@@ -371,7 +371,7 @@ def test_uncertainties_of_evidential_regression():
     """beta / (alpha - 1), and that over nu."""
     loss = EvidentialRegressionLoss()
     pred = outputs(loss)
-    found = loss.distribution(pred)
+    found = loss.parameters(pred)
     noise = found["beta"] / (found["alpha"] - 1)
     np.testing.assert_allclose(loss.aleatoric(pred), noise, rtol=1e-4)
     np.testing.assert_allclose(loss.epistemic(pred), noise / found["nu"], rtol=1e-4)

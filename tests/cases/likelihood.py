@@ -132,8 +132,8 @@ BY_HAND = [
         [[LOG3, LOG3, 1e4, 0.0]],
         [(log(4 / 3) + log(4) + 1 + log(6)) / 2],
     ),
-    # Shapes 1 and 1: all alike; 2 and 2: 6 y (1 - y); 3 and 1: 3 y^2.
-    (BetaNLLLoss, {}, [[0.3, 0.25]], [[0.0, 0.0, TWO, raw(4)]], [(log(1) - log(6 * 3 / 16)) / 2]),
+    # Shapes 2 and 2: 6 y (1 - y); 3 and 1: 3 y^2.
+    (BetaNLLLoss, {}, [[0.5, 0.25]], [[0.0, LOG3, raw(4), raw(4)]], [-(log(6 / 4) + log(3 / 16)) / 2]),
     (BetaNLLLoss, {}, [[0.25]], [[0.0, raw(4)]], [-log(6 * 3 / 16)]),
     (
         BetaNLLLoss,

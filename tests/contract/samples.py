@@ -144,14 +144,14 @@ def required(
     """Values for the arguments that a loss cannot do without and that are not in its `options`."""
     return {
         key: resized(values(parameter)[0], entries(name, key, outputs, options))
-        for key, parameter in LOSSES[name].parameters.items()
+        for key, parameter in LOSSES[name].hyperparameters.items()
         if parameter.default is REQUIRED and key not in options and values(parameter)
     }
 
 
 def entries(name: str, key: str, outputs: int, options: Mapping[str, Any]) -> int:
     """How many numbers a sequence among the hyper-parameters has: with one output, 2 where it is classes."""
-    required = LOSSES[name].parameters[key].default is REQUIRED
+    required = LOSSES[name].hyperparameters[key].default is REQUIRED
     several = options.get("multi_label", getattr(LOSSES[name], "multi_label", False)) is True
     of_two = key == "class_weight" or (required and not several)
     return 2 if outputs == 1 and of_two else outputs
@@ -168,7 +168,7 @@ def variants(name: str) -> tuple[dict[str, Any], ...]:
 
     Which axis the classes are and which label is ignored is the batches' to say.
     """
-    parameters = LOSSES[name].parameters.items()
+    parameters = LOSSES[name].hyperparameters.items()
     free = {key: found for key, p in parameters if key not in LAID_OUT and (found := values(p))}
     single = [{key: value} for key, choices in free.items() for value in choices]
     turns = (0, 1) if len(free) > 1 else ()
@@ -181,14 +181,14 @@ def with_batch(name: str, options: Mapping[str, Any], batch: Batch) -> Case | No
     left = {key: value for key, value in options.items() if key not in batch.options}
     told = {**batch.options, **left}
     for key in left:
-        if LOSSES[name].parameters[key].default is REQUIRED:
+        if LOSSES[name].hyperparameters[key].default is REQUIRED:
             left[key] = resized(left[key], entries(name, key, batch.outputs, told))
     return Case(name, left, batch) if left or not options else None
 
 
 def takes(case: Case) -> bool:
     """Whether the loss can be made so, and its hyper-parameters fit the number of outputs."""
-    of = LOSSES[case.loss].parameters
+    of = LOSSES[case.loss].hyperparameters
     lengths = {
         len(value)
         for key, value in case.options.items()
@@ -260,7 +260,7 @@ def flat(batch: Batch) -> bool:
 def batches(name: str) -> tuple[Batch, ...]:
     """Those of the kind of data that tell the loss nothing but what it can be told."""
     made = KINDS[REGISTRY[name].takes]()
-    return tuple(batch for batch in made if batch.options.keys() <= LOSSES[name].parameters.keys())
+    return tuple(batch for batch in made if batch.options.keys() <= LOSSES[name].hyperparameters.keys())
 
 
 def outputs_of(y_pred: Any) -> int:

@@ -89,7 +89,7 @@ class Example(Case):
 def options(draw: DrawFn, name: str, given: Mapping[str, Any], outputs: int, wild: bool = False) -> Any:
     """Some of a loss's hyper-parameters beside those that the batch has `given`; `wild` is in options of."""
     found: dict[str, Any] = {}
-    for key, parameter in samples.LOSSES[name].parameters.items():
+    for key, parameter in samples.LOSSES[name].hyperparameters.items():
         if key in given or key in samples.LAID_OUT or draw(st.booleans()):
             continue
         entries = samples.entries(name, key, outputs, {**given, **found})
@@ -604,7 +604,7 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
 def cases(draw: DrawFn, name: str, wish: Wish | None = None, wild: bool = False) -> Example:
     """A loss with hyper-parameters, and a batch that it takes."""
     wish = wish or Wish()
-    told = samples.LOSSES[name].parameters.keys()
+    told = samples.LOSSES[name].hyperparameters.keys()
     batch = draw(KINDS[REGISTRY[name].takes](wish).filter(lambda batch: batch.options.keys() <= told))
     found = Example(name, draw(options(name, batch.options, batch.outputs, wild)), batch)
     if not (wish.extreme or wild):

@@ -39,7 +39,7 @@ def refused(parameter):
 OUTSIDE = [
     pytest.param(name, key, value, id=f"{name}-{key}={value!r}")
     for name, loss in samples.LOSSES.items()
-    for key, parameter in loss.parameters.items()
+    for key, parameter in loss.hyperparameters.items()
     for value in refused(parameter)
 ]
 
@@ -69,7 +69,7 @@ def test_common_arguments(name):
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_required_arguments(name):
     """What has no default is asked for by name."""
-    for key, parameter in samples.LOSSES[name].parameters.items():
+    for key, parameter in samples.LOSSES[name].hyperparameters.items():
         if parameter.default is REQUIRED:
             with pytest.raises(TypeError, match=key):
                 samples.LOSSES[name]()

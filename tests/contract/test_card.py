@@ -37,7 +37,7 @@ def test_oracle_is_there(name):
 @every_loss
 def test_every_hyper_parameter_has_a_domain(name):
     """A hyper-parameter has an interval, choices, or examples of what it takes and refuses."""
-    for key, parameter in samples.LOSSES[name].parameters.items():
+    for key, parameter in samples.LOSSES[name].hyperparameters.items():
         declared = parameter.within or parameter.choices or (parameter.examples and parameter.refused)
         assert declared, f"{name}: {key} has no domain"
         assert samples.values(parameter) or parameter.default is REQUIRED, f"{name}: {key} cannot vary"
@@ -62,7 +62,7 @@ def test_every_value_is_tried(name):
 def test_identities_name_losses(name):
     """The identities on a card are about hyper-parameters and losses that there are."""
     for identity in samples.LOSSES[name].card.identities:
-        assert set(identity.when) <= set(samples.LOSSES[name].parameters)
+        assert set(identity.when) <= set(samples.LOSSES[name].hyperparameters)
         assert identity.equals in {*samples.LOSSES, "the inner loss"}
 
 
@@ -70,7 +70,7 @@ def test_identities_name_losses(name):
 def test_documented(name):
     """The docstring names every hyper-parameter, the formula's source, and shows an example."""
     text = samples.LOSSES[name].__doc__
-    for key in samples.LOSSES[name].parameters:
+    for key in samples.LOSSES[name].hyperparameters:
         assert key in text, f"{name}: the docstring does not mention {key}"
     assert "References:" in text
     assert ">>>" in text

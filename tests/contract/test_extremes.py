@@ -287,7 +287,7 @@ def test_confidently_wrong_probability_learns(case, dtype):
     assert wrong.any()
     # Of a loss that is not one of p_t alone the formula may have a minimum in p_t there.
     with np.errstate(all="ignore"):
-        gained = values(pred) - values(pred + 1e-6 * toward)
+        gained = values(pred) - values(np.clip(pred + 1e-6 * toward, 0, 1))
     learns = wrong & (meant > 1e-6) & (gained > 1e-9)
     assert (up[learns] > 0).all(), (dtype, pred[learns], gradient[learns])
     # Losses with nothing left of the label learn nothing from it anywhere.

@@ -13,7 +13,7 @@ from tests.oracles import REGISTRY, differentiated
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits beside JAX's arrays")
 
 # A loss of the whole batch has no gradient from one sample.
-OF_PROBABILITIES = [name for name in samples.ALONE if "from_logits" in samples.LOSSES[name].parameters]
+OF_PROBABILITIES = [name for name in samples.ALONE if "from_logits" in samples.LOSSES[name].hyperparameters]
 # Of predictions that are joined Keras keeps no logits.
 FROM_LOGITS = [
     name for name in OF_PROBABILITIES if REGISTRY[name].takes not in ("outputs", *samples.SEVERAL_PREDICTIONS)

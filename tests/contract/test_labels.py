@@ -76,7 +76,7 @@ def test_one_output_on_another_axis(name):
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
 def test_class_257_in_bfloat16(name, dtype):
     """Class 257 is not 256, though bfloat16 has no 257; no dtype of loss or predictions matters."""
-    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].hyperparameters else {}
     loss = samples.build(name, options, 300, reduction="none", dtype="bfloat16")
     pred = np.zeros((1, 300), ml_dtypes.bfloat16)
     pred[0, 256], pred[0, 257] = 4, -3
@@ -97,7 +97,7 @@ def test_narrow_ids_among_many_classes(name, dtype):
 @pytest.mark.parametrize("name", OVER_CLASSES)
 def test_class_16777217(name):
     """Class 16777217 is not 16777216, though float32 has no such number."""
-    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].hyperparameters else {}
     loss = samples.build(name, options)
     labels, _ = loss.align(np.array([2**24 + 1], "int32"), np.zeros((1, 2**24 + 2), "float32"))
     assert int(numpy(labels.values)[0]) == 2**24 + 1
@@ -106,7 +106,7 @@ def test_class_16777217(name):
 @pytest.mark.parametrize("name", OVER_CLASSES)
 def test_class_16777217_has_its_own_value(name):
     """The last of 16777218 classes is told from the one before it."""
-    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].parameters else {}
+    options = {"from_logits": True} if "from_logits" in samples.LOSSES[name].hyperparameters else {}
     loss = samples.build(name, options, 2**24 + 2, reduction="none")
     scores = np.full((1, 2**24 + 2), -1e4, "float32")
     scores[0, -1], scores[0, -2] = 1, 5

@@ -102,7 +102,7 @@ def moved_outputs(x, axis, by):
 
 def moved_losses(loss):
     """The loss with one hyper-parameter at a time moved by some units in the last place."""
-    for key in type(loss).parameters:
+    for key in type(loss).hyperparameters:
         kept = getattr(loss, key)
         if isinstance(kept, float) and kept:
             values = [kept * (1 + ULPS)]
@@ -335,7 +335,7 @@ def test_saved_and_loaded(name, data):
 RANGED = [
     (name, key)
     for name, loss in samples.LOSSES.items()
-    for key, parameter in loss.parameters.items()
+    for key, parameter in loss.hyperparameters.items()
     if parameter.within or parameter.choices
 ]
 
@@ -344,7 +344,7 @@ RANGED = [
 @given(data=st.data())
 def test_hyper_parameters_out_of_range(name, key, data):
     """What a hyper-parameter does not take raises, and the message has its name and the value."""
-    wrong = data.draw(strategies.refused(samples.LOSSES[name].parameters[key]), label=key)
+    wrong = data.draw(strategies.refused(samples.LOSSES[name].hyperparameters[key]), label=key)
     with pytest.raises((ValueError, TypeError)) as caught:
         samples.build(name, {**samples.required(name), key: wrong})
     assert f"{name}: `{key}`" in str(caught.value)

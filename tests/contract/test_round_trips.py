@@ -20,7 +20,7 @@ MORE = {"name": "mine", "reduction": "sum", "dtype": "float64"}
 
 def everything_changed(name):
     """Objects of the loss in which, between them, every argument has a value other than its default."""
-    parameters = samples.LOSSES[name].parameters
+    parameters = samples.LOSSES[name].hyperparameters
     left = {key: samples.values(parameter) for key, parameter in parameters.items()}
     base = samples.required(name)
     for key, choices in left.items():
@@ -51,7 +51,7 @@ OBJECTS = [
 def arguments(loss):
     """The constructor's arguments as they are in the object, those of a loss inside it too."""
     found = {"name": loss.name, "reduction": loss.reduction, "dtype": loss.dtype}
-    for key in type(loss).parameters:
+    for key in type(loss).hyperparameters:
         kept = getattr(loss, key)
         if hasattr(kept, "get_config"):
             kept = (type(kept), kept.get_config())
@@ -114,7 +114,7 @@ def test_every_argument_comes_back(loss, way):
 def test_config_has_every_argument(loss):
     """The config is JSON, and holds every argument of the constructor."""
     config = loss.get_config()
-    assert set(config) == {*type(loss).parameters, "name", "reduction", "dtype"}
+    assert set(config) == {*type(loss).hyperparameters, "name", "reduction", "dtype"}
     json.dumps(keras.losses.serialize(loss))
 
 
