@@ -383,7 +383,7 @@ OBJECTS = [*(loss for loss, _ in READ.values()), GaussianMixtureLoss(2), ZeroInf
 @pytest.mark.parametrize("loss", OBJECTS, ids=repr)
 def test_tensors_of_a_tensor_and_arrays_of_an_array(loss):
     pred = outputs(loss)
-    for read in (loss.distribution, loss.mean, loss.interval):
+    for read in (loss.parameters, loss.mean, loss.interval):
         for given, kind in ((pred, np.ndarray), (pred.tolist(), np.ndarray), (tensor(pred), None)):
             found = read(given)
             found = (
