@@ -2,6 +2,7 @@
 
 from keras_losses import config
 from keras_losses.base import Loss
+from keras_losses.composite import CompositeLoss
 from keras_losses.crossentropy import (
     AsymmetricLoss,
     CrossentropyLoss,
@@ -94,6 +95,7 @@ __all__ = [
     "BiTemperedLoss",
     "BootstrapLoss",
     "CauchyLoss",
+    "CompositeLoss",
     "CoralDense",
     "CoralLoss",
     "CornLoss",

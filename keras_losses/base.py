@@ -6,7 +6,9 @@ what a whole family shares, so that a loss is a formula, its hyper-parameters an
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -52,6 +54,17 @@ def _name(value: Any) -> str:
     if not value:
         raise ValueError
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _sum(losses: list[Any], weights: list[float]) -> Any:
+    if not all(callable(loss) and not isinstance(loss, type) for loss in losses):
+        return NotImplemented
+    # The file with the sums imports this one.
+    return importlib.import_module("keras_losses.composite").weighted_sum(losses, weights)
 
 
 COMMON = {
@@ -166,9 +179,41 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 
+    # Sums ---------------------------------------------------------------------------------------------
+
+    __array_ufunc__ = None  # so that NumPy's numbers leave 0.5 * loss to the loss
+
+    def __add__(self, other: Any) -> Any:
+        return _sum([self, other], [1.0, 1.0])
+
+    def __radd__(self, other: Any) -> Any:
+        # sum() begins with 0.
+        return self if type(other) is int and other == 0 else _sum([other, self], [1.0, 1.0])
+
+    def __sub__(self, other: Any) -> Any:
+        return _sum([self, other], [1.0, -1.0])
+
+    def __rsub__(self, other: Any) -> Any:
+        return _sum([other, self], [1.0, -1.0])
+
+    def __neg__(self) -> Any:
+        return _sum([self], [-1.0])
+
+    def __mul__(self, weight: Any) -> Any:
+        return _sum([self], [float(weight)]) if _is_number(weight) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, number: Any) -> Any:
+        return _sum([self], [1.0 / float(number)]) if _is_number(number) else NotImplemented
+
     # The value ----------------------------------------------------------------------------------------
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        return self.reduced(y_true, y_pred, sample_weight, self.reduction)
+
+    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        """The value under a reduction that may be another than the loss's own."""
         mask = get_keras_mask(y_pred)
         with keras.name_scope(_scope(self.name)):
             true, pred = self.align(y_true, y_pred)
@@ -190,7 +235,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
-            return _reduce(values, weight, counted, wanted, self.reduction, self.shares(true, pred))
+            return _reduce(values, weight, counted, wanted, reduction, self.shares(true, pred))
 
     @property
     def pools_batch(self) -> bool:
@@ -562,10 +607,14 @@ def _reduce(
 def _saved(value: Any) -> Any:
     if callable(value):
         return keras.saving.serialize_keras_object(value)
+    if isinstance(value, Mapping):
+        return {key: _saved(each) for key, each in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
 def _loaded(value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))
+    if isinstance(value, Mapping):
+        return {key: _loaded(each) for key, each in value.items()}
     return value

@@ -129,7 +129,8 @@ class Declared:
 
 
 def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:
-    """The constructor's signature: the keyword-only ones after the others."""
+    """The constructor's signature: what has no default first, and the keyword-only ones after the others."""
+    in_order = sorted(parameters.items(), key=lambda item: item[1].default is not REQUIRED)
     kinds = {False: inspect.Parameter.POSITIONAL_OR_KEYWORD, True: inspect.Parameter.KEYWORD_ONLY}
     return inspect.Signature(
         [
@@ -137,7 +138,7 @@ def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:
                 name, kinds[kw_only], default=inspect.Parameter.empty if p.default is REQUIRED else p.default
             )
             for kw_only in (False, True)
-            for name, p in parameters.items()
+            for name, p in in_order
             if p.kw_only is kw_only
         ]
     )

@@ -8,25 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_losses import labels, numerics
 from keras_losses.base import Loss
 from keras_losses.card import Card, Identity, Parameter, parameter
+from keras_losses.inner import AroundLoss
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Tensor
 
 
-def _loss(value: Any) -> Any:
-    """a loss: of this library, of Keras, its name there, or a function (y_true, y_pred)"""
-    loss = keras.losses.get(value)
-    if loss is None:
-        raise TypeError("there is no loss")
-    return loss
-
-
-class RegularizedLoss(Loss):
+class RegularizedLoss(AroundLoss):
     """Any loss plus penalties on the predictions, so that they stay small, sparse or unsure.
 
         loss = inner - confidence_penalty * H(p) + activity_l1 * sum |f| + activity_l2 * sum f^2
@@ -81,7 +73,6 @@ class RegularizedLoss(Loss):
         ),
     )
 
-    loss: Any = parameter(convert=_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss"))
     confidence_penalty: float = parameter(default=0.0, within="[0, inf)")
     activity_l1: float = parameter(default=0.0, within="[0, inf)")
     activity_l2: float = parameter(default=0.0, within="[0, inf)")
@@ -94,51 +85,9 @@ class RegularizedLoss(Loss):
                 f"confidence_penalty={self.confidence_penalty}."
             )
 
-    @property
-    def pools_batch(self) -> bool:
-        return isinstance(self.loss, Loss) and self.loss.pools_batch
-
-    def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
-        return self.loss.shares(y_true, y_pred) if isinstance(self.loss, Loss) else None
-
-    def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        if isinstance(self.loss, Loss):
-            return self.loss.align(y_true, y_pred)
-        if isinstance(y_pred, Predictions):
-            return y_true, y_pred
-        y_true = self.convert(y_true)
-        self._check_shapes(y_true, ops.convert_to_tensor(y_pred))
-        y_pred = self._predictions(y_pred)
-        if len(y_pred.values.shape) == 1:
-            # Keras would take the mean over the batch, and no value for each sample would be left.
-            y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
-            y_true = labels.like_rank(y_true, 2)
-        return Labels(y_true, "given", 0, y_true, self._known(y_true, y_pred.values)), y_pred
-
-    def _check_shapes(self, y_true: Tensor, y_pred: Tensor) -> None:
-        owner = type(self).__name__
-        true, pred = labels.shape(owner, "y_true", y_true), labels.shape(owner, "y_pred", y_pred)
-        name = getattr(self.loss, "__name__", type(self.loss).__name__).lower()
-        of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
-        of_ids = any(word in name for word in ("sparse", "generalized", "ctc"))
-        if of_keras and not of_ids:
-            labels.same_shape(owner, y_true, y_pred)
-        elif not labels.agree(true[:1], pred[:1]):
-            raise ValueError(
-                f"{owner}: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
-                f"y_pred of shape {pred}."
-            )
-
-    def _known(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        ignored = getattr(self.loss, "ignore_class", None)
-        if ignored is None:
-            return None
-        known = ops.not_equal(y_true, ignored)
-        return ops.squeeze(known, -1) if len(known.shape) == len(y_pred.shape) else known
-
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         truth, predictions = self.align(y_true, y_pred)
-        values = self._inner(truth, predictions)
+        values = self.inner(truth, predictions)
         outputs = predictions.values if isinstance(predictions, Predictions) else predictions
         penalty = ops.zeros_like(outputs[..., 0])
         if self.confidence_penalty > 0:
@@ -149,27 +98,9 @@ class RegularizedLoss(Loss):
             penalty = penalty + self.activity_l2 * ops.sum(ops.square(outputs), axis=-1)
         return values + penalty
 
-    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
-        if isinstance(self.loss, Loss):
-            self.loss.check(y_true, y_pred, wanted)
-
-    def _inner(self, truth: Any, predictions: Any) -> Tensor:
-        if isinstance(self.loss, Loss):
-            return self.loss.call(truth, predictions)
-        inner = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
-        return inner(truth.values, predictions.values)
-
-    def _predictions(self, y_pred: Any) -> Predictions:
-        activation = "sigmoid" if self._is_binary(y_pred) else "softmax"
-        return self.predictions(y_pred, getattr(self.loss, "from_logits", False), activation)
-
-    def _is_binary(self, y_pred: Tensor) -> bool:
-        kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
-        return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
-
     def _entropy(self, truth: Any, predictions: Predictions) -> Tensor:
         ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
-        if truth.encoding == "binary" if ours else self._is_binary(predictions.values):
+        if truth.encoding == "binary" if ours else self.is_binary(predictions.values):
             known = truth.known if ours else None
             return labels.mean_of_known(predictions.entropy_of_outputs(), known)
         return predictions.entropy_of_classes()

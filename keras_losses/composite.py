@@ -1,0 +1,215 @@
+"""Sums of losses with weights, each term of which keeps its name: `FocalLoss() + 0.5 * HuberLoss()`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from keras import ops
+
+from keras_losses.base import Loss
+from keras_losses.card import Card, parameter
+from keras_losses.inner import AroundLoss, any_loss
+from keras_losses.numerics import Tensor
+
+
+def _losses(value: Any) -> dict[str, Any]:
+    """losses by name, or a sequence of them: of this library, of Keras, their names there, or functions"""
+    if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    if not value:
+        raise ValueError
+    if not isinstance(value, Mapping):
+        return _with_unique_names((_name_of(loss), loss) for loss in map(any_loss, value))
+    if not all(isinstance(name, str) and name for name in value):
+        raise TypeError("a name is not a string with something in it")
+    return {name: any_loss(loss) for name, loss in value.items()}
+
+
+def _weights(value: Any) -> Any:
+    """numbers by the names of the losses, or a sequence of them: finite ones"""
+    if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    numbers = value.values() if isinstance(value, Mapping) else value
+    if any(isinstance(x, bool) or not math.isfinite(x) for x in numbers):
+        raise ValueError
+    return (
+        {k: float(x) for k, x in value.items()} if isinstance(value, Mapping) else [float(x) for x in value]
+    )
+
+
+def _name_of(loss: Any) -> str:
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
+
+
+def _with_unique_names(named: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    """The second loss of a name is name_2, the third name_3."""
+    found: dict[str, Any] = {}
+    for name, loss in named:
+        turn, unique = 1, name
+        while unique in found:
+            turn += 1
+            unique = f"{name}_{turn}"
+        found[unique] = loss
+    return found
+
+
+class CompositeLoss(Loss):
+    """A weighted sum of named losses of the same output, whose parts can be seen.
+
+        loss = sum_k weights[k] * losses[k]
+
+    Adding and multiplying losses makes one: `FocalLoss() + 0.5 * HuberLoss()`, `loss / 2`, `sum([...])`,
+    with Keras's own losses and plain functions on either side of the plus sign. In Keras,
+    `compile(loss=["mse", "mae"])` on one output trains the first alone.
+
+    Every term has the weights, masks and reduction of the whole, and its own `class_weight` and
+    `ignore_class`: it is reduced by itself, so that a loss of pixels and one of images may be added up. The
+    reductions that the terms were made with are not used.
+
+    Composites inside are taken apart: of a composite called "box" by a mapping, the terms become "box_iou"
+    and so on; of one that was added, they keep their names. Where a name comes twice, the second is name_2.
+
+    Args:
+        losses: the terms, by name, or in a sequence: losses of this library or of Keras, their names
+            there, or functions `(y_true, y_pred)` that return a value for each sample. In a sequence each
+            has the name of its own.
+        weights: what they are multiplied with: finite numbers by the names in `losses`, where those that
+            are left out are 1, or a sequence as long as `losses`; 1 each by default.
+        name, reduction, dtype: as in `keras_losses.base.Loss`. Terms of this library compute in their own
+            dtype.
+
+    Shapes: as all of the terms take them. With `reduction="none"` the terms' values must have one shape.
+
+    Raises:
+        TypeError, ValueError: for losses that are none, weights that are not finite or of other names, terms
+            of other reductions than one another that are added, and whatever a term raises.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import AbsoluteErrorLoss, SquaredErrorLoss
+    >>> loss = SquaredErrorLoss() + 0.5 * AbsoluteErrorLoss()
+    >>> float(loss(np.array([[1.0]]), np.array([[3.0]])))  # 2^2 + 0.5 * 2
+    5.0
+    >>> {name: float(value) for name, value in loss.terms(np.array([[1.0]]), np.array([[3.0]])).items()}
+    {'squared_error_loss': 4.0, 'absolute_error_loss': 2.0}
+    """
+
+    card = Card(
+        family="composite",
+        formula="sum_k weights[k] * losses[k]",
+        paper="",
+        labels="those that all terms take",
+        predictions="those that all terms take",
+        use="several things should be small at once, and each should be seen",
+        avoid="the terms have different outputs: give each output of the model a loss of its own",
+        elicits="inner loss",
+        elicits_note="what the terms agree on",
+        gradient_bound="the sum of the terms', times their weights",
+    )
+
+    losses: Any = parameter(
+        convert=_losses,
+        examples=(["mean_squared_error", "mean_absolute_error"],),
+        refused=(None, 3, "mean_squared_error", [], {}, {"": "mean_squared_error"}, ["no such loss"]),
+    )
+    weights: Any = parameter(
+        default=None,
+        convert=_weights,
+        optional=True,
+        refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
+    )
+
+    def validate(self) -> None:
+        given = self._given_weights()
+        losses: list[tuple[str, Any]] = []
+        weights: list[float] = []
+        for name, loss in self.losses.items():
+            if isinstance(loss, CompositeLoss):
+                # Its own name is one that nobody chose.
+                prefix = "" if re.fullmatch(rf"{re.escape(loss.name)}(_\d+)?", name) else f"{name}_"
+                losses += [(f"{prefix}{inner}", term) for inner, term in loss.losses.items()]
+                weights += [given[name] * weight for weight in loss.weights.values()]
+            else:
+                losses.append((name, loss))
+                weights.append(given[name])
+        self.losses = _with_unique_names(iter(losses))
+        self.weights = dict(zip(self.losses, weights, strict=True))
+        self._terms = {
+            name: loss if isinstance(loss, Loss) else AroundLoss(loss, dtype=self.dtype)
+            for name, loss in self.losses.items()
+        }
+
+    def _given_weights(self) -> dict[str, float]:
+        names = list(self.losses)
+        if self.weights is None:
+            return dict.fromkeys(names, 1.0)
+        if not isinstance(self.weights, Mapping):
+            if len(self.weights) != len(names):
+                raise ValueError(
+                    f"CompositeLoss: `weights` must have one number for each of the {len(names)} losses. "
+                    f"Received: weights={self.weights}."
+                )
+            return dict(zip(names, self.weights, strict=True))
+        unknown = [name for name in self.weights if name not in names]
+        if unknown:
+            raise ValueError(
+                f"CompositeLoss: `weights` must have the names of the losses, {', '.join(names)}. Received: "
+                f"{', '.join(unknown)}."
+            )
+        return {name: self.weights.get(name, 1.0) for name in names}
+
+    # The value ----------------------------------------------------------------------------------------
+
+    @property
+    def pools_batch(self) -> bool:
+        return any(term.pools_batch for term in self._terms.values())
+
+    def terms(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
+        """The value of each term by name, before its weight, reduced as the whole is."""
+        return self._reduced_terms(y_true, y_pred, sample_weight, self.reduction)
+
+    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        return self._total(self._reduced_terms(y_true, y_pred, sample_weight, reduction))
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return self._total({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
+
+    def _reduced_terms(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
+    ) -> dict[str, Tensor]:
+        return {
+            name: self.convert(term.reduced(y_true, y_pred, sample_weight, reduction))
+            for name, term in self._terms.items()
+        }
+
+    def _total(self, values: dict[str, Tensor]) -> Tensor:
+        shapes = {name: tuple(value.shape) for name, value in values.items()}
+        if len(set(shapes.values())) > 1:
+            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise ValueError(
+                "CompositeLoss: without a reduction the values of all terms must have one shape. Received: "
+                f"{listed}. Let them be reduced, or call the terms one by one."
+            )
+        # A term of weight 0 is not trained on, whatever its value.
+        weighted = [self.weights[name] * value for name, value in values.items() if self.weights[name] != 0]
+        return sum(weighted[1:], weighted[0]) if weighted else ops.zeros_like(next(iter(values.values())))
+
+
+# Arithmetic -------------------------------------------------------------------------------------------
+
+
+def weighted_sum(losses: Sequence[Any], weights: Sequence[float]) -> CompositeLoss:
+    """What the arithmetic of losses makes; it has the reduction and dtype of those of this library."""
+    ours = [loss for loss in losses if isinstance(loss, Loss)]
+    for key in ("reduction", "dtype"):
+        if len({getattr(loss, key) for loss in ours}) > 1:
+            given = ", ".join(f"{loss.name} {getattr(loss, key)!r}" for loss in ours)
+            raise ValueError(
+                f"CompositeLoss: losses that are added must have one `{key}`. Received: {given}. "
+                f"Or say which: CompositeLoss([...], {key}=...)."
+            )
+    return CompositeLoss(losses, weights, reduction=ours[0].reduction, dtype=ours[0].dtype)
