@@ -113,13 +113,14 @@ class CompositeLoss(Loss):
 
     losses: Any = parameter(
         convert=_losses,
-        examples=(["mean_squared_error", "mean_absolute_error"],),
+        examples=({"first": "mean_squared_error", "second": "mean_absolute_error"},),
         refused=(None, 3, "mean_squared_error", [], {}, {"": "mean_squared_error"}, ["no such loss"]),
     )
     weights: Any = parameter(
         default=None,
         convert=_weights,
         optional=True,
+        examples=({"first": 0.5}, {"first": 3.0, "second": -1.0}),
         refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
     )
 

@@ -54,6 +54,9 @@ OVER_CLASSES = ("classes", "exclusive", "scores")
 SEVERAL_PREDICTIONS = ("views", "pairs")
 """The kinds of data with more than one prediction of a sample, one after another."""
 
+AROUND = ("anything", "sums")
+"""The kinds of data with losses inside a loss."""
+
 BESIDE_INFINITY = ("distributions",)
 """The kinds of data on which a formula may be infinite: a distribution that has what the other has not."""
 
@@ -86,7 +89,7 @@ class Batch:
 
     @property
     def axis(self) -> int:
-        return self.options.get("axis", getattr(self.options.get("loss"), "axis", -1))
+        return self.options.get("axis", getattr(inner(self.options), "axis", -1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,19 +111,31 @@ def words(options: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in options.items()]
 
 
+def inner(options: Mapping[str, Any]) -> Any:
+    """The loss inside the one that has these options, and the first of several."""
+    return next(iter(options.get("losses", {"": options.get("loss")}).values()))
+
+
 def build(loss: str, options: Mapping[str, Any], outputs: int = CLASSES, /, **common: Any) -> Any:
     """The loss, with what it cannot do without as fits the number of outputs.
 
     An inner loss among the options computes in the same dtype as the outer one.
     """
-    dtype = common.get("dtype")
-    inner = {
-        key: type(value).from_config({**value.get_config(), "dtype": dtype})
-        for key, value in options.items()
-        if dtype and isinstance(value, keras_losses.Loss)
-    }
-    given = {**required(loss, outputs, options), **options, **inner}
+    given = {**required(loss, outputs, options), **options}
+    if "dtype" in common:
+        given = {key: _in_dtype(value, common["dtype"]) for key, value in given.items()}
     return LOSSES[loss](**given, **common)
+
+
+def inside(loss: Any) -> Any:
+    """The loss inside, the first of several, or the loss itself."""
+    return inner({"loss": loss} | vars(loss))
+
+
+def _in_dtype(value: Any, dtype: Any) -> Any:
+    if isinstance(value, keras_losses.Loss):
+        return type(value).from_config({**value.get_config(), "dtype": dtype})
+    return {key: _in_dtype(each, dtype) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 # Hyper-parameters -------------------------------------------------------------------------------------
@@ -541,9 +556,9 @@ ORDINAL = ("ranks", "cut points", "pooled")
 def perfect(case: Case) -> np.ndarray:
     """Predictions that are as near to the labels as predictions of their kind come, or the labels."""
     batch, kind = case.batch, REGISTRY[case.loss].takes
-    inner = type(batch.options.get("loss")).__name__
+    inside = type(inner(batch.options)).__name__
     of_its_own = (*ORDINAL, *SEVERAL_PREDICTIONS, *LEVELS, *PACKED, "latents")
-    kind = REGISTRY[inner].takes if inner in REGISTRY and REGISTRY[inner].takes in of_its_own else kind
+    kind = REGISTRY[inside].takes if inside in REGISTRY and REGISTRY[inside].takes in of_its_own else kind
     truth = np.asarray(batch.y_true, "float32")
     if kind == "latents":
         return np.zeros_like(batch.y_pred, "float32")
@@ -556,14 +571,14 @@ def perfect(case: Case) -> np.ndarray:
         if kind == "ranks":
             return (ids > ranks).astype("float32")
         return np.concatenate([ids - 0.5, ranks + 0 * ids], -1).astype("float32")
-    if getattr(case.build(), "log_link", getattr(batch.options.get("loss"), "log_link", True)) is False:
+    if getattr(case.build(), "log_link", getattr(inner(batch.options), "log_link", True)) is False:
         return np.maximum(truth.reshape(batch.y_pred.shape), 1e-6)
     if kind in LEVELS:
         return np.resize(truth, batch.y_pred.shape) if truth.size == batch.y_pred.size else _for_each(batch)
     if kind in SEVERAL_PREDICTIONS:
         hot = truth if truth.ndim > 1 else np.eye(batch.outputs)[batch.y_true]
         truth = np.tile(hot, batch.y_pred.shape[-1] // CLASSES)
-    if kind in ("classes", "exclusive", "scores", "anything") and truth.shape != batch.y_pred.shape:
+    if kind in ("classes", "exclusive", "scores", *AROUND) and truth.shape != batch.y_pred.shape:
         truth = np.eye(batch.outputs)[batch.y_true.reshape(-1)] if batch.outputs > 1 else truth
     if kind in PACKED:
         truth = truth.reshape(*batch.y_pred.shape[:-1], -1) if batch.y_pred.ndim > 1 else truth
@@ -581,7 +596,7 @@ def _for_each(batch: Batch) -> np.ndarray:
 
 def fits_inside(name: str) -> bool:
     """Whether it is tried inside another loss, whose reference does not know what this one holds constant."""
-    return name in LOSSES and REGISTRY[name].held is None and REGISTRY[name].takes != "anything"
+    return name in LOSSES and REGISTRY[name].held is None and REGISTRY[name].takes not in AROUND
 
 
 def _anything() -> Iterator[Batch]:
@@ -590,12 +605,18 @@ def _anything() -> Iterator[Batch]:
     for name in one_of_each_kind.values():
         for batch in batches(name):
             if flat(batch) or batch.axis != -1:
-                inner = build(name, batch.options, batch.outputs)
-                yield replace(batch, name=f"{name} {batch.name}", options={"loss": inner})
+                inside = build(name, batch.options, batch.outputs)
+                yield replace(batch, name=f"{name} {batch.name}", options={"loss": inside})
     r = rng("anything")
     yield Batch(
         "a Keras loss (6,2)", r.normal(0, 1, (6, 2)), r.normal(0, 1, (6, 2)), {"loss": "mean_squared_error"}
     )
+
+
+def twice(batch: Batch) -> Batch:
+    """The loss inside, as the two terms of a sum."""
+    inside = inner(batch.options)
+    return replace(batch, options={"losses": {"first": inside, "second": inside}})
 
 
 def _both(
@@ -640,4 +661,5 @@ KINDS: dict[str, Callable[[], Iterator[Batch]]] = {
     **{kind: functools.partial(_ordinal, kind) for kind in ORDINAL},
     **{kind: functools.partial(_packed, kind) for kind in PACKED},
     "anything": _anything,
+    "sums": lambda: map(twice, _anything()),
 }

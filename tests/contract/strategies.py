@@ -594,6 +594,7 @@ KINDS: dict[str, Callable[[Wish], SearchStrategy[Drawn]]] = {
     "pooled": lambda wish: _exclusive(wish, scores=True, ordinal="pooled"),
     **{kind: lambda wish, kind=kind: _packed(wish, kind) for kind in samples.PACKED},  # type: ignore[misc]
     "anything": _anything,
+    "sums": lambda wish: _anything(wish).map(samples.twice),
 }
 
 

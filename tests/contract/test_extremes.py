@@ -46,13 +46,14 @@ def outputs(kind, dtype):
 def extremes(name, dtype):
     """Batches at the extremes in every encoding that the loss takes."""
     takes = REGISTRY[name].takes
-    if takes == "anything":
+    if takes in samples.AROUND:
         # The inner losses' extremes, through the losses that stand for their kinds.
-        inside = dict.fromkeys(type(batch.options["loss"]).__name__ for batch in samples.batches(name))
+        inside = dict.fromkeys(type(samples.inner(batch.options)).__name__ for batch in samples.batches(name))
         for inner in (key for key in inside if key in REGISTRY):
             for batch in extremes(inner, dtype):
                 loss = samples.build(inner, batch.options, batch.outputs)
-                yield Batch(f"{inner} {batch.name}", batch.y_true, batch.y_pred, {"loss": loss})
+                around = Batch(f"{inner} {batch.name}", batch.y_true, batch.y_pred, {"loss": loss})
+                yield around if takes == "anything" else samples.twice(around)
     elif takes == "numbers":
         pred, _ = outputs("numbers", dtype)
         yield Batch("far", np.full_like(pred, 0.25), pred)

@@ -30,11 +30,6 @@ HARD = Wish(encodings=("sparse", "column", "one-hot"))
 SPARSE = Wish(encodings=("sparse", "column"), exclusive=True)
 
 
-def loss_of(loss):
-    """The loss inside, where there is one."""
-    return getattr(loss, "loss", loss)
-
-
 def of(case, y_true=None, y_pred=None, **given):
     """The value of each sample."""
     batch = case.batch
@@ -83,7 +78,7 @@ def exact_and_bound(case, dtype="float32"):
     )
     exact = expected(loss, y_true, y_pred)
     moved = [expected(other, y_true, y_pred) for other in moved_losses(loss)]
-    kind = REGISTRY.get(type(loss_of(loss)).__name__)
+    kind = REGISTRY.get(type(samples.inside(loss)).__name__)
     if kind and kind.takes != "numbers":  # the residual is exact
         moved += [expected(loss, y_true, x) for x in moved_outputs(y_pred, axis, ULPS * y_pred)]
         if y_true.shape == y_pred.shape and y_true.dtype.kind == "f":
@@ -126,7 +121,7 @@ def test_value_is_that_of_the_oracle(name, data):
     """The values are the reference's, in float32 and in float64."""
     case = data.draw(cases(name), label="case")
     dtype = data.draw(st.sampled_from(["float32", "float64"]), label="dtype")
-    if BACKEND != "tensorflow" and not isinstance(loss_of(case.build()), keras_losses.Loss):
+    if BACKEND != "tensorflow" and not isinstance(samples.inside(case.build()), keras_losses.Loss):
         dtype = "float32"  # a mean of Keras's own has no more digits on JAX and PyTorch
     exact, bound = exact_and_bound(case, dtype)
     with double_precision():
@@ -143,7 +138,7 @@ def representable(case):
     Of 0 and 1, and of a target of 0, those of the numbers for which they stand.
     """
     loss, batch, dtype = case.build(), case.batch, str(case.batch.y_pred.dtype)
-    inner = loss_of(loss)
+    inner = samples.inside(loss)
     y_true, x, step = batch.y_true, batch.y_pred.astype("float32").astype("float64"), 1e-2
     if getattr(inner, "from_logits", True) is False:
         x = told(x, dtype)
@@ -210,7 +205,7 @@ def test_samples_taken_out_leave_no_trace(name, data):
     y_pred[like(gone, y_pred, batch.axis)] = np.nan
     y_true = batch.y_true
     # Another label would count where an ignored one does not, and of NaN no class is the largest.
-    if getattr(loss_of(loss), "ignore_class", None) is None and y_true.dtype != "bool":
+    if getattr(samples.inside(loss), "ignore_class", None) is None and y_true.dtype != "bool":
         bad = np.nan if y_true.dtype.kind == "f" else np.iinfo(y_true.dtype).max - 1
         y_true = np.where(like(gone, y_true, batch.axis), bad, y_true).astype(y_true.dtype)
     values, gradient = value_and_gradient(loss, batch.y_true, batch.y_pred, **given)

@@ -147,7 +147,7 @@ def last_layer(case):
     loss = case.build()
     if REGISTRY[case.loss].takes == "cut points":
         return CumulativeLink(loss.num_classes, link=loss.link)
-    probabilities = getattr(getattr(loss, "loss", loss), "from_logits", True) is False
+    probabilities = getattr(samples.inside(loss), "from_logits", True) is False
     units = case.batch.y_pred.shape[-1]
     activation = {True: "sigmoid" if units == 1 else "softmax", False: None}[probabilities]
     if REGISTRY[case.loss].takes in samples.SEVERAL_PREDICTIONS:

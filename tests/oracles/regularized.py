@@ -15,7 +15,7 @@ def _parts(y_true: Any, y_pred: Any, *, loss: Any, confidence_penalty: float, **
     """What is added up: the inner loss, the activity penalties and the entropy, which is taken off."""
     positive = regularized(y_true, y_pred, loss=loss, confidence_penalty=0.0, **penalties)
     total = regularized(y_true, y_pred, loss=loss, confidence_penalty=confidence_penalty, **penalties)
-    return _rounded(loss, y_true, y_pred) + np.abs(positive) + np.abs(positive - total)
+    return rounded(loss, y_true, y_pred) + np.abs(positive) + np.abs(positive - total)
 
 
 @oracle("RegularizedLoss", takes="anything", terms=_parts)
@@ -28,7 +28,7 @@ def regularized(
     activity_l1: float,
     activity_l2: float,
 ) -> np.ndarray:
-    values = _inner(loss, y_true, y_pred)
+    values = inner(loss, y_true, y_pred)
     ignored, axis = getattr(loss, "ignore_class", None), getattr(loss, "axis", -1)
     labels, outputs = classes_last(y_true, y_pred, axis)
     classes = getattr(loss, "num_classes", None)
@@ -54,15 +54,15 @@ def regularized(
     return np.where(counted, values + penalty, 0.0)
 
 
-def _inner(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+def inner(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     if getattr(loss, "__name__", "") == "mean_squared_error":
         return ((y_true.reshape(y_pred.shape) - y_pred) ** 2).mean(-1)
     return expected(loss, y_true, y_pred)
 
 
-def _rounded(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+def rounded(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     ours = type(loss).__name__ in REGISTRY
-    return rounded_terms(loss, y_true, y_pred) if ours else np.abs(_inner(loss, y_true, y_pred))
+    return rounded_terms(loss, y_true, y_pred) if ours else np.abs(inner(loss, y_true, y_pred))
 
 
 def _entropies(loss: Any, outputs: np.ndarray, of_outputs: bool) -> np.ndarray:

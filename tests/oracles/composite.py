@@ -1,0 +1,27 @@
+"""Sums of any of the other references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tests.oracles import oracle
+from tests.oracles.regularized import inner, rounded
+
+Named = Mapping[str, Any]
+
+
+def _sizes(
+    y_true: Any, y_pred: Any, *, losses: Mapping[str, Any], weights: Mapping[str, float]
+) -> np.ndarray:
+    """The size of every term, which may cancel."""
+    return np.sum([abs(weights[name]) * rounded(losses[name], y_true, y_pred) for name in losses], axis=0)
+
+
+@oracle("CompositeLoss", takes="sums", terms=_sizes)
+def composite(
+    y_true: Any, y_pred: Any, *, losses: Mapping[str, Any], weights: Mapping[str, float]
+) -> np.ndarray:
+    return np.sum([weights[name] * inner(losses[name], y_true, y_pred) for name in losses], axis=0)
