@@ -134,7 +134,7 @@ BY_HAND = [
     ),
     # Shapes 2 and 2: 6 y (1 - y); 3 and 1: 3 y^2.
     (BetaNLLLoss, {}, [[0.5, 0.25]], [[0.0, LOG3, raw(4), raw(4)]], [-(log(6 / 4) + log(3 / 16)) / 2]),
-    (BetaNLLLoss, {}, [[0.25]], [[0.0, raw(4)]], [-log(6 * 3 / 16)]),
+    (BetaNLLLoss, {}, [[0.01]], [[0.0, raw(4)]], [-log(6 * 0.01 * 0.99)]),
     (
         BetaNLLLoss,
         {"floor": 0.5},

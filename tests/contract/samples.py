@@ -473,7 +473,7 @@ def in_domain(domain: str, r: np.random.Generator, shape: tuple[int, ...]) -> np
 
 def _distributions() -> Iterator[Batch]:
     for shape in ((6, CLASSES), (2, 3, CLASSES), (2, 3, 2, CLASSES)):
-        r = rng("distributions", shape)
+        r = rng("two distributions", shape)
         y, z = softmax(r.normal(0, 1, shape), -1), r.normal(0, 1, shape)
         yield from _both("distribution", y, z, softmax, {}, CLASSES)
         hot = np.eye(CLASSES)[r.integers(0, CLASSES, shape[:-1])]

@@ -231,8 +231,10 @@ def test_gradient_is_that_of_the_formula(case):
     with np.errstate(all="ignore"):
         exact = differences(differentiated(loss, batch.y_true, pred), pred, pools=loss.pools_batch)
         values = expected(loss, batch.y_true, pred)
-    smooth = (np.abs(values) < LARGEST) & ~kinked(loss, batch.y_true, pred)
-    assert smooth.any()
+    finite = np.abs(values) < LARGEST
+    smooth = finite & ~kinked(loss, batch.y_true, pred)
+    # A divergence may be infinite for all predictions.
+    assert smooth.any() or not finite.any()
     # What the differences lose to rounding: of a sum over the batch, where that is what they are of.
     rounding = 1e-15 * (np.abs(values).sum() if loss.pools_batch else np.abs(values[smooth])) / 1e-4
     rounding = np.broadcast_to(rounding, values[smooth].shape)
@@ -317,12 +319,12 @@ ON_IMAGES = {
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("loss", samples.LOSSES)
 def test_half_precision_on_images(loss, dtype):
-    """Sums over 512 x 512 pixels in half precision are those of float64, to what float32 adds up."""
+    """Sums over 256 x 256 pixels in half precision are those of float64, to what float32 adds up."""
     case = ON_IMAGES[loss]
-    batch, pixels = case.batch, 512 * 512
+    batch, pixels = case.batch, 256 * 256  # more than the largest float16
 
     def image(x):
-        return np.resize(x, (pixels, *x.shape[1:])).reshape(1, 512, 512, *x.shape[1:])
+        return np.resize(x, (pixels, *x.shape[1:])).reshape(1, 256, 256, *x.shape[1:])
 
     y_true, pred = image(batch.y_true), image(batch.y_pred.astype(DTYPES[dtype]))
     exact = expected(case.build(), y_true, pred.astype("float64"))
