@@ -96,12 +96,16 @@ class CompositeLoss(Loss):
     5.0
     >>> {name: float(value) for name, value in loss.terms(np.array([[1.0]]), np.array([[3.0]])).items()}
     {'squared_error_loss': 4.0, 'absolute_error_loss': 2.0}
+
+    References:
+        - Zadeh 1963, Optimality and Non-Scalar-Valued Performance Criteria (weighted sums),
+          https://doi.org/10.1109/TAC.1963.1105511
     """
 
     card = Card(
         family="composite",
         formula="sum_k weights[k] * losses[k]",
-        paper="",
+        paper="Zadeh 1963",
         labels="those that all terms take",
         predictions="those that all terms take",
         use="several things should be small at once, and each should be seen",
@@ -159,7 +163,7 @@ class CompositeLoss(Loss):
         if unknown:
             raise ValueError(
                 f"CompositeLoss: `weights` must have the names of the losses, {', '.join(names)}. Received: "
-                f"{', '.join(unknown)}."
+                f"{', '.join(map(repr, unknown))}."
             )
         return {name: self.weights.get(name, 1.0) for name in names}
 

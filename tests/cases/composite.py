@@ -31,8 +31,6 @@ BY_HAND = [
     ),
 ]
 
-BESIDE_KINKS = []
-
 REFUSED = [
     (CompositeLoss, {"losses": [CrossentropyLoss(), SquaredErrorLoss()]}, [[7]], [[0.5]], "7"),
     (CompositeLoss, {"losses": [SquaredErrorLoss(), HingeLoss()]}, [[0.0]], [[0.5]], "0"),

@@ -161,10 +161,12 @@ def refused(parameter: Parameter) -> SearchStrategy[Any]:
 
 
 def _resized(example: Any, entries: int) -> SearchStrategy[Any]:
-    """The example with an entry for each class; its numbers are those of the example."""
+    """The example with an entry for each class, or for some of its names; its numbers are its own."""
     if isinstance(example, Mapping):
         numbers = st.sampled_from(sorted(example.values()))
-        return st.dictionaries(st.integers(0, entries - 1), numbers, min_size=1)
+        named = all(isinstance(key, str) for key in example)
+        keys = st.sampled_from(list(example)) if named else st.integers(0, entries - 1)
+        return st.dictionaries(keys, numbers, min_size=1)
     if isinstance(example, Sequence) and not isinstance(example, str):
         return st.lists(st.sampled_from(example), min_size=entries, max_size=entries)
     return st.just(example)

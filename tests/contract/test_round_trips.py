@@ -52,11 +52,16 @@ def arguments(loss):
     """The constructor's arguments as they are in the object, those of a loss inside it too."""
     found = {"name": loss.name, "reduction": loss.reduction, "dtype": loss.dtype}
     for key in type(loss).hyperparameters:
-        kept = getattr(loss, key)
-        if hasattr(kept, "get_config"):
-            kept = (type(kept), kept.get_config())
-        found[key] = list(kept) if isinstance(kept, tuple) and key != "loss" else kept
+        found[key] = _comparable(getattr(loss, key))
     return found
+
+
+def _comparable(kept):
+    if isinstance(kept, dict):
+        return {key: _comparable(value) for key, value in kept.items()}
+    if hasattr(kept, "get_config"):
+        return type(kept), _comparable(kept.get_config())
+    return list(kept) if isinstance(kept, tuple) else kept
 
 
 def by_keras(loss):

@@ -71,7 +71,7 @@ def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
 
 def shares(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     """What each sample of one loss object adds to the divisor of a mean."""
-    inner = getattr(loss, "loss", loss)
+    inner = next(iter(getattr(loss, "losses", {"": getattr(loss, "loss", loss)}).values()))
     found = REGISTRY.get(type(inner).__name__)
     if found is None or found.shares is None:
         return np.ones(expected(loss, y_true, y_pred).shape)
