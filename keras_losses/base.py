@@ -235,7 +235,13 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
+<<<<<<< HEAD
             return _reduce(values, weight, counted, wanted, reduction, self.shares(true, pred))
+=======
+            rank = len(values.shape)
+            weight, counted, wanted = (self._of_values(x, rank) for x in (weight, counted, wanted))
+            return _reduce(values, weight, counted, wanted, self.reduction, self.shares(true, pred))
+>>>>>>> five
 
     @property
     def pools_batch(self) -> bool:
@@ -293,6 +299,22 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         if isinstance(found, tuple):
             return tuple(ops.convert_to_numpy(x) for x in found)
         return ops.convert_to_numpy(found)
+
+    def _of_values(self, x: Tensor | None, rank: int) -> Tensor | None:
+        """A weight or mask with the axes of the values, which may be fewer than those of the predictions."""
+        if x is None or len(x.shape) <= rank:
+            return x if x is None else labels.like_rank(x, rank)
+        more = tuple(range(rank, len(x.shape)))
+        if keras.backend.standardize_dtype(x.dtype) == "bool":
+            return ops.any(x, axis=more)
+        if any(x.shape[axis] != 1 for axis in more):
+            raise ValueError(
+                f"{type(self).__name__}: `sample_weight` must have one value for each sample: the values of "
+                f"this loss have {rank} axes. Received: sample_weight of shape {tuple(x.shape)}."
+            )
+        for _ in more:
+            x = ops.squeeze(x, -1)
+        return x
 
     def _spread(self, name: str, x: Any, leading: labels.Shape, dtype: str) -> Tensor | None:
         if x is None:
@@ -578,11 +600,9 @@ def _reduce(
     values: Tensor, weight: Any, counted: Any, wanted: Any, reduction: str | None, shares: Any = None
 ) -> Tensor:
     """Keras's reductions; samples that do not count are in neither the sum nor the number of samples."""
-    rank = len(values.shape)
     if wanted is not None:
-        values = ops.where(labels.like_rank(wanted, rank), values, ops.zeros_like(values))
+        values = ops.where(wanted, values, ops.zeros_like(values))
     if weight is not None:
-        weight = labels.like_rank(weight, rank)
         values = values * weight
     if reduction in (None, "none"):
         return values
@@ -596,7 +616,7 @@ def _reduce(
         shares = ops.ones_like(values) if shares is None else shares
         shares = shares * weight if by_weight else shares
         if counted is not None:
-            shares = ops.where(labels.like_rank(counted, rank), shares, ops.zeros_like(values))
+            shares = ops.where(counted, shares, ops.zeros_like(values))
         count = ops.sum(shares)
     return numerics.share_of_replica(numerics.ratio(total, count))
 

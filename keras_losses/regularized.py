@@ -13,6 +13,7 @@ from keras import ops
 from keras_losses import labels, numerics
 from keras_losses.base import Loss
 from keras_losses.card import Card, Identity, Parameter, parameter
+from keras_losses.composite import CompositeLoss
 from keras_losses.inner import AroundLoss
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Tensor
@@ -78,6 +79,11 @@ class RegularizedLoss(AroundLoss):
     activity_l2: float = parameter(default=0.0, within="[0, inf)")
 
     def validate(self) -> None:
+        if isinstance(self.loss, CompositeLoss):
+            raise ValueError(
+                "RegularizedLoss: `loss` must be one loss. Put RegularizedLoss around one of its terms: the "
+                f"penalties are then those of the whole. Received: loss={self.loss!r}."
+            )
         if self.confidence_penalty > 0 and not hasattr(self.loss, "from_logits"):
             raise ValueError(
                 "RegularizedLoss: `confidence_penalty` needs an inner loss of probabilities, such as "

@@ -1,0 +1,184 @@
+"""Sums of losses: arithmetic, names, weights, and terms of different shapes."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CompositeLoss,
+    CrossentropyLoss,
+    HuberLoss,
+    RegularizedLoss,
+    SquaredErrorLoss,
+)
+from tests.backends import numpy, value, value_and_gradient
+from tests.test_regressions import WorstOfImage
+
+Y, PRED = np.array([[1.0], [0.0]]), np.array([[3.0], [-1.0]], "float32")  # errors of 2 and 1
+
+
+@keras.saving.register_keras_serializable("tests")
+def quartic(y_true, y_pred):
+    return ops.mean((y_true - y_pred) ** 4, axis=-1)
+
+
+SQUARE, SIZE = SquaredErrorLoss(), AbsoluteErrorLoss()
+SUMS = {
+    "a + b": (SQUARE + SIZE, [4 + 2, 1 + 1]),
+    "a - b": (SQUARE - SIZE, [4 - 2, 1 - 1]),
+    "-a": (-SQUARE, [-4, -1]),
+    "a * 2": (SQUARE * 2, [8, 2]),
+    "0.5 * a": (0.5 * SQUARE, [2, 0.5]),
+    "NumPy's 0.5 * a": (np.float32(0.5) * SQUARE, [2, 0.5]),
+    "a / 4": (SQUARE / 4, [1, 0.25]),
+    "2 * (a + b / 2) - a": (2 * (SQUARE + SIZE / 2) - SQUARE, [4 + 2, 1 + 1]),
+    "sum of one": (sum([SQUARE]), [4, 1]),
+    "sum of three": (sum([SQUARE, SIZE, 2 * SIZE]), [4 + 2 + 4, 1 + 1 + 2]),
+    "Keras's + a": (keras.losses.MeanSquaredError() + SIZE, [4 + 2, 1 + 1]),
+    "a + Keras's": (SIZE + keras.losses.MeanSquaredError(), [4 + 2, 1 + 1]),
+    "a - Keras's": (SIZE - keras.losses.MeanSquaredError(), [2 - 4, 1 - 1]),
+    "Keras's - a": (keras.losses.MeanSquaredError() - SIZE, [4 - 2, 1 - 1]),
+    "function + a": (quartic + SIZE, [16 + 2, 1 + 1]),
+    "a - function": (SIZE - quartic, [2 - 16, 1 - 1]),
+}
+
+
+@pytest.mark.parametrize(("loss", "each"), SUMS.values(), ids=SUMS)
+def test_arithmetic(loss, each):
+    """The value is the mean of the samples' sums, the gradient the sum of the gradients."""
+    np.testing.assert_allclose(value(loss, Y, PRED), np.mean(each), rtol=1e-6, atol=1e-6)
+    weights = np.array([0.0, 3.0])
+    np.testing.assert_allclose(value(loss, Y, PRED, weights), 3 * each[1] / 2, rtol=1e-6, atol=1e-6)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    np.testing.assert_array_equal(value(again, Y, PRED), value(loss, Y, PRED))
+
+
+def test_gradients_add_up():
+    _, found = value_and_gradient(SQUARE - 3 * SIZE, Y, PRED)
+    np.testing.assert_allclose(found, np.array([[2 * 2 - 3], [-2 * 1 + 3]]) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("other", [1, 0.0, "mean_squared_error", None, HuberLoss])
+def test_what_cannot_be_added(other):
+    for add in (lambda: SQUARE + other, lambda: other + SQUARE, lambda: SQUARE - other):
+        with pytest.raises(TypeError):
+            add()
+
+
+@pytest.mark.parametrize("factor", ["2", None, SIZE, True, 1j])
+def test_what_cannot_be_multiplied(factor):
+    for multiply in (lambda: SQUARE * factor, lambda: factor * SQUARE, lambda: SQUARE / factor):
+        with pytest.raises(TypeError):
+            multiply()
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_weights_are_finite(factor):
+    with pytest.raises(ValueError, match="`weights` must be"):
+        SQUARE * factor
+
+
+def test_names():
+    """Those of the losses, the second of a name with _2; given ones with those of the terms inside."""
+    assert list((SQUARE + SIZE + SQUARE).losses) == [
+        "squared_error_loss",
+        "absolute_error_loss",
+        "squared_error_loss_2",
+    ]
+    inner = SQUARE + 0.5 * SIZE
+    nested = CompositeLoss({"box": inner, "class": CrossentropyLoss()}, weights={"box": 4})
+    assert nested.weights == {"box_squared_error_loss": 4.0, "box_absolute_error_loss": 2.0, "class": 1.0}
+    assert (inner + inner).weights == {
+        "squared_error_loss": 1.0,
+        "absolute_error_loss": 0.5,
+        "squared_error_loss_2": 1.0,
+        "absolute_error_loss_2": 0.5,
+    }
+    named = CompositeLoss({"a": "mse", "a_2": "mae"}) + CompositeLoss({"a": quartic})
+    assert list(named.losses) == ["a", "a_2", "a_3"]
+    assert list((quartic + SquaredErrorLoss(name="mine")).losses) == ["quartic", "mine"]
+
+
+def test_terms():
+    """Each term before its weight, under the weights and the reduction of the whole."""
+    loss = SQUARE + 0.5 * SIZE
+    found = {name: float(numpy(x)) for name, x in loss.terms(Y, PRED, np.array([2.0, 0.0])).items()}
+    assert found == {"squared_error_loss": 2 * 4 / 2, "absolute_error_loss": 2 * 2 / 2}
+    assert float(value(loss, Y, PRED, np.array([2.0, 0.0]))) == 4 + 0.5 * 2
+
+
+def test_values_of_pixels_and_of_images():
+    """Each term is a mean over what it has values of; without a reduction they cannot be added."""
+    loss = SQUARE + 0.5 * WorstOfImage()
+    y, pred = np.zeros((2, 1, 2, 1)), np.array([1.0, 3.0, 2.0, 0.0], "float32").reshape(2, 1, 2, 1)
+    np.testing.assert_allclose(value(loss, y, pred), (1 + 9 + 4 + 0) / 4 + 0.5 * (3 + 2) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        value(loss, y, pred, np.array([0.0, 2.0])), 2 * (4 + 0) / 4 + 0.5 * 2 * 2 / 2, rtol=1e-6
+    )
+    each = CompositeLoss([SQUARE, WorstOfImage()], reduction="none")
+    with pytest.raises(ValueError, match=r"squared_error_loss \(2, 1, 2\), worst_of_image \(2,\)"):
+        each(y, pred)
+
+
+def test_reductions_are_the_sums():
+    """That of the losses added, which must be one; that of terms inside a CompositeLoss is not used."""
+    total = SquaredErrorLoss(reduction="sum") + AbsoluteErrorLoss(reduction="sum")
+    np.testing.assert_allclose(value(total, Y, PRED), 4 + 1 + 2 + 1)
+    with pytest.raises(ValueError, match=r"one `reduction`.*squared_error_loss 'sum', huber_loss"):
+        SquaredErrorLoss(reduction="sum") + HuberLoss()
+    with pytest.raises(ValueError, match="one `dtype`"):
+        SquaredErrorLoss(dtype="float64") + HuberLoss()
+    mixed = CompositeLoss([SquaredErrorLoss(reduction="sum"), AbsoluteErrorLoss()])
+    np.testing.assert_allclose(value(mixed, Y, PRED), (4 + 1 + 2 + 1) / 2)
+
+
+def test_each_term_ignores_its_own_class():
+    """A mean is over the samples that the term counts."""
+    some, all_ = CrossentropyLoss(ignore_class=1), CrossentropyLoss()
+    y, p = np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]], "float32")
+    exact = np.log(2) / 1 + (np.log(2) + np.log(4)) / 2
+    np.testing.assert_allclose(value(some + all_, y, p), exact, rtol=1e-6)
+
+
+def test_a_term_of_weight_0_is_not_trained_on():
+    huge = np.array([[1e30], [0.0]], "float32")
+    found, slopes = value_and_gradient(0 * SQUARE + SIZE, np.zeros((2, 1)), huge)
+    np.testing.assert_allclose(found, 5e29, rtol=1e-6)
+    np.testing.assert_allclose(slopes, [[0.5], [0.0]])
+    assert value(0 * SQUARE, Y, PRED) == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"square": 2.0}, "must have the names of the losses, mse, mae. Received: 'square'."),
+        ([1.0], "must have one number for each of the 2 losses"),
+    ],
+)
+def test_weights_of_other_terms(weights, words):
+    with pytest.raises(ValueError, match=words):
+        CompositeLoss({"mse": "mse", "mae": "mae"}, weights=weights)
+
+
+def test_penalties_belong_around_a_term():
+    with pytest.raises(ValueError, match="around one of its terms"):
+        RegularizedLoss(SQUARE + SIZE, activity_l2=0.1)
+
+
+def test_trained_saved_and_trained_on(tmp_path):
+    """compile, fit, save, load_model without custom_objects, fit: as one loss that is the same sum."""
+    x, y = np.arange(8.0).reshape(8, 1) / 8, np.arange(8.0).reshape(8, 1) / 4 + 1
+    histories = []
+    for loss in (SQUARE + 0.5 * SIZE + keras.losses.Huber(), quartic + SQUARE):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=loss)
+        model.fit(x, y, epochs=2, verbose=0, shuffle=False)
+        model.save(tmp_path / "model.keras")
+        again = keras.saving.load_model(tmp_path / "model.keras")
+        assert again.loss.weights == loss.weights
+        histories = [m.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"] for m in (model, again)]
+        np.testing.assert_allclose(histories[1], histories[0], rtol=1e-6)
+        assert histories[0][1] < histories[0][0]
