@@ -235,13 +235,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                     f"{type(self).__name__}: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
-<<<<<<< HEAD
-            return _reduce(values, weight, counted, wanted, reduction, self.shares(true, pred))
-=======
             rank = len(values.shape)
             weight, counted, wanted = (self._of_values(x, rank) for x in (weight, counted, wanted))
-            return _reduce(values, weight, counted, wanted, self.reduction, self.shares(true, pred))
->>>>>>> five
+            return _reduce(values, weight, counted, wanted, reduction, self.shares(true, pred))
 
     @property
     def pools_batch(self) -> bool:
