@@ -135,7 +135,7 @@ class CompositeLoss(Loss):
         for name, loss in self.losses.items():
             if isinstance(loss, CompositeLoss):
                 # Its own name is one that nobody chose.
-                prefix = "" if re.fullmatch(rf"{re.escape(loss.name)}(_\d+)?", name) else f"{name}_"
+                prefix = "" if re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) else f"{name}_"
                 losses += [(f"{prefix}{inner}", term) for inner, term in loss.losses.items()]
                 weights += [given[name] * weight for weight in loss.weights.values()]
             else:
