@@ -31,6 +31,7 @@ from keras_losses.imbalance import (
     class_weights,
     output_bias,
 )
+from keras_losses.learned import LossAwareModel
 from keras_losses.likelihood import (
     BetaNLLLoss,
     EvidentialClassificationLoss,
@@ -131,6 +132,7 @@ __all__ = [
     "LogNormalNLLLoss",
     "LogitAdjustedLoss",
     "Loss",
+    "LossAwareModel",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
     "NegativeBinomialLoss",

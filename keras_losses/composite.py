@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from keras import ops
@@ -128,6 +128,9 @@ class CompositeLoss(Loss):
         refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
     )
 
+    seen: Callable[[CompositeLoss, Mapping[str, Tensor]], None] | None = None
+    """What is told the values of the terms whenever the loss is called."""
+
     def validate(self) -> None:
         given = self._given_weights()
         losses: list[tuple[str, Any]] = []
@@ -178,7 +181,10 @@ class CompositeLoss(Loss):
         return self._reduced_terms(y_true, y_pred, sample_weight, self.reduction)
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
-        return self._total(self._reduced_terms(y_true, y_pred, sample_weight, reduction))
+        values = self._reduced_terms(y_true, y_pred, sample_weight, reduction)
+        if self.seen is not None:
+            self.seen(self, values)
+        return self._total(values)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         return self._total({name: term.call(y_true, y_pred) for name, term in self._terms.items()})

@@ -654,9 +654,19 @@ def _operation(x: Tensor) -> str:
 
 def share_of_replica(value: Tensor) -> Tensor:
     """The value divided by the number of replicas, whose gradients `tf.distribute` adds up."""
+    replicas = _replicas()
+    return value / replicas if replicas > 1 else value
+
+
+def of_all_replicas(value: Tensor) -> Tensor:
+    """What `share_of_replica` divided, for logs."""
+    replicas = _replicas()
+    return value * replicas if replicas > 1 else value
+
+
+def _replicas() -> int:
     if keras.backend.backend() != "tensorflow":
-        return value
+        return 1
     import tensorflow as tf
 
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return value / replicas if replicas > 1 else value
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
