@@ -73,7 +73,8 @@ class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
             )
         if isinstance(model, keras.Sequential) and not model.built:
             raise ValueError(
-                "LossAwareModel.from_model: `model` has no weights yet. Build it, or call it on a batch, first."
+                "LossAwareModel.from_model: `model` has no weights yet. Build it, or call it "
+                "on a batch, first."
             )
         if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
             return FunctionalLossAwareModel(model.inputs, model.outputs, name=model.name)

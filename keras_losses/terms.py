@@ -46,7 +46,8 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         # The losses with terms, and for each time that the model calls one, the places of its terms.
         self._calls: dict[CompositeLoss, list[list[int]]] = {}
         self.count = self.add_variable((), "zeros", name="count")
-        self.totals = self.clean = None
+        self.totals: Any = None
+        self.clean: Any = None
 
     @classmethod
     def attach(cls, model: keras.Model) -> LossTerms:
