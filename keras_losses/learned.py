@@ -94,8 +94,8 @@ class WrappedModel(LossAwareModel):
         super().__init__(**{"name": model.name, **kwargs})
         self.model = model
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model(*args, **kwargs)
+    def call(self, inputs: Any) -> Any:
+        return self.model(inputs)  # which learns from Keras whether it is training
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model": keras.saving.serialize_keras_object(self.model)}
