@@ -1,0 +1,263 @@
+"""The terms of a loss in the logs: by LossAwareModel and on plain models, where they add up to the loss."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_losses import AbsoluteErrorLoss, CompositeLoss, HuberLoss, LossAwareModel, SquaredErrorLoss
+from keras_losses.terms import LossTerms
+from tests.backends import BACKEND
+
+R = np.random.default_rng(0)
+X = R.normal(0, 1, (70, 3)).astype("float32")
+Y = (X @ np.array([[1.0], [2.0], [-1.0]]) + R.normal(0, 0.3, (70, 1))).astype("float32")
+WEIGHTS = R.uniform(0, 2, 70) * (R.uniform(size=70) > 0.2)
+TERMS = ("squared_error_loss", "absolute_error_loss", "regularization")
+
+
+def sum_of_two():
+    return SquaredErrorLoss() + 0.5 * AbsoluteErrorLoss()
+
+
+def layers():
+    return [
+        keras.Input((3,)),
+        keras.layers.Dense(4, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1)),
+        keras.layers.Dense(1),
+    ]
+
+
+@keras.saving.register_keras_serializable("tests")
+class OfItsOwn(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.last = layers()[1:]
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+
+class LossAware(LossAwareModel):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.last = layers()[1:]
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+
+def functional():
+    x, *rest = layers()
+    y = x
+    for layer in rest:
+        y = layer(y)
+    return LossAwareModel(x, y)
+
+
+def plain():
+    return keras.Sequential(layers())
+
+
+MODELS = {
+    "from inputs and outputs": functional,
+    "of a class of one's own": LossAware,
+    "from_model of a Sequential": lambda: LossAwareModel.from_model(keras.Sequential(layers())),
+    "from_model of another class": lambda: LossAwareModel.from_model(OfItsOwn()),
+    "plain": plain,
+}
+
+
+def compiled(make, loss=None, **given):
+    keras.utils.set_random_seed(0)
+    model = make()
+    model.compile(keras.optimizers.SGD(0.01), loss=loss or sum_of_two(), **given)
+    if make is plain:
+        LossTerms.attach(model)
+    return model
+
+
+def fitted(model, **given):
+    given = {"batch_size": 32, "epochs": 2, "verbose": 0, "shuffle": False, **given}
+    return model.fit(X, Y, validation_data=(X[:20], Y[:20]), **given).history
+
+
+def add_up(history):
+    for prefix in ("", "val_"):
+        of = {name.removeprefix(prefix): np.array(values) for name, values in history.items()}
+        if not prefix:
+            of = {name: values for name, values in of.items() if not name.startswith("val_")}
+        else:
+            of = {name: of[name.removeprefix(prefix)] for name in of if f"val_{name}" in history}
+        for kind, total in (("_weighted", of["loss"]), ("_share", 1.0)):
+            parts = [values for name, values in of.items() if name.endswith(kind)]
+            assert len(parts) > 1
+            np.testing.assert_allclose(np.sum(parts, axis=0), total, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_terms_add_up_to_the_loss(make):
+    """Each as it is, as it is weighted, and as a share, in training and validation, under weights."""
+    history = fitted(compiled(make), sample_weight=WEIGHTS)
+    assert set(history) == {
+        *(
+            f"{side}{name}{kind}"
+            for side in ("", "val_")
+            for name in TERMS
+            for kind in ("", "_weighted", "_share")
+        ),
+        "loss",
+        "val_loss",
+    }
+    add_up(history)
+    for name, weight in zip(TERMS, (1, 0.5, 1), strict=True):
+        np.testing.assert_allclose(history[f"{name}_weighted"], weight * np.array(history[name]), rtol=1e-6)
+
+
+def test_terms_are_those_of_separate_models():
+    """A term is logged as Keras logs a model's only loss, and the penalties as what they add to it."""
+    model = compiled(functional)
+    logs = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
+    for name, loss in (
+        ("squared_error_loss", SquaredErrorLoss()),
+        ("absolute_error_loss", AbsoluteErrorLoss()),
+    ):
+        model.compile(loss=loss)
+        alone = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
+        np.testing.assert_allclose(logs[loss.name], alone["loss"] - alone["regularization"], rtol=1e-6)
+    penalty = 0.1 * np.square(ops.convert_to_numpy(model.layers[1].kernel)).sum()
+    np.testing.assert_allclose(logs["regularization"], penalty, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given", [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}], ids=str
+)
+def test_however_it_is_run(given):
+    if BACKEND == "torch" and "run_eagerly" not in given:
+        pytest.skip("Keras runs PyTorch step by step")
+    plainly = fitted(compiled(functional))
+    history = fitted(compiled(functional, **given))
+    add_up(history)
+    for name, values in plainly.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5)
+
+
+def test_training_is_not_changed():
+    """The same weights as without the terms."""
+    keras.utils.set_random_seed(0)
+    without = plain()
+    without.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+    fitted(without)
+    for make in (plain, functional):
+        model = compiled(make)
+        fitted(model)
+        for one, other in zip(model.get_weights(), without.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["one loss for both", "a loss for each"])
+def test_outputs_have_terms_of_their_own(same):
+    """<output>_<term>, weighted with the weight of the output, also where one loss object serves both."""
+
+    def two():
+        x, hidden, last = layers()
+        y = hidden(x)
+        return LossAwareModel(
+            x, {"a": keras.layers.Dense(1, name="a")(y), "b": keras.layers.Dense(1, name="b")(y)}
+        )
+
+    loss = sum_of_two()
+    keras.utils.set_random_seed(0)
+    model = two()
+    model.compile(
+        "sgd",
+        loss={"a": loss, "b": loss if same else HuberLoss() + SquaredErrorLoss()},
+        loss_weights={"a": 0.25, "b": 2},
+    )
+    targets = {"a": Y, "b": 0 * Y}
+    history = model.fit(X, targets, validation_data=(X, targets), epochs=2, verbose=0).history
+    add_up(history)
+    np.testing.assert_allclose(
+        history["a_absolute_error_loss_weighted"],
+        0.25 * 0.5 * np.array(history["a_absolute_error_loss"]),
+        rtol=1e-6,
+    )
+    assert history["a_squared_error_loss"] != history["b_squared_error_loss"]
+
+
+def test_compiled_anew():
+    """A plain model that was trained is traced again, and one that is compiled again has the new terms."""
+    model = plain()
+    model.compile("sgd", loss=sum_of_two())
+    assert set(fitted(model)) == {"loss", "val_loss"}
+    LossTerms.attach(model)
+    add_up(fitted(model))
+    model.compile("sgd", loss=HuberLoss() + SquaredErrorLoss() + AbsoluteErrorLoss())
+    LossTerms.attach(model)
+    history = fitted(model)
+    add_up(history)
+    assert {"huber_loss", "absolute_error_loss"} < set(history)
+
+
+def test_what_is_called_outside_a_step_is_not_counted():
+    model = compiled(functional)
+    before = model.evaluate(X, Y, verbose=0, return_dict=True)
+
+    class Calls(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            self.model.loss(np.ones((4, 1)), np.zeros((4, 1)))
+
+    assert model.evaluate(X, Y, verbose=0, return_dict=True, callbacks=[Calls()]) == before
+
+
+@pytest.mark.parametrize(
+    "make", [make for name, make in MODELS.items() if "own" not in name and name != "plain"]
+)
+def test_saved_and_trained_on(name, tmp_path):
+    """Without custom_objects; the optimizer goes on where it was."""
+    model = compiled(MODELS[name])
+    fitted(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    histories = [fitted(one) for one in (model, again)]
+    assert histories[0].keys() == histories[1].keys()
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-6)
+
+
+def test_from_model_keeps_weights_and_names():
+    inner = plain()
+    model = LossAwareModel.from_model(inner)
+    assert [layer.name for layer in model.layers[1:]] == [layer.name for layer in inner.layers]
+    np.testing.assert_array_equal(model.predict(X, verbose=0), inner.predict(X, verbose=0))
+    assert model.trainable_variables[0] is inner.trainable_variables[0]
+    with pytest.raises(TypeError, match=r"`model` must be a keras.Model. Received: int"):
+        LossAwareModel.from_model(3)
+    with pytest.raises(ValueError, match="has no weights yet"):
+        LossAwareModel.from_model(keras.Sequential([keras.layers.Dense(1)]))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a facility of TensorFlow's")
+def test_two_replicas_log_what_one_does():
+    import tensorflow as tf
+
+    to_one_device = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=to_one_device)
+    histories = []
+    for scope in (tf.distribute.get_strategy(), strategy):
+        with scope.scope():
+            model = compiled(functional)
+        data = {"x": X[:64], "y": Y[:64], "batch_size": 32, "shuffle": False, "verbose": 0, "epochs": 2}
+        histories.append(model.fit(**data).history)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-5)
+
+
+def test_one_term_and_no_penalty():
+    """A loss without terms has nothing to show but itself."""
+    keras.utils.set_random_seed(0)
+    model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
+    model.compile("sgd", loss=CompositeLoss([SquaredErrorLoss()]))
+    history = fitted(model)
+    np.testing.assert_allclose(history["squared_error_loss_share"], 1.0, rtol=1e-6)
+    np.testing.assert_array_equal(history["regularization"], 0.0)
