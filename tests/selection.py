@@ -1,6 +1,6 @@
 """Which cases of the laws are tried: some of each law and loss, or all, where there is time.
 
-pytest --cases 5   five cases of each test and loss, spread evenly; --cases 0 for all
+pytest --cases 3   three cases of each test and loss, spread evenly; --cases 0 for all
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 # All are some 100,000. JAX compiles every operation for every shape, which takes most of its time.
-DEFAULT = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 5
+DEFAULT = 1 if os.environ.get("KERAS_BACKEND") == "jax" else 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
