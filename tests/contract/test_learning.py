@@ -239,6 +239,7 @@ def tiled(bias: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.tile(bias, (len(labels), 1))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("name", "population"), SAID)
 def test_fit_reaches_what_is_elicited(name, population):
     """Means and probabilities are reached to 1e-3, medians to 1e-2, the likeliest class by its side."""
