@@ -270,6 +270,7 @@ def test_fit_reaches_what_is_elicited(name, population):
         assert population.likeliest(bias).tolist() == population.truth[elicits]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("name", "population"), FITS)
 def test_fit_reaches_the_minimum_of_the_reference(name, population):
     """From where fit has got to, the reference's own minimum is less than 1e-4 lower.
