@@ -1,6 +1,7 @@
 """Which cases of the laws are tried: some of each law and loss, or all, where there is time.
 
-pytest --cases 5   five cases of each test and loss, spread evenly; --cases 0 for all
+pytest --cases 3   three cases of each test and loss, spread evenly, and one where each takes a second or so
+                   (pytest.mark.costly); --cases 0 for all
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from typing import Any
 import pytest
 
 # All are some 100,000. JAX compiles every operation for every shape, which takes most of its time.
-DEFAULT = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 5
+DEFAULT = 1 if os.environ.get("KERAS_BACKEND") == "jax" else 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     words = f"of each test and loss, how many cases are tried; 0 for all (default: {DEFAULT})"
     parser.addoption("--cases", type=int, default=DEFAULT, help=words)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "costly: of whose cases a third are tried that --cases asks for")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
@@ -34,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
         else:
             kept.add(item)
     for name, cases in groups.items():
-        step = -(-len(cases) // wanted)
+        costly = cases[0].get_closest_marker("costly")
+        step = -(-len(cases) // (-(-wanted // 3) if costly else wanted))
         # Each starts somewhere else, so that together they try every kind of data.
         kept |= set(cases[zlib.crc32(repr(name).encode()) % step :: step])
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])

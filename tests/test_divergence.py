@@ -152,11 +152,12 @@ def test_digits_near_the_target(loss, options, curvature):
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 20.0])
 def test_a_student_that_nearly_agrees(temperature):
-    """The value is 0 where the student is the teacher, and has its digits next to it, as the gradient has."""
+    """Where the student is the teacher there is what rounding makes of 0; next to it there are digits."""
     t = rng("teacher").normal(0, 3, (10, 6)).astype("float32")
     loss = DistillationLoss(temperature=temperature, reduction="none")
     found, gradient = value_and_gradient(loss, t, t)
-    assert (found == 0).all()
+    # The two log-probabilities may be rounded apart, by which the value is as small as their square.
+    assert (found <= (temperature * 2.0**-22) ** 2).all()
     assert np.abs(gradient).max() <= 2e-7 * temperature
     z = (t + 1e-2 * rng("student").normal(0, 1, t.shape)).astype("float32")
     found, gradient = value_and_gradient(loss, t, z)

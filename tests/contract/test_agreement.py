@@ -29,6 +29,7 @@ CASES = [
 ]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_compiled_is_eager(case, mode):
@@ -44,6 +45,7 @@ def test_compiled_is_eager(case, mode):
     np.testing.assert_allclose(slope, gradient, rtol=2e-6, atol=2e-6 * np.abs(gradient).max())
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_compiled_removes_samples(name, mode):
@@ -132,6 +134,7 @@ def test_steps_in_one_execution(name):
         np.testing.assert_allclose(four, one, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_mixed_precision_trains(name, policy):
@@ -154,6 +157,7 @@ def test_mixed_precision_trains(name, policy):
     assert (model.get_weights()[0] != start).any()
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("masking", [keras.layers.Masking, keras.layers.Embedding])
 @pytest.mark.parametrize("name", samples.LOSSES)
 def test_mask_of_a_layer_arrives(name, masking):

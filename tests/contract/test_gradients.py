@@ -110,6 +110,7 @@ CURVED = samples.all_cases(
 )
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("case", CURVED, ids=repr)
 def test_second_derivative(case):
     """The derivative of the gradient, by the backend, is the gradient's central difference to 1e-6."""

@@ -246,6 +246,7 @@ def tiled(bias: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.tile(bias, (len(labels), 1))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("name", "population"), SAID)
 def test_fit_reaches_what_is_elicited(name, population):
     """Means and probabilities are reached to 1e-3, medians to 1e-2, the likeliest class by its side."""
@@ -276,6 +277,7 @@ def test_fit_reaches_what_is_elicited(name, population):
         assert population.likeliest(bias).tolist() == population.truth[elicits]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("name", "population"), FITS)
 def test_fit_reaches_the_minimum_of_the_reference(name, population):
     """From where fit has got to, the reference's own minimum is less than 1e-4 lower.
