@@ -118,10 +118,7 @@ def test_terms_are_those_of_separate_models():
     """A term is logged as Keras logs a model's only loss, and the penalties as what they add to it."""
     model = compiled(functional)
     logs = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
-    for name, loss in (
-        ("squared_error_loss", SquaredErrorLoss()),
-        ("absolute_error_loss", AbsoluteErrorLoss()),
-    ):
+    for loss in (SquaredErrorLoss(), AbsoluteErrorLoss()):
         model.compile(loss=loss)
         alone = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
         np.testing.assert_allclose(logs[loss.name], alone["loss"] - alone["regularization"], rtol=1e-6)
@@ -160,7 +157,7 @@ def test_outputs_have_terms_of_their_own(same):
     """<output>_<term>, weighted with the weight of the output, also where one loss object serves both."""
 
     def two():
-        x, hidden, last = layers()
+        x, hidden, _ = layers()
         y = hidden(x)
         return LossAwareModel(
             x, {"a": keras.layers.Dense(1, name="a")(y), "b": keras.layers.Dense(1, name="b")(y)}
