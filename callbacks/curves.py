@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from keras_losses.terms import LossTerms
+
 from .learning_rate import LISTENERS
 from .optimizers import (
     as_number,
@@ -98,6 +100,11 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._phase = "idle"
         # KeyboardInterrupt skips on_train_end.
         self._finalizer = weakref.finalize(self, _close_quietly, self._training, self._files)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if getattr(model, "compiled", False):
+            LossTerms.attach(model)
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)

@@ -34,8 +34,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     - `<term>_weighted`: what it adds to `loss`, with the weight of its output;
     - `<term>_share`: that, as a share of `loss`.
 
-    With several outputs the terms are `<output>_<term>`. What is recorded is what the model's own steps
-    compute, under their weights and masks; no loss is called again.
+    With several outputs the terms are `<output>_<term>`. A model without terms and penalties has none.
+    What is recorded is what the model's own steps compute, under their weights and masks; no loss is called
+    again.
 
     `LossTerms.attach(model)` gives one to a compiled model; a `LossAwareModel` has one.
     """
@@ -45,6 +46,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         self.terms: list[Term] = []
         # The losses with terms, and for each time that the model calls one, the places of its terms.
         self._calls: dict[CompositeLoss, list[list[int]]] = {}
+        self._penalised = False
         self.count = self.add_variable((), "zeros", name="count")
         self.totals: Any = None
         self.clean: Any = None
@@ -91,6 +93,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
                 values[place] = numerics.of_all_replicas(ops.cast(value, self.dtype))
 
         def finish(total: Tensor) -> None:
+            self._penalised = bool(model.losses)
             penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in model.losses), 0.0)
             whole = numerics.of_all_replicas(ops.cast(total, self.dtype))
             self._add(
@@ -120,7 +123,8 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         means = numerics.ratio(ops.convert_to_tensor(self.totals), ops.convert_to_tensor(self.count))
         *values, penalties, total = (means[place] for place in range(len(self.terms) + 2))
         found: dict[str, Tensor] = {}
-        for term, value in zip((*self.terms, Term(REGULARIZATION, 1.0)), (*values, penalties), strict=True):
+        of_model = [(Term(REGULARIZATION, 1.0), penalties)] if self._penalised else []
+        for term, value in (*zip(self.terms, values, strict=True), *of_model):
             weighted = term.weight * value
             found |= {
                 term.name: value,
