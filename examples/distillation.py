@@ -71,7 +71,11 @@ def trained(
     model: keras.Sequential, loss: keras.losses.Loss, x: np.ndarray, y: np.ndarray, steps: int
 ) -> keras.Sequential:
     """The model after so many steps, however many images there are; each way gets as many."""
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps)), loss=loss)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps)),
+        loss=loss,
+        jit_compile=False,
+    )
     turns = np.concatenate(
         [np.random.default_rng(turn).permutation(len(x)) for turn in range(steps * BATCH // len(x) + 1)]
     )
