@@ -207,9 +207,10 @@ def test_what_is_called_outside_a_step_is_not_counted():
     assert model.evaluate(X, Y, verbose=0, return_dict=True, callbacks=[Calls()]) == before
 
 
-@pytest.mark.parametrize(
-    "make", [make for name, make in MODELS.items() if "own" not in name and name != "plain"]
-)
+FROM_MODEL = [name for name in MODELS if "from_model" in name]
+
+
+@pytest.mark.parametrize("name", ["from inputs and outputs", *FROM_MODEL])
 def test_saved_and_trained_on(name, tmp_path):
     """Without custom_objects; the optimizer goes on where it was."""
     model = compiled(MODELS[name])
