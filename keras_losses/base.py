@@ -298,8 +298,10 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     def _of_values(self, x: Tensor | None, rank: int) -> Tensor | None:
         """A weight or mask with the axes of the values, which may be fewer than those of the predictions."""
-        if x is None or len(x.shape) <= rank:
-            return x if x is None else labels.like_rank(x, rank)
+        if x is None:
+            return None
+        if len(x.shape) <= rank:
+            return labels.like_rank(x, rank)
         more = tuple(range(rank, len(x.shape)))
         if keras.backend.standardize_dtype(x.dtype) == "bool":
             return ops.any(x, axis=more)

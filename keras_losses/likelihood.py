@@ -7,6 +7,7 @@ number, of which the loss takes softplus(raw) + floor, so that a model ends with
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,20 +115,17 @@ class LikelihoodLoss(PackedLoss):
 
     def _by_scipy(self, family: str, p: Any, *arguments: Any) -> Tensor:
         """The quantile of a family of scipy.stats, in float64; needs values, not a graph."""
-        stats = _scipy(type(self).__name__, "scipy.stats").stats
+        stats = _scipy(type(self).__name__, "scipy.stats")
         return self.convert(getattr(stats, family).ppf(p, *map(numerics.to_numpy, arguments)))
 
 
 def _scipy(owner: str, module: str) -> Any:
     try:
-        __import__(module)
+        return importlib.import_module(module)
     except ImportError:
         raise ImportError(
             f'{owner}: the quantiles of this distribution need SciPy. pip install "keras-losses[intervals]"'
         ) from None
-    import scipy
-
-    return scipy
 
 
 class ScaledLikelihoodLoss(LikelihoodLoss):
@@ -169,27 +167,25 @@ def _poisson(y: Tensor, log_rate: Tensor) -> Tensor:
 class LocationScaleLoss(ScaledLikelihoodLoss):
     """Base of those whose numbers are a location and a raw scale."""
 
+    location: ClassVar[str] = "location"
+    """What the first of the parameters is called."""
+
     @property
     def parts(self) -> int:
         return 2
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         location, raw = numbers
-        return {"location": location, "scale": self.positive(raw)}
+        return {self.location: location, "scale": self.positive(raw)}
 
     def expectation(self, found: Mapping[str, Tensor]) -> Tensor:
-        return found["location"]
+        return found[self.location]
 
 
 class NormalLoss(LocationScaleLoss):
     """Base of those that predict a normal distribution."""
 
-    def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
-        mean, raw = numbers
-        return {"mean": mean, "scale": self.positive(raw)}
-
-    def expectation(self, found: Mapping[str, Tensor]) -> Tensor:
-        return found["mean"]
+    location = "mean"
 
     def quantile(self, p: float, found: Mapping[str, Tensor]) -> Tensor:
         return found["mean"] + NormalDist().inv_cdf(p) * found["scale"]
@@ -534,7 +530,7 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
         return ops.sum(found["weights"] * found["means"], axis=-1)
 
     def quantile(self, p: float, found: Mapping[str, Tensor]) -> Tensor:
-        ndtr = _scipy(type(self).__name__, "scipy.special").special.ndtr
+        ndtr = _scipy(type(self).__name__, "scipy.special").ndtr
         weights, means, scales = (numerics.to_numpy(x) for x in found.values())
         weights = weights / weights.sum(axis=-1, keepdims=True)
         # It lies between those of the components.
