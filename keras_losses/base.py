@@ -24,7 +24,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask, in_stateless_scope
 
 from keras_losses import config, labels, numerics
-from keras_losses.card import Card, Declared, OfTheClass, Parameter, flag, parameter, signature
+from keras_losses.card import Card, Declared, Learned, OfTheClass, Parameter, flag, parameter, signature
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Crossentropy, Tensor
 
@@ -160,7 +160,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(getattr(self, name))
+            name: _saved(self.given(name))
             for name in {**names, **self.hyperparameters}
             if name not in COMMON
         }
@@ -170,12 +170,47 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(**{name: _loaded(value) for name, value in config.items()})
 
+    def given(self, name: str) -> Any:
+        """An argument as it is saved: the number or `Learned`, whatever a model's variable says of it."""
+        return vars(self)[name] if name in vars(self) else getattr(self, name)
+
+    # What a model keeps for its loss --------------------------------------------------------------------
+
+    _live: Mapping[str, Callable[[], Any]] = {}
+
+    @property
+    def learned(self) -> dict[str, Learned]:
+        """The hyper-parameters that training finds."""
+        found = {name: self.given(name) for name in self.hyperparameters}
+        return {name: value for name, value in found.items() if isinstance(value, Learned)}
+
+    def shape_of(self, learned: str) -> tuple[int, ...]:
+        """How many values a learned hyper-parameter has: one, unless a loss says otherwise."""
+        return ()
+
+    @property
+    def parts(self) -> dict[str, Loss]:
+        """The losses of this library inside, by what their names begin with."""
+        return {}
+
+    def _check_learned(self) -> None:
+        missing = [name for name in self.learned if name not in self._live]
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__}: {', '.join(f'`{name}`' for name in missing)} should be learned, and "
+                "there is no variable for it that an optimizer could train. Compile a LossAwareModel with "
+                "this loss, such as LossAwareModel.from_model(model); in a training loop of your own, make a "
+                "LossState(loss) and train its variables as well; or give a number."
+            )
+        for part in self.parts.values():
+            part._check_learned()
+
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         changed = (
             f"{name}={value!r}"
             for name in self.hyperparameters
-            if (value := getattr(self, name)) != defaults[name].default
+            if (value := self.given(name)) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 
@@ -214,6 +249,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         """The value under a reduction that may be another than the loss's own."""
+        self._check_learned()
         mask = get_keras_mask(y_pred)
         with keras.name_scope(_scope(self.name)):
             true, pred = self.align(y_true, y_pred)
@@ -623,7 +659,7 @@ def _reduce(
 
 
 def _saved(value: Any) -> Any:
-    if callable(value):
+    if callable(value) or isinstance(value, Learned):
         return keras.saving.serialize_keras_object(value)
     if isinstance(value, Mapping):
         return {key: _saved(each) for key, each in value.items()}

@@ -7,7 +7,10 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, dataclass_transform
+from typing import Any, Literal, Self, dataclass_transform
+
+import keras
+from keras import ops
 
 REQUIRED: Any = object()
 
@@ -43,6 +46,73 @@ class Interval:
         return tuple(dict.fromkeys(value for value in (*near, math.inf, math.nan) if value not in self))
 
 
+@keras.saving.register_keras_serializable("keras_losses")
+@dataclass(frozen=True)
+class Learned:
+    """A hyper-parameter that training finds: `DistillationLoss(4, temperature=Learned(4.0))`.
+
+    It stands where a number of a range may stand, and begins with `initial`. It is trained with the weights
+    of a `LossAwareModel`, stays inside of the range of the hyper-parameter, and is saved with the model.
+    What makes the loss smaller is what is found: that is what one wants of a scale whose loss has a term
+    against large ones (a likelihood's), or of a temperature, and not of a weight or a margin, which go to 0.
+
+        value = initial + m r               where the range is all numbers
+        value = low + (initial - low) exp(m r)                                 where it has a lower end
+        value = low + (high - low) sigmoid(logit((initial - low) / (high - low)) + m r)     where it has both
+
+    r is what the optimizer trains, from 0. The factor m is only in the value, not in the gradient of r: with
+    gradient descent and with Adam alike r moves as a weight does, and m r as with a learning rate times m.
+
+    Args:
+        initial: where training begins; inside of the range, not on its ends.
+        learning_rate: m, what the optimizer's learning rate is multiplied with for it; above 0.
+
+    Raises:
+        ValueError: for a learning rate that is not above 0, or an initial value that is not finite.
+    """
+
+    initial: float
+    learning_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, number in (("initial", self.initial), ("learning_rate", self.learning_rate)):
+            if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
+                raise ValueError(f"Learned: `{name}` must be a finite number. Received: {name}={number!r}.")
+            object.__setattr__(self, name, float(number))
+        if self.learning_rate <= 0:
+            raise ValueError(
+                "Learned: `learning_rate` must be above 0: a number in place of Learned is not trained. "
+                f"Received: learning_rate={self.learning_rate!r}."
+            )
+
+    def within(self, interval: Interval) -> Self:
+        """Itself; `ValueError` where training could not begin inside of the interval."""
+        low, high = interval.ends
+        if not low < self.initial < high:
+            raise ValueError("what is learned begins inside of the range, not on its ends")
+        return self
+
+    def value(self, raw: Any, interval: Interval) -> Any:
+        """The value that a raw variable stands for."""
+        low, high = interval.ends
+        step = raw + ops.stop_gradient((self.learning_rate - 1.0) * raw)
+        if math.isinf(low) and math.isinf(high):
+            return self.initial + step
+        if math.isinf(high):
+            return low + (self.initial - low) * ops.exp(step)
+        if math.isinf(low):
+            return high - (high - self.initial) * ops.exp(-step)
+        part = (self.initial - low) / (high - low)
+        return low + (high - low) * ops.sigmoid(step + math.log(part / (1.0 - part)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"initial": self.initial, "learning_rate": self.learning_rate}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**config)
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One hyper-parameter: its default, its domain, and how a value is checked.
@@ -60,6 +130,25 @@ class Parameter:
     kw_only: bool = False
     examples: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
+
+    # What a formula reads off its loss is the number that was given, or, while a model trains or schedules
+    # it, what the model's variable says.
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        name: str = self.name  # type: ignore[attr-defined]
+        live = vars(instance).get("_live", {}).get(name)
+        if live is not None:
+            return instance.convert(live())
+        value = vars(instance)[name]
+        return value.initial if isinstance(value, Learned) else value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self.name] = value  # type: ignore[attr-defined]
 
     @property
     def domain(self) -> str:
@@ -87,6 +176,8 @@ class Parameter:
             ) from None
 
     def _checked(self, value: Any) -> Any:
+        if isinstance(value, Learned) and self.within is not None and not self.integer:
+            return value.within(Interval(self.within))
         if self.within is not None:
             kind = numbers.Integral if self.integer else numbers.Real
             if not isinstance(value, kind) or isinstance(value, bool):

@@ -128,8 +128,8 @@ class CompositeLoss(Loss):
         refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
     )
 
-    seen: Callable[[CompositeLoss, Mapping[str, Tensor]], None] | None = None
-    """What is told the values of the terms whenever the loss is called."""
+    seen: Callable[[CompositeLoss, list[Tensor], list[Tensor]], None] | None = None
+    """What is told the values of the terms, and what each adds, whenever the loss is called."""
 
     def validate(self) -> None:
         given = self._given_weights()
@@ -170,6 +170,20 @@ class CompositeLoss(Loss):
             )
         return {name: self.weights.get(name, 1.0) for name in names}
 
+    @property
+    def parts(self) -> dict[str, Loss]:
+        return self._terms
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that adds to the value."""
+        return list(self.losses)
+
+    def weight(self, name: str) -> float | Tensor:
+        """What the term is multiplied with: a number, or what a schedule says now."""
+        live = self._live.get(f"weights/{name}")
+        return self.weights[name] if live is None else self.convert(live())
+
     # The value ----------------------------------------------------------------------------------------
 
     @property
@@ -181,13 +195,27 @@ class CompositeLoss(Loss):
         return self._reduced_terms(y_true, y_pred, sample_weight, self.reduction)
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        self._check_learned()
         values = self._reduced_terms(y_true, y_pred, sample_weight, reduction)
+        parts = self.contributions(values)
         if self.seen is not None:
-            self.seen(self, values)
-        return self._total(values)
+            self.seen(self, [values.get(name, parts[name]) for name in self.names], list(parts.values()))
+        return _added(parts)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self._total({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
+        return _added(
+            self.contributions({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
+        )
+
+    def contributions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What each of `names` adds to the loss."""
+        return {name: self._weighted(self.weight(name), value) for name, value in values.items()}
+
+    def _weighted(self, weight: float | Tensor, value: Tensor) -> Tensor:
+        # A term of weight 0 is not trained on, whatever its value.
+        if isinstance(weight, float):
+            return weight * value if weight != 0 else ops.zeros_like(value)
+        return ops.where(ops.equal(weight, 0), ops.zeros_like(value), weight * value)
 
     def _reduced_terms(
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
@@ -197,17 +225,17 @@ class CompositeLoss(Loss):
             for name, term in self._terms.items()
         }
 
-    def _total(self, values: dict[str, Tensor]) -> Tensor:
-        shapes = {name: tuple(value.shape) for name, value in values.items()}
-        if len(set(shapes.values())) > 1:
-            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise ValueError(
-                "CompositeLoss: without a reduction the values of all terms must have one shape. Received: "
-                f"{listed}. Let them be reduced, or call the terms one by one."
-            )
-        # A term of weight 0 is not trained on, whatever its value.
-        weighted = [self.weights[name] * value for name, value in values.items() if self.weights[name] != 0]
-        return sum(weighted[1:], weighted[0]) if weighted else ops.zeros_like(next(iter(values.values())))
+
+def _added(parts: dict[str, Tensor]) -> Tensor:
+    shapes = {name: tuple(part.shape) for name, part in parts.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(
+            "CompositeLoss: without a reduction the values of all terms must have one shape. Received: "
+            f"{listed}. Let them be reduced, or call the terms one by one."
+        )
+    first, *others = parts.values()
+    return sum(others, first)
 
 
 # Arithmetic -------------------------------------------------------------------------------------------

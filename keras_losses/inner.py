@@ -39,6 +39,10 @@ class AroundLoss(Loss):
     )
 
     @property
+    def parts(self) -> dict[str, Loss]:
+        return {"": self.loss} if isinstance(self.loss, Loss) else {}
+
+    @property
     def pools_batch(self) -> bool:
         return isinstance(self.loss, Loss) and self.loss.pools_batch
 
