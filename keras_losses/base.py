@@ -160,9 +160,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(self.given(name))
-            for name in {**names, **self.hyperparameters}
-            if name not in COMMON
+            name: _saved(self.given(name)) for name in {**names, **self.hyperparameters} if name not in COMMON
         }
         return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
@@ -176,7 +174,8 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     # What a model keeps for its loss --------------------------------------------------------------------
 
-    _live: Mapping[str, Callable[[], Any]] = {}
+    _live: Mapping[str, Callable[[], Any]] = {}  # what the model says of a hyper-parameter now
+    _step: Any = None  # while a model computes its loss, what it computes it of
 
     @property
     def learned(self) -> dict[str, Learned]:

@@ -151,6 +151,11 @@ class Parameter:
         vars(instance)[self.name] = value  # type: ignore[attr-defined]
 
     @property
+    def is_real(self) -> bool:
+        """Whether it is a number of a range, which may be learned or follow a schedule."""
+        return self.within is not None and not self.integer
+
+    @property
     def domain(self) -> str:
         """The domain in words, as error messages and tables show it."""
         if self.within is not None:
@@ -176,7 +181,7 @@ class Parameter:
             ) from None
 
     def _checked(self, value: Any) -> Any:
-        if isinstance(value, Learned) and self.within is not None and not self.integer:
+        if isinstance(value, Learned) and self.is_real and self.within is not None:
             return value.within(Interval(self.within))
         if self.within is not None:
             kind = numbers.Integral if self.integer else numbers.Real

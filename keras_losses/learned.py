@@ -2,11 +2,57 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any
 
 import keras
+from keras import ops
 
-from keras_losses.terms import LossTerms
+from keras_losses.base import Loss
+from keras_losses.card import Interval
+from keras_losses.terms import Live, LossTerms, Step, WatchTerms, outputs, with_parts
+
+
+class LossState(keras.layers.Layer):  # type: ignore[misc]
+    """The variables of what losses learn; `LossAwareModel` has one.
+
+    In a training loop of your own, make one and train its `trainable_variables` as well:
+
+    >>> from keras_losses import DistillationLoss, LossState
+    >>> from keras_losses.card import Learned
+    >>> state = LossState(DistillationLoss(4.0))
+    """
+
+    def __init__(self, losses: Any, name: str = "loss_state") -> None:
+        super().__init__(name=name, dtype="float32")
+        given = list(losses) if isinstance(losses, list | tuple) else [losses]
+        self._learned: list[tuple[Loss, str, Any]] = []
+        for loss in dict.fromkeys(part for each in given for _, part in with_parts(each)):
+            for parameter in loss.learned:
+                shape = loss.shape_of(parameter)
+                variable = self.add_weight(shape=shape, initializer="zeros", name=f"{loss.name}_{parameter}")
+                self._learned.append((loss, parameter, variable))
+        self.built = True
+        for loss, live in self.live().items():
+            loss._live = {**loss._live, **live}
+
+    def serves(self, losses: list[Loss]) -> bool:
+        """Whether it has what these losses learn, and nothing else."""
+        found = {part for loss in losses for _, part in with_parts(loss) if part.learned}
+        return found == {loss for loss, _, _ in self._learned}
+
+    def live(self) -> Live:
+        """For each loss, how to read what it has learned."""
+        found: Live = {}
+        for loss, parameter, variable in self._learned:
+            found.setdefault(loss, {})[parameter] = functools.partial(_value_of, loss, parameter, variable)
+        return found
+
+
+def _value_of(loss: Loss, parameter: str, variable: keras.Variable) -> Any:
+    interval = Interval(loss.hyperparameters[parameter].within or "(-inf, inf)")
+    return loss.learned[parameter].value(ops.convert_to_tensor(variable), interval)
 
 
 class RecordsTerms:
@@ -16,7 +62,21 @@ class RecordsTerms:
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)  # type: ignore[misc]
+        losses = [output.loss for output in outputs(self) if isinstance(output.loss, Loss)]
+        state = getattr(self, "loss_state", None)
+        if state is None or not state.serves(losses):
+            self.loss_state = LossState(losses)
         LossTerms.attach(self)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        fit = super().fit  # type: ignore[misc]
+        given = inspect.signature(fit).bind(*args, **kwargs).arguments
+        callbacks = given.pop("callbacks", None) or []
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(WatchTerms())
+        else:
+            callbacks = [*keras.tree.flatten(callbacks), WatchTerms()]
+        return fit(**given, callbacks=callbacks)
 
     def compute_loss(
         self,
@@ -26,7 +86,8 @@ class RecordsTerms:
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        with self.loss_terms.recording(self, y_pred) as finish:  # type: ignore[attr-defined]
+        step = Step(self, x, y, y_pred, sample_weight, training)
+        with self.loss_terms.recording(step) as finish:  # type: ignore[attr-defined]
             total = super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
             finish(total)
         return total

@@ -1,8 +1,11 @@
-"""What the terms of a model's losses are, batch by batch: in its logs, for training and validation."""
+"""What a model keeps for its losses: the means of their terms, for its logs, and parameters that are set."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +14,122 @@ import keras
 from keras import ops
 
 from keras_losses import numerics
+from keras_losses.base import Loss
+from keras_losses.card import Parameter
 from keras_losses.composite import CompositeLoss
 from keras_losses.numerics import Tensor
 
 REGULARIZATION = "regularization"
+WEIGHTS = "weights/"
+Live = dict[Loss, dict[str, Callable[[], Any]]]
+"""For each loss, what its hyper-parameters are now, by name."""
+
+LOUD = 0.95
+"""The share of a term from which on the others are hardly trained on."""
+
+
+# What a model is compiled with ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Term:
-    """One term of one output's loss; `weight` is all that it is multiplied with in the model's loss."""
+class Output:
+    """The loss of an output; the only output has no name."""
 
     name: str
+    loss: Any
     weight: float
+
+    @property
+    def losses(self) -> Iterator[tuple[str, Loss]]:
+        """The loss and those inside, by path."""
+        return with_parts(self.loss, self.name) if isinstance(self.loss, Loss) else iter(())
+
+
+def outputs(model: keras.Model) -> list[Output]:
+    """The outputs of a compiled model, each with its loss and weight."""
+    loss, weights = model.loss, model.get_compile_config().get("loss_weights")
+    if isinstance(loss, dict):
+        names, losses = list(loss), list(loss.values())
+    elif isinstance(loss, list | tuple):
+        losses = list(loss)
+        names = list(getattr(model, "output_names", None) or map(str, range(len(losses))))
+    else:
+        names, losses = [""], [loss]
+    if not isinstance(weights, dict):
+        given = weights if isinstance(weights, list | tuple) else [weights]
+        weights = dict(zip(names, given, strict=False))
+    by = [1.0 if weights.get(name) is None else float(weights[name]) for name in names]
+    return list(map(Output, names if len(names) > 1 else [""], losses, by))
+
+
+def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
+    """The loss and all inside of it, by path."""
+    yield path, loss
+    for name, part in loss.parts.items():
+        yield from with_parts(part, _joined(path, name))
+
+
+def _joined(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
+
+
+# Parameters that are set ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number of a loss that may be set while a model trains; in graphs it is a variable of the model."""
+
+    loss: Loss
+    name: str
+
+    @property
+    def value(self) -> float:
+        """As the loss has it; saved with the loss."""
+        if self.name.startswith(WEIGHTS):
+            return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
+        return float(self.loss.given(self.name))
+
+    def checked(self, owner: str, value: Any) -> float:
+        of_weights = Parameter(within="(-inf, inf)")
+        declared = self.loss.hyperparameters.get(self.name, of_weights)
+        return float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+
+    def keep(self, value: float) -> None:
+        if self.name.startswith(WEIGHTS):
+            self.loss.weights[self.name.removeprefix(WEIGHTS)] = value  # type: ignore[attr-defined]
+        else:
+            setattr(self.loss, self.name, value)
+
+
+def settings(model: keras.Model) -> dict[str, Setting]:
+    """The numbers of a compiled model's losses that may be set, by path."""
+    found: dict[str, Setting] = {}
+    for output in outputs(model):
+        for path, loss in output.losses:
+            for name, declared in loss.hyperparameters.items():
+                if declared.is_real and isinstance(loss.given(name), float):
+                    found.setdefault(_joined(path, name), Setting(loss, name))
+            for name in loss.weights if isinstance(loss, CompositeLoss) else ():
+                found[_joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
+    # A loss of several outputs is set once, under the name that it has first.
+    first = {setting: path for path, setting in reversed(found.items())}
+    return {path: setting for path, setting in found.items() if first[setting] == path}
+
+
+def chosen(owner: str, name: str, found: Mapping[str, Any]) -> str:
+    """The one path that is called so, or ends so."""
+    matches = [path for path in found if path == name] or [p for p in found if p.endswith(f"/{name}")]
+    if len(matches) == 1:
+        return matches[0]
+    what = "is the name of several" if matches else "is not the name"
+    raise ValueError(
+        f"{owner}: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
+        f"{', '.join(matches or found) or 'none'}."
+    )
+
+
+# The metric -------------------------------------------------------------------------------------------
 
 
 class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
@@ -38,18 +145,21 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     What is recorded is what the model's own steps compute, under their weights and masks; no loss is called
     again.
 
-    `LossTerms.attach(model)` gives one to a compiled model; a `LossAwareModel` has one.
+    `LossTerms.attach(model)` gives one to a compiled model; a `LossAwareModel` has one. It also keeps the
+    variables behind hyper-parameters that are set while the model trains.
     """
 
     def __init__(self, name: str = "loss_terms") -> None:
         super().__init__(name=name)
-        self.terms: list[Term] = []
-        # The losses with terms, and for each time that the model calls one, the places of its terms.
-        self._calls: dict[CompositeLoss, list[list[int]]] = {}
+        self.names: list[str] = []
+        self._outputs: list[Output] = []
         self._penalised = False
+        self._variables_of: dict[str, tuple[Setting, keras.Variable]] = {}
+        self._restored: dict[str, Any] = {}
+        self._warned: set[str] = set()
+        self.hooks: list[Callable[..., None]] = []
         self.count = self.add_variable((), "zeros", name="count")
         self.totals: Any = None
-        self.clean: Any = None
 
     @classmethod
     def attach(cls, model: keras.Model) -> LossTerms:
@@ -65,100 +175,231 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def watch(self, model: keras.Model) -> None:
         """Takes up the losses with which the model is compiled."""
-        terms: list[Term] = []
-        calls: dict[CompositeLoss, list[list[int]]] = {}
-        for output, loss, weight in _outputs(model):
-            if isinstance(loss, CompositeLoss):
-                prefix = f"{output}_" if output else ""
-                calls.setdefault(loss, []).append(list(range(len(terms), len(terms) + len(loss.weights))))
-                terms += [Term(f"{prefix}{name}", weight * by) for name, by in loss.weights.items()]
-        if (terms, calls) == (self.terms, self._calls) and self.totals is not None:
+        names = []
+        now = outputs(model)
+        for output in now:
+            if isinstance(output.loss, CompositeLoss):
+                names += [f"{output.name}_{name}" if output.name else name for name in output.loss.names]
+        if (names, now) == (self.names, self._outputs) and self.totals is not None:
             return
-        if self.totals is None or len(terms) != len(self.terms):
-            # The terms, the penalties, and the loss itself.
-            self.totals = self.add_variable((len(terms) + 2,), "zeros", name="totals")
-            self.clean = self.add_variable((len(terms) + 2,), "zeros", name="clean")
-        self.terms, self._calls = terms, calls
+        if self.totals is None or len(names) != len(self.names):
+            # Of each term, and of the penalties: the value, and what it adds to the loss; then the loss.
+            self.totals = self.add_variable((2 * len(names) + 2,), "zeros", name="totals")
+            # In how many batches of the epoch each was finite, up to the first where it was not.
+            self.clean = self.add_variable((len(names) + 2,), "zeros", aggregation="mean", name="clean")
+        self.names, self._outputs = names, now
+        self._warned.clear()
+        known = settings(model)
+        self._variables_of = {
+            path: (known[path], variable)
+            for path, (_, variable) in self._variables_of.items()
+            if path in known
+        }
         # A step that was traced before does not record them.
         model.train_function = model.test_function = None
 
-    @contextlib.contextmanager
-    def recording(self, model: keras.Model, batch: Any) -> Iterator[Callable[[Tensor], None]]:
-        """Records the losses that are called, when the model's own is given to what this yields."""
-        values: list[Any] = [0.0] * len(self.terms)
-        turns = {loss: iter(places) for loss, places in self._calls.items()}
+    # Parameters ---------------------------------------------------------------------------------------
 
-        def seen(loss: CompositeLoss, found: Mapping[str, Tensor]) -> None:
-            for place, value in zip(next(turns[loss]), found.values(), strict=True):
-                values[place] = numerics.of_all_replicas(ops.cast(value, self.dtype))
+    def control(self, model: keras.Model, owner: str, name: str) -> Control:
+        """A hyper-parameter, by its name or path, behind a variable from now on."""
+        found = settings(model)
+        path = chosen(owner, name, found)
+        if path not in self._variables_of:
+            setting = found[path]
+            # Not one of Keras's variables of metrics: those are reset, and replicas add theirs up.
+            variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
+            setattr(self, f"set_{len(self._variables_of)}", variable)
+            self._variables_of[path] = (setting, variable)
+            if path in self._restored:
+                variable.assign(self._restored[path])
+            model.train_function = model.test_function = None
+        return Control(owner, path, *self._variables_of[path])
+
+    def live(self) -> Live:
+        found: Live = {}
+        for setting, variable in self._variables_of.values():
+            found.setdefault(setting.loss, {})[setting.name] = functools.partial(
+                ops.convert_to_tensor, variable
+            )
+        return found
+
+    # Recording ----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def recording(self, step: Step) -> Iterator[Callable[[Tensor], None]]:
+        """Records the losses that are called, when the model's own is given to what this yields."""
+        values: list[Any] = [0.0] * len(self.names)
+        weighted = list(values)
+        calls: dict[CompositeLoss, list[tuple[int, float]]] = {}
+        place = 0
+        for output in self._outputs:
+            if isinstance(output.loss, CompositeLoss):
+                calls.setdefault(output.loss, []).append((place, output.weight))
+                place += len(output.loss.names)
+
+        def seen(loss: CompositeLoss, of_terms: list[Tensor], parts: list[Tensor]) -> None:
+            first, weight = calls[loss].pop(0)
+            values[first : first + len(parts)] = of_terms
+            weighted[first : first + len(parts)] = [weight * part for part in parts]
 
         def finish(total: Tensor) -> None:
-            self._penalised = bool(model.losses)
-            penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in model.losses), 0.0)
-            whole = numerics.of_all_replicas(ops.cast(total, self.dtype))
+            self._penalised = bool(step.model.losses)
+            penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in step.model.losses), 0.0)
+            own = (numerics.of_all_replicas(ops.cast(x, self.dtype)) for x in (*values, *weighted, total))
+            *terms, whole = own
             self._add(
-                ops.stack([ops.convert_to_tensor(x, self.dtype) for x in (*values, penalties, whole)]), batch
+                ops.stack([ops.convert_to_tensor(x, self.dtype) for x in (*terms, penalties, whole)]), step
             )
 
-        for loss in turns:
-            loss.seen = seen
+        state = getattr(step.model, "loss_state", None)
+        learned = {} if state is None else state.live()
+        live = self.live()
+        losses = [loss for output in self._outputs for _, loss in output.losses]
+        for loss in losses:
+            loss._live = {**learned.get(loss, {}), **live.get(loss, {})}
+            loss._step = step
+        for composite in list(calls):
+            composite.seen = seen
         try:
             yield finish
         finally:
-            for loss in turns:
-                loss.seen = None
+            for composite in calls:
+                composite.seen = None
+            for loss in losses:
+                loss._step = None
+        for hook in self.hooks:
+            hook(step)
 
-    def _add(self, values: Tensor, batch: Any) -> None:
-        size = ops.cast(ops.shape(keras.tree.flatten(batch)[0])[0], self.dtype)
+    def _add(self, values: Tensor, step: Step) -> None:
+        size = ops.cast(ops.shape(keras.tree.flatten(step.y_pred)[0])[0], self.dtype)
         self.count.assign_add(size)
         self.totals.assign_add(size * values)
-        self.clean.assign_add(ops.cast(ops.isfinite(ops.convert_to_tensor(self.totals)), self.dtype))
+        if step.training:
+            count = len(self.names)
+            each = ops.concatenate([self.totals[:count], self.totals[2 * count :]])
+            self.clean.assign_add(ops.cast(ops.isfinite(each), self.clean.dtype))
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: the model's steps are recorded."""
+
+    def reset_state(self) -> None:
+        for variable in (self.count, *([] if self.totals is None else [self.totals])):
+            variable.assign(ops.zeros_like(variable))
 
     def result(self) -> dict[str, Tensor]:
         if self.totals is None:
             return {}
         means = numerics.ratio(ops.convert_to_tensor(self.totals), ops.convert_to_tensor(self.count))
-        *values, penalties, total = (means[place] for place in range(len(self.terms) + 2))
+        terms, total = len(self.names), means[2 * len(self.names) + 1]
+        rows = [(name, means[k], means[terms + k]) for k, name in enumerate(self.names)]
+        if self._penalised:
+            rows.append((REGULARIZATION, means[2 * terms], means[2 * terms]))
         found: dict[str, Tensor] = {}
-        of_model = [(Term(REGULARIZATION, 1.0), penalties)] if self._penalised else []
-        for term, value in (*zip(self.terms, values, strict=True), *of_model):
-            weighted = term.weight * value
+        for name, value, weighted in rows:
             found |= {
-                term.name: value,
-                f"{term.name}_weighted": weighted,
-                f"{term.name}_share": numerics.ratio(weighted, total),
+                name: value,
+                f"{name}_weighted": weighted,
+                f"{name}_share": numerics.ratio(weighted, total),
             }
         return found
+
+    # What is to be warned of --------------------------------------------------------------------------
+
+    def begin_epoch(self) -> None:
+        self.clean.assign(ops.zeros_like(self.clean))
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Warns of a term that is not a number any more, and of one beside which the others vanish."""
+        rows = [*self.names, *([REGULARIZATION] if self._penalised else [])]
+        if any(not math.isfinite(float(logs.get(name, 0.0))) for name in (*rows, "loss")):
+            if "loss" in self._warned:
+                return
+            self._warned.add("loss")
+            clean = dict(zip((*self.names, REGULARIZATION, "loss"), self._clean(), strict=True))
+            first = min(clean.values())
+            # The loss is one of several only where it is the sum of what is finite.
+            broken = [name for name, batches in clean.items() if batches == first]
+            names = [name for name in broken if name != "loss"] or broken
+            warnings.warn(
+                f"{' and '.join(names)} became infinite or NaN in batch {int(first)} of epoch {epoch} (both "
+                "counted from 0).",
+                stacklevel=2,
+            )
+        elif len(rows) > 1:
+            for name in rows:
+                share = float(logs.get(f"{name}_share", 0.0))
+                if share > LOUD and name not in self._warned:
+                    self._warned.add(name)
+                    warnings.warn(
+                        f"{name} was {share:.1%} of the loss in epoch {epoch}: the other terms are hardly "
+                        "trained on. Give it a smaller weight, or the others larger ones.",
+                        stacklevel=2,
+                    )
+
+    def _clean(self) -> list[float]:
+        return [float(x) for x in ops.convert_to_numpy(self.clean)]
+
+    # Saving -------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
+    def save_own_variables(self, store: Any) -> None:
+        for path, (_, variable) in self._variables_of.items():
+            store[path.replace("/", "|")] = ops.convert_to_numpy(variable)
 
-def _outputs(model: keras.Model) -> list[tuple[str, Any, float]]:
-    """The output, the loss and its weight, for each loss of a compiled model; one output has no name."""
-    loss, weights = model.loss, model.get_compile_config().get("loss_weights")
-    if isinstance(loss, dict):
-        names, losses = list(loss), list(loss.values())
-    elif isinstance(loss, list | tuple):
-        losses = list(loss)
-        names = list(getattr(model, "output_names", None) or map(str, range(len(losses))))
-    else:
-        names, losses = [""], [loss]
-    if not isinstance(weights, dict):
-        given = weights if isinstance(weights, list | tuple) else [weights]
-        weights = dict(zip(names, given, strict=False))
-    by = [1.0 if weights.get(name) is None else float(weights[name]) for name in names]
-    return list(zip(names if len(names) > 1 else [""], losses, by, strict=False))
+    def load_own_variables(self, store: Any) -> None:
+        """What was set goes on from where it was, also where it will be set only later."""
+        self._restored = {path.replace("|", "/"): store[path][()] for path in store.keys()}  # noqa: SIM118
+        for path, (_, variable) in self._variables_of.items():
+            if path in self._restored:
+                variable.assign(self._restored[path])
+
+
+@dataclass(frozen=True)
+class Control:
+    """A handle on a number of a loss that is behind a variable."""
+
+    owner: str
+    path: str
+    setting: Setting
+    variable: keras.Variable
+
+    def assign(self, value: Any) -> float:
+        """Sets it in graphs, and in the loss, with which it is saved."""
+        number = self.setting.checked(self.owner, value)
+        self.variable.assign(number)
+        self.setting.keep(number)
+        return number
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a model computes its loss of."""
+
+    model: Any
+    x: Any
+    y: Any
+    y_pred: Any
+    sample_weight: Any
+    training: bool
+
+
+class WatchTerms(keras.callbacks.Callback):  # type: ignore[misc]
+    """Warns of terms that are not finite any more, or beside which the others vanish."""
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.model.loss_terms.begin_epoch()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.model.loss_terms.end_epoch(epoch, logs or {})
 
 
 def _recorded(model: keras.Model, compute_loss: Callable[..., Any]) -> Callable[..., Any]:
     def recorded(
         x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        with model.loss_terms.recording(model, y_pred) as finish:
+        with model.loss_terms.recording(Step(model, x, y, y_pred, sample_weight, training)) as finish:
             total = compute_loss(x, y, y_pred, sample_weight, training)
             finish(total)
         return total
