@@ -2,5 +2,6 @@
 
 from .curves import LossCurves
 from .learning_rate import LearningRateDecay
+from .loss_parameters import LossParameterSchedule
 
-__all__ = ["LearningRateDecay", "LossCurves"]
+__all__ = ["LearningRateDecay", "LossCurves", "LossParameterSchedule"]

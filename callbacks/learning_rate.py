@@ -6,22 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
-from .optimizers import (
-    as_number,
-    batches_per_iteration,
-    batches_seen,
-    compiled,
-    rate_variable,
-)
+from .follows import FollowsSchedule
+from .optimizers import rate_variable
 
 # Where, in the `params` that all callbacks of one fit share, those stand who want to hear of a new rate
 # in the middle of an epoch: whoever reads the rate before each batch may come before us in the list.
 LISTENERS = "keras_losses.learning_rate_listeners"
 
 
-class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
+class LearningRateDecay(FollowsSchedule):
     """Sets the learning rate from a schedule, and goes on where it stopped when training is resumed.
 
     The position in the schedule comes from `optimizer.iterations`, which is saved with the model. So a
@@ -66,87 +59,25 @@ class LearningRateDecay(keras.callbacks.Callback):  # type: ignore[misc]
     [0.25, 0.125]
     """
 
+    label = "learning_rate"
+
     def __init__(self, schedule: Callable[[int], Any], unit: str = "epoch", verbose: int = 0) -> None:
-        super().__init__()
-        if not callable(schedule):
-            raise TypeError(
-                "LearningRateDecay: schedule must be a keras.optimizers.schedules.LearningRateSchedule or "
-                f"a function that returns a learning rate. Received: {schedule!r}"
-            )
-        if unit not in ("epoch", "step"):
-            raise ValueError(f"LearningRateDecay: unit must be 'epoch' or 'step'. Received: {unit!r}")
-        self.schedule = schedule
-        self.unit = unit
-        self.verbose = verbose
-        self._rate_at = schedule
-        self._rate: float | None = None
-        self._batches_before_epoch = 0
-        self._counted_batches: int | None = None
+        super().__init__(schedule, unit, verbose)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is None:
-            raise ValueError("LearningRateDecay: the model has no optimizer; compile it with one.")
-        if rate_variable(optimizer) is None:
+        super().on_train_begin(logs)
+        if rate_variable(self.model.optimizer) is None:
             raise ValueError(
                 "LearningRateDecay: the optimizer has a learning-rate schedule of its own, so its rate "
                 "cannot be set. Give the optimizer a number, as in Adam(learning_rate=1e-3), or drop "
                 "this callback."
             )
-        keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
-        if self.unit == "step" and keras_schedule:
-            rates = compiled(self.schedule)
-            self._rate_at = lambda step: rates([step])[0]
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._batches_before_epoch = batches_seen(self.model.optimizer)
-        if self.unit == "epoch":
-            self._set_rate(self._epochs_seen(epoch))
-            self._report()
+    def apply(self, value: float) -> None:
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError("A learning rate is a finite number, 0 or greater.")
+        self.model.optimizer.learning_rate = value
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.unit == "epoch":
-            return
-        optimizer = self.model.optimizer
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            # A batch whose gradients overflowed is not counted, and only the device knows.
-            batches = batches_seen(optimizer)
-        else:
-            # Counted here, because reading the counter would wait for the batch before to finish.
-            batches = self._batches_before_epoch + batch
-        rate = self._set_rate(batches // batches_per_iteration(optimizer))
+    def changed(self, batch: int, value: float) -> None:
         for listener in (self.params or {}).get(LISTENERS, ()):
-            listener(batch, rate)
-        if batch == 0:
-            self._report()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not self.model.stop_training:  # an epoch cut short says nothing about its length
-            self._counted_batches = batches_seen(self.model.optimizer) - self._batches_before_epoch or None
-        if logs is not None:
-            logs["learning_rate"] = self._rate
-
-    def _epochs_seen(self, epoch: int) -> int:
-        batches_per_epoch = (self.params or {}).get("steps") or self._counted_batches
-        if batches_per_epoch is None:
-            return epoch
-        # To the nearest: the few batches that mixed precision skips must not hold an epoch back.
-        return math.floor(self._batches_before_epoch / batches_per_epoch + 0.5)
-
-    def _set_rate(self, position: int) -> float:
-        value = self._rate_at(position)
-        try:
-            rate = as_number(value)
-        except (TypeError, ValueError):
-            rate = math.nan
-        if not (math.isfinite(rate) and rate >= 0):
-            raise ValueError(
-                f"LearningRateDecay: the schedule returned {value!r} for {self.unit} {position}. "
-                "A learning rate is a finite number, 0 or greater."
-            )
-        self.model.optimizer.learning_rate = self._rate = rate
-        return rate
-
-    def _report(self) -> None:
-        if self.verbose:
-            print(f"LearningRateDecay: learning rate {self._rate:.6g}")
+            listener(batch, value)

@@ -284,7 +284,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def reset_state(self) -> None:
         for variable in (self.count, *([] if self.totals is None else [self.totals])):
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape))
 
     def result(self) -> dict[str, Tensor]:
         if self.totals is None:
@@ -306,7 +306,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     # What is to be warned of --------------------------------------------------------------------------
 
     def begin_epoch(self) -> None:
-        self.clean.assign(ops.zeros_like(self.clean))
+        self.clean.assign(ops.zeros(self.clean.shape))
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Warns of a term that is not a number any more, and of one beside which the others vanish."""
@@ -325,14 +325,15 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
                 "counted from 0).",
                 stacklevel=2,
             )
-        elif len(rows) > 1:
+        else:
+            sizes = {name: abs(float(logs.get(f"{name}_weighted", 0.0))) for name in rows}
+            total = sum(sizes.values())
             for name in rows:
-                share = float(logs.get(f"{name}_share", 0.0))
-                if share > LOUD and name not in self._warned:
+                if len(rows) > 1 and sizes[name] > LOUD * total and name not in self._warned:
                     self._warned.add(name)
                     warnings.warn(
-                        f"{name} was {share:.1%} of the loss in epoch {epoch}: the other terms are hardly "
-                        "trained on. Give it a smaller weight, or the others larger ones.",
+                        f"{name} was {sizes[name] / total:.1%} of the terms' sizes in epoch {epoch}: the "
+                        "others are hardly trained on. Give it a smaller weight, or the others larger ones.",
                         stacklevel=2,
                     )
 
