@@ -3,5 +3,6 @@
 from .curves import LossCurves
 from .learning_rate import LearningRateDecay
 from .loss_parameters import LossParameterSchedule
+from .task_weights import DynamicWeightAverage, GradNorm
 
-__all__ = ["LearningRateDecay", "LossCurves", "LossParameterSchedule"]
+__all__ = ["DynamicWeightAverage", "GradNorm", "LearningRateDecay", "LossCurves", "LossParameterSchedule"]

@@ -2,6 +2,7 @@
 
 from keras_losses import config
 from keras_losses.base import Loss
+from keras_losses.card import Learned
 from keras_losses.composite import CompositeLoss
 from keras_losses.crossentropy import (
     AsymmetricLoss,
@@ -31,7 +32,7 @@ from keras_losses.imbalance import (
     class_weights,
     output_bias,
 )
-from keras_losses.learned import LossAwareModel
+from keras_losses.learned import LossAwareModel, LossState
 from keras_losses.likelihood import (
     BetaNLLLoss,
     EvidentialClassificationLoss,
@@ -47,6 +48,8 @@ from keras_losses.likelihood import (
     ZeroInflatedPoissonLoss,
 )
 from keras_losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
+from keras_losses.model_penalties import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
+from keras_losses.multitask import UncertaintyWeightedLoss
 from keras_losses.noise import (
     ActivePassiveLoss,
     BiTemperedLoss,
@@ -69,6 +72,7 @@ from keras_losses.ordinal import (
 from keras_losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.regression import (
     AbsoluteErrorLoss,
+    AdaptiveBarronLoss,
     BarronLoss,
     CauchyLoss,
     EpsilonInsensitiveLoss,
@@ -89,6 +93,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AbsoluteErrorLoss",
     "ActivePassiveLoss",
+    "AdaptiveBarronLoss",
     "AlphaDivergenceLoss",
     "AsymmetricLoss",
     "BarronLoss",
@@ -97,6 +102,7 @@ __all__ = [
     "BootstrapLoss",
     "CauchyLoss",
     "CompositeLoss",
+    "ConsistencyPenalty",
     "CoralDense",
     "CoralLoss",
     "CornLoss",
@@ -123,16 +129,20 @@ __all__ = [
     "HellingerLoss",
     "HingeLoss",
     "HuberLoss",
+    "InputGradientPenalty",
+    "JacobianPenalty",
     "JensenShannonConsistencyLoss",
     "JensenShannonLoss",
     "KLDivergenceLoss",
     "LDAMLoss",
     "LaplaceNLLLoss",
+    "Learned",
     "LogCoshLoss",
     "LogNormalNLLLoss",
     "LogitAdjustedLoss",
     "Loss",
     "LossAwareModel",
+    "LossState",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
     "NegativeBinomialLoss",
@@ -154,6 +164,7 @@ __all__ = [
     "TotalVariationLoss",
     "TukeyBiweightLoss",
     "TweedieLoss",
+    "UncertaintyWeightedLoss",
     "WeightedKappaLoss",
     "WelschLoss",
     "WingLoss",

@@ -113,6 +113,8 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     card: ClassVar[Card | None] = None
     hyperparameters: ClassVar[dict[str, Parameter]] = {}
+    of_model: ClassVar[bool] = False
+    """Whether labels and predictions are not enough for it, and the model is asked for more."""
 
     if TYPE_CHECKING:
         name: str | None = parameter(default=None, kw_only=True)

@@ -30,14 +30,15 @@ BEGIN, END = f"<!-- {COMMAND} -->", "<!-- end of the table -->"
 
 
 def losses() -> dict[str, type[Loss]]:
-    """The public losses by name, a family after the other.
+    """The public losses of labels and predictions by name, a family after the other.
 
     >>> from keras_losses import catalogue
     >>> catalogue.losses()["FocalLoss"].card.paper
     'Lin 2017, 1708.02002'
     """
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
-    found = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss) and loss is not Loss]
+    classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
+    found = [loss for loss in classes if loss is not Loss and not loss.of_model]
     return {
         loss.__name__: loss for loss in sorted(found, key=lambda loss: (card(loss).family, loss.__name__))
     }

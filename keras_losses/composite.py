@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
@@ -128,6 +128,9 @@ class CompositeLoss(Loss):
         refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
     )
 
+    is_sum: ClassVar[bool] = True
+    """Whether it is nothing but the sum of its terms, which may then be taken apart."""
+
     seen: Callable[[CompositeLoss, list[Tensor], list[Tensor]], None] | None = None
     """What is told the values of the terms, and what each adds, whenever the loss is called."""
 
@@ -136,7 +139,7 @@ class CompositeLoss(Loss):
         losses: list[tuple[str, Any]] = []
         weights: list[float] = []
         for name, loss in self.losses.items():
-            if isinstance(loss, CompositeLoss):
+            if self.is_sum and isinstance(loss, CompositeLoss) and loss.is_sum:
                 # Its own name is one that nobody chose.
                 prefix = "" if re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) else f"{name}_"
                 losses += [(f"{prefix}{inner}", term) for inner, term in loss.losses.items()]
@@ -153,8 +156,9 @@ class CompositeLoss(Loss):
 
     def _given_weights(self) -> dict[str, float]:
         names = list(self.losses)
+        default = {name: self._default_weight(loss) for name, loss in self.losses.items()}
         if self.weights is None:
-            return dict.fromkeys(names, 1.0)
+            return default
         if not isinstance(self.weights, Mapping):
             if len(self.weights) != len(names):
                 raise ValueError(
@@ -168,7 +172,10 @@ class CompositeLoss(Loss):
                 f"CompositeLoss: `weights` must have the names of the losses, {', '.join(names)}. Received: "
                 f"{', '.join(map(repr, unknown))}."
             )
-        return {name: self.weights.get(name, 1.0) for name in names}
+        return default | self.weights
+
+    def _default_weight(self, loss: Any) -> float:
+        return 1.0
 
     @property
     def parts(self) -> dict[str, Loss]:
@@ -200,10 +207,10 @@ class CompositeLoss(Loss):
         parts = self.contributions(values)
         if self.seen is not None:
             self.seen(self, [values.get(name, parts[name]) for name in self.names], list(parts.values()))
-        return _added(parts)
+        return self._added(parts)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return _added(
+        return self._added(
             self.contributions({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
         )
 
@@ -225,17 +232,16 @@ class CompositeLoss(Loss):
             for name, term in self._terms.items()
         }
 
-
-def _added(parts: dict[str, Tensor]) -> Tensor:
-    shapes = {name: tuple(part.shape) for name, part in parts.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(
-            "CompositeLoss: without a reduction the values of all terms must have one shape. Received: "
-            f"{listed}. Let them be reduced, or call the terms one by one."
-        )
-    first, *others = parts.values()
-    return sum(others, first)
+    def _added(self, parts: dict[str, Tensor]) -> Tensor:
+        shapes = {name: tuple(part.shape) for name, part in parts.items()}
+        if len(set(shapes.values())) > 1:
+            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise ValueError(
+                f"{type(self).__name__}: without a reduction the values of all terms must have one shape. "
+                f"Received: {listed}. Let them be reduced, or call the terms one by one."
+            )
+        first, *others = parts.values()
+        return sum(others, first)
 
 
 # Arithmetic -------------------------------------------------------------------------------------------

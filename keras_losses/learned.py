@@ -155,8 +155,8 @@ class WrappedModel(LossAwareModel):
         super().__init__(**{"name": model.name, **kwargs})
         self.model = model
 
-    def call(self, inputs: Any) -> Any:
-        return self.model(inputs)  # which learns from Keras whether it is training
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.model(inputs, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model": keras.saving.serialize_keras_object(self.model)}

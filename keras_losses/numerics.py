@@ -652,6 +652,45 @@ def _operation(x: Tensor) -> str:
     return kind.lower()
 
 
+def gradients(function: Callable[..., list[Tensor]], arrays: list[Tensor]) -> list[list[Tensor]]:
+    """The gradients in the arrays of each of the scalars that `function(*arrays)` returns.
+
+    They can be differentiated again. Keras has no gradients of its own.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(arrays)
+            values = function(*arrays)
+        zero = tf.UnconnectedGradients.ZERO
+        return [tape.gradient(value, arrays, unconnected_gradients=zero) for value in values]
+    if backend == "jax":
+        import jax
+
+        values, pull = jax.vjp(lambda *given: function(*given), *arrays)
+        return [
+            list(pull([ops.ones_like(x) if k == turn else ops.zeros_like(x) for k, x in enumerate(values)]))
+            for turn in range(len(values))
+        ]
+    import torch
+
+    with torch.enable_grad():  # Keras evaluates without
+        given = [x if x.requires_grad else x.detach().requires_grad_() for x in arrays]
+        values = function(*given)
+        found = [
+            torch.autograd.grad(value, given, create_graph=True, allow_unused=True)
+            if value.requires_grad
+            else [None] * len(given)
+            for value in values
+        ]
+    return [
+        [ops.zeros_like(x) if slope is None else slope for slope, x in zip(each, given, strict=True)]
+        for each in found
+    ]
+
+
 def share_of_replica(value: Tensor) -> Tensor:
     """The value divided by the number of replicas, whose gradients `tf.distribute` adds up."""
     replicas = _replicas()

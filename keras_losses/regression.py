@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from keras import ops
 
 from keras_losses import numerics
 from keras_losses.base import ElementwiseLoss
-from keras_losses.card import Card, Identity, parameter
+from keras_losses.card import Card, Identity, Learned, parameter
 from keras_losses.numerics import Tensor
 
 
@@ -533,6 +534,80 @@ class BarronLoss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return general_robust(numerics.size(y_true - y_pred) / self.scale, self.alpha)
+
+
+class AdaptiveBarronLoss(ElementwiseLoss):
+    """`BarronLoss` that finds out by itself how robust it should be, and how large a residual is usual.
+
+        loss = mean over the last axis of  rho((y - f) / scale, alpha) + log scale + log Z(alpha)
+
+    where rho is the loss of `BarronLoss` and Z(alpha) = integral of exp(-rho(x, alpha)) dx. It is the
+    negative log-likelihood of a distribution between the normal one (alpha = 2) and one like Cauchy's
+    (alpha = 0): a lower alpha takes outliers lightly and pays for it at the other residuals, so that alpha
+    can be learned. That of `BarronLoss` cannot: alpha would go to where every residual costs least.
+    `StudentTNLLLoss` has parameters that the model predicts for each sample; here they are those of the whole
+    data.
+
+    Args:
+        outputs: how many outputs the model has, each of which then has an alpha and a scale of its own; None
+            is one of each for all outputs.
+        alpha: the shape, in (0.001, 1.999): learned, from 1, unless a number is given.
+        scale: the size of a usual residual, above 1e-5, in the units of the target: learned, from 1, unless a
+            number is given.
+        name, reduction, dtype: as in `keras_losses.base.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that differ, predictions of another number of
+            outputs; and when it is called where nobody trains alpha and scale: see `LossAwareModel`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import AdaptiveBarronLoss
+    >>> y, f = np.array([0.0]), np.array([3.0])
+    >>> [round(float(AdaptiveBarronLoss(alpha=alpha, scale=1.0)(y, f)), 4) for alpha in (1.9, 1.0, 0.1)]
+    [5.2051, 3.3457, 3.2188]
+
+    References:
+        - Barron 2019, A General and Adaptive Robust Loss Function, https://arxiv.org/abs/1701.03077
+    """
+
+    card = Card(
+        family="regression",
+        formula="rho((y - f) / scale, alpha) + log scale + log Z(alpha)",
+        paper="Barron 2019, 1701.03077",
+        labels="real numbers",
+        predictions="real numbers",
+        use="nobody knows how heavy the tails of the noise are; in a LossAwareModel",
+        avoid="a noise that depends on the input: likelihoods such as StudentTNLLLoss predict it",
+        elicits="location between median and mean",
+        elicits_note="the nearer the mean, the lighter the tails that are found",
+        gradient_bound="unbounded for alpha > 1; 1 / scale for alpha <= 1",
+    )
+
+    outputs: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True)
+    alpha: float = parameter(default=Learned(1.0), within="(0.001, 1.999)")
+    scale: float = parameter(default=Learned(1.0), within="(1e-05, inf)")
+
+    def shape_of(self, learned: str) -> tuple[int, ...]:
+        return () if self.outputs is None else (self.outputs,)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        y_true, y_pred = super().align(y_true, y_pred)
+        if self.outputs not in (None, y_pred.shape[-1]):
+            raise ValueError(
+                f"AdaptiveBarronLoss: `y_pred` must have outputs={self.outputs} in its last axis. Received: "
+                f"y_pred of shape {tuple(y_pred.shape)}."
+            )
+        return y_true, y_pred
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        alpha, scale = self.convert(self.alpha), self.convert(self.scale)
+        rho = general_robust(numerics.size(y_true - y_pred) / scale, alpha)
+        return rho + ops.log(scale) + numerics.barron_log_partition(alpha)
 
 
 class CauchyLoss(BarronLoss):

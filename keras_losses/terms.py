@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import math
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -38,6 +40,13 @@ class Output:
     name: str
     loss: Any
     weight: float
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """What the terms are called in the logs, and in the loss."""
+        if not isinstance(self.loss, CompositeLoss):
+            return {}
+        return {f"{self.name}_{name}" if self.name else name: name for name in self.loss.names}
 
     @property
     def losses(self) -> Iterator[tuple[str, Loss]]:
@@ -129,6 +138,54 @@ def chosen(owner: str, name: str, found: Mapping[str, Any]) -> str:
     )
 
 
+# A step ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a model computes its loss of, for one of its outputs."""
+
+    model: Any
+    x: Any
+    y: Any
+    y_pred: Any
+    sample_weight: Any
+    training: bool
+    output: str = ""
+    place: int = 0
+
+    def of_output(self, structure: Any) -> Any:
+        if isinstance(structure, dict):
+            return structure[self.output] if self.output in structure else next(iter(structure.values()))
+        return structure[self.place] if isinstance(structure, list | tuple) else structure
+
+    @property
+    def y_true(self) -> Any:
+        return self.of_output(self.y)
+
+    def forward(
+        self, x: Any, training: bool = False, instead: Mapping[int, Any] = types.MappingProxyType({})
+    ) -> Any:
+        """What the model makes of inputs; its state, that of dropout too, stays as it is.
+
+        Without `training` no sample knows of another, as they do in batch normalisation. `instead` has values
+        to be used in place of trainable variables, by their place among them.
+        """
+        trained = [v.value for v in self.model.trainable_variables]
+        trained = [instead.get(place, value) for place, value in enumerate(trained)]
+        others = [v.value for v in self.model.non_trainable_variables]
+        y_pred, _ = self.model.stateless_call(trained, others, x, **self._mode(training))
+        return y_pred
+
+    def again(self) -> Any:
+        """Another answer of the model to the same inputs."""
+        return self.of_output(self.model(self.x, **self._mode(self.training)))
+
+    def _mode(self, training: bool) -> dict[str, bool]:
+        takes = "training" in inspect.signature(self.model.call).parameters
+        return {"training": training} if takes else {}
+
+
 # The metric -------------------------------------------------------------------------------------------
 
 
@@ -152,12 +209,13 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     def __init__(self, name: str = "loss_terms") -> None:
         super().__init__(name=name)
         self.names: list[str] = []
-        self._outputs: list[Output] = []
+        self.outputs: list[Output] = []
         self._penalised = False
         self._variables_of: dict[str, tuple[Setting, keras.Variable]] = {}
+        self._memories: dict[str, keras.Variable] = {}
         self._restored: dict[str, Any] = {}
         self._warned: set[str] = set()
-        self.hooks: list[Callable[..., None]] = []
+        self.hooks: dict[str, Callable[[Step], None]] = {}
         self.count = self.add_variable((), "zeros", name="count")
         self.totals: Any = None
 
@@ -175,19 +233,16 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def watch(self, model: keras.Model) -> None:
         """Takes up the losses with which the model is compiled."""
-        names = []
         now = outputs(model)
-        for output in now:
-            if isinstance(output.loss, CompositeLoss):
-                names += [f"{output.name}_{name}" if output.name else name for name in output.loss.names]
-        if (names, now) == (self.names, self._outputs) and self.totals is not None:
+        names = [name for output in now for name in output.terms]
+        if (names, now) == (self.names, self.outputs) and self.totals is not None:
             return
         if self.totals is None or len(names) != len(self.names):
             # Of each term, and of the penalties: the value, and what it adds to the loss; then the loss.
             self.totals = self.add_variable((2 * len(names) + 2,), "zeros", name="totals")
             # In how many batches of the epoch each was finite, up to the first where it was not.
             self.clean = self.add_variable((len(names) + 2,), "zeros", aggregation="mean", name="clean")
-        self.names, self._outputs = names, now
+        self.names, self.outputs = names, now
         self._warned.clear()
         known = settings(model)
         self._variables_of = {
@@ -215,12 +270,20 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
             model.train_function = model.test_function = None
         return Control(owner, path, *self._variables_of[path])
 
+    def memory(self, name: str, initial: Any) -> keras.Variable:
+        """A variable that is kept with the parameters, for who sets them."""
+        if name not in self._memories:
+            variable = keras.Variable(initial, trainable=False, name=name)
+            setattr(self, f"memory_{len(self._memories)}", variable)
+            self._memories[name] = variable
+            if name in self._restored:
+                variable.assign(self._restored[name])
+        return self._memories[name]
+
     def live(self) -> Live:
         found: Live = {}
         for setting, variable in self._variables_of.values():
-            found.setdefault(setting.loss, {})[setting.name] = functools.partial(
-                ops.convert_to_tensor, variable
-            )
+            found.setdefault(setting.loss, {})[setting.name] = functools.partial(_copy, variable)
         return found
 
     # Recording ----------------------------------------------------------------------------------------
@@ -232,7 +295,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         weighted = list(values)
         calls: dict[CompositeLoss, list[tuple[int, float]]] = {}
         place = 0
-        for output in self._outputs:
+        for output in self.outputs:
             if isinstance(output.loss, CompositeLoss):
                 calls.setdefault(output.loss, []).append((place, output.weight))
                 place += len(output.loss.names)
@@ -254,10 +317,12 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         state = getattr(step.model, "loss_state", None)
         learned = {} if state is None else state.live()
         live = self.live()
-        losses = [loss for output in self._outputs for _, loss in output.losses]
-        for loss in losses:
-            loss._live = {**learned.get(loss, {}), **live.get(loss, {})}
-            loss._step = step
+        losses = []
+        for turn, output in enumerate(self.outputs):
+            for _, loss in output.losses:
+                losses.append(loss)
+                loss._live = {**learned.get(loss, {}), **live.get(loss, {})}
+                loss._step = replace(step, output=output.name, place=turn)
         for composite in list(calls):
             composite.seen = seen
         try:
@@ -267,7 +332,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
                 composite.seen = None
             for loss in losses:
                 loss._step = None
-        for hook in self.hooks:
+        for hook in self.hooks.values():
             hook(step)
 
     def _add(self, values: Tensor, step: Step) -> None:
@@ -328,8 +393,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         else:
             sizes = {name: abs(float(logs.get(f"{name}_weighted", 0.0))) for name in rows}
             total = sum(sizes.values())
-            for name in rows:
-                if len(rows) > 1 and sizes[name] > LOUD * total and name not in self._warned:
+            meant = [name for name in rows if sizes[name] > 0]  # not those of weight 0
+            for name in meant:
+                if len(meant) > 1 and sizes[name] > LOUD * total and name not in self._warned:
                     self._warned.add(name)
                     warnings.warn(
                         f"{name} was {sizes[name] / total:.1%} of the terms' sizes in epoch {epoch}: the "
@@ -346,15 +412,18 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         return {"name": self.name}
 
     def save_own_variables(self, store: Any) -> None:
-        for path, (_, variable) in self._variables_of.items():
+        for path, variable in self._kept().items():
             store[path.replace("/", "|")] = ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store: Any) -> None:
         """What was set goes on from where it was, also where it will be set only later."""
         self._restored = {path.replace("|", "/"): store[path][()] for path in store.keys()}  # noqa: SIM118
-        for path, (_, variable) in self._variables_of.items():
+        for path, variable in self._kept().items():
             if path in self._restored:
                 variable.assign(self._restored[path])
+
+    def _kept(self) -> dict[str, keras.Variable]:
+        return {path: variable for path, (_, variable) in self._variables_of.items()} | self._memories
 
 
 @dataclass(frozen=True)
@@ -374,16 +443,9 @@ class Control:
         return number
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a model computes its loss of."""
-
-    model: Any
-    x: Any
-    y: Any
-    y_pred: Any
-    sample_weight: Any
-    training: bool
+def _copy(variable: keras.Variable) -> Tensor:
+    # PyTorch sets variables in place, also while a gradient is still to be taken of what was read.
+    return ops.copy(ops.convert_to_tensor(variable))
 
 
 class WatchTerms(keras.callbacks.Callback):  # type: ignore[misc]

@@ -1,0 +1,246 @@
+"""Weights of tasks that follow how fast each task learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.card import Interval
+from keras_losses.composite import CompositeLoss
+from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, outputs
+
+
+class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Base of callbacks that set the weights of the terms of the model's losses, which are then tasks."""
+
+    def __init__(self, terms: Sequence[str] | None) -> None:
+        super().__init__()
+        if isinstance(terms, str) or (terms is not None and len(terms) < 2):
+            raise ValueError(
+                f"{type(self).__name__}: terms must be two names of terms or more, or None for all. "
+                f"Received: {terms!r}"
+            )
+        self.terms = None if terms is None else list(terms)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if not getattr(model, "compiled", False):
+            return
+        found: LossTerms = LossTerms.attach(model)
+        paths = {
+            log: "/".join(part for part in (output.name, WEIGHTS + name) if part)
+            for output in outputs(model)
+            for log, name in output.terms.items()
+            if name in output.loss.losses
+        }
+        names = list(paths) if self.terms is None else self.terms
+        unknown = [name for name in names if name not in paths]
+        if unknown or len(names) < 2:
+            raise ValueError(
+                f"{type(self).__name__}: the model must have a loss with two terms or more, or several "
+                "outputs with a CompositeLoss each, such as 1.0 * SquaredErrorLoss(). Its terms are: "
+                f"{', '.join(paths) or 'none'}. Received: terms={self.terms!r}"
+            )
+        self.paths = {name: paths[name] for name in names}
+        self.controls: list[Control] = [
+            found.control(model, type(self).__name__, path) for path in self.paths.values()
+        ]
+        self.prepare(found)
+
+    def prepare(self, terms: LossTerms) -> None:
+        """What else is kept with the model."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs.update({path: self._weight(k) for k, path in enumerate(self.paths.values())})
+
+    def _weight(self, task: int) -> float:
+        return float(ops.convert_to_numpy(self.controls[task].variable))
+
+
+class DynamicWeightAverage(_TaskWeights):
+    """Gives more weight to the tasks whose loss has fallen less from one epoch to the next.
+
+        weight_k = K exp(r_k / temperature) / sum_j exp(r_j / temperature)
+        r_k = (loss of task k in the last epoch) / (that in the epoch before)
+
+    Of K tasks, in the first two epochs with weights of 1. The tasks are the terms of a `CompositeLoss`, of
+    all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
+    as `weights/<term>`, are saved with the model, and go on after a restart. `GradNorm` looks at gradients,
+    in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
+
+    Place it before callbacks that save the model at the end of an epoch.
+
+    Args:
+        temperature: How even the weights are, above 0; the paper has 2.
+        terms: The terms that are tasks, as they are called in the logs; by default all.
+
+    Raises:
+        ValueError: For a temperature that is not above 0; when training, if the loss has fewer than two
+            terms.
+
+    References:
+        - Liu, Johns & Davison 2019, End-to-End Multi-Task Learning with Attention,
+          https://arxiv.org/abs/1803.10704
+    """
+
+    def __init__(self, temperature: float = 2.0, terms: Sequence[str] | None = None) -> None:
+        super().__init__(terms)
+        self.temperature = _in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
+
+    def prepare(self, terms: LossTerms) -> None:
+        # Of the epoch before last and the last one; 0 where there has been none.
+        self._losses = terms.memory(type(self).__name__, np.zeros((2, len(self.controls)), "float32"))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not np.any(ops.convert_to_numpy(self._losses)):
+            self._set(np.ones(len(self.controls)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        last = np.array([float((logs or {})[name]) for name in self.paths])
+        before = ops.convert_to_numpy(self._losses)[1].astype("float64")
+        self._losses.assign(np.stack([before, last]))
+        # A loss that is not a number is left to who watches for that: the weights stay.
+        if np.all(before > 0) and np.all(np.isfinite(last)):
+            slowness = last / before / self.temperature
+            shares = np.exp(slowness - np.max(slowness))
+            self._set(len(last) * shares / np.sum(shares))
+
+    def _set(self, weights: np.ndarray) -> None:
+        for control, weight in zip(self.controls, weights, strict=True):
+            control.assign(float(weight))
+
+
+class GradNorm(_TaskWeights):
+    """Keeps the gradients of all tasks at one size, larger for the tasks that learn more slowly.
+
+    In every step, with the gradient norms G_k = weight_k ||d loss_k / d W|| in the weights W of a layer that
+    the tasks share, and r_k = (loss_k / loss_k of the first step) over its mean,
+
+        weight_k <- weight_k - learning_rate * sign(G_k - mean(G) r_k^alpha) G_k / (weight_k mean(G))
+
+    and then all weights are divided by their mean. That is the paper's gradient descent on
+    sum_k |G_k - mean(G) r_k^alpha|, but for mean(G) in the denominator: the learning rate does not depend on
+    the losses' units. The weights are in the logs as `weights/<term>`, with those of the epoch's last step;
+    they are saved with the model, and go on after a restart. A step costs about one pass forward and as many
+    backward as there are tasks more; `DynamicWeightAverage` costs nothing.
+
+    Args:
+        shared: The name of the layer whose weights all tasks share, the last such one in the paper; or the
+            layer.
+        alpha: How much slower tasks are helped, 0 or more: with 0 all gradients are to have one size.
+        learning_rate: By how much of themselves the weights change in a step, about; above 0.
+        terms: The terms that are tasks, as they are called in the logs; by default all.
+
+    Raises:
+        ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
+            or the model has no such layer or nothing to train in it.
+
+    References:
+        - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
+          Networks, https://arxiv.org/abs/1711.02257
+    """
+
+    def __init__(
+        self,
+        shared: str | keras.layers.Layer,
+        alpha: float = 1.5,
+        learning_rate: float = 0.025,
+        terms: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(terms)
+        self.shared = shared if isinstance(shared, str) else shared.name
+        self.alpha = _in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
+        self.learning_rate = _in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
+
+    def prepare(self, terms: LossTerms) -> None:
+        self._first = terms.memory(type(self).__name__, np.zeros(len(self.controls), "float32"))
+        # Of one callback of the kind, however often the model is fitted with it.
+        terms.hooks[type(self).__name__] = self.in_step
+        self.model.train_function = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._places()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.model.loss_terms.hooks.pop(type(self).__name__, None)
+        self.model.train_function = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        for task, control in enumerate(self.controls):
+            control.setting.keep(self._weight(task))
+
+    def in_step(self, step: Step) -> None:
+        """Sets the weights for the next step, in graphs."""
+        if not step.training:
+            return
+        losses, norms = self._losses_and_norms(step)
+        weights = ops.stack([control.variable.value for control in self.controls])
+        first = self._first.value
+        first = ops.where(first > 0, first, losses)
+        self._first.assign(first)
+        ratios = numerics.ratio(losses, first)
+        slowness = numerics.ratio(ratios, ops.mean(ratios))
+        sizes = weights * norms
+        mean = ops.mean(sizes)
+        sign = ops.sign(sizes - mean * ops.power(slowness, self.alpha))
+        moved = ops.maximum(weights - self.learning_rate * sign * numerics.ratio(norms, mean), 1e-3)
+        moved = moved / ops.mean(moved)
+        # A step in which something is not a number is left to who watches for that.
+        moved = ops.where(ops.all(ops.isfinite(moved)), moved, weights)
+        for task, control in enumerate(self.controls):
+            control.variable.assign(moved[task])
+
+    def _losses_and_norms(self, step: Step) -> tuple[Any, Any]:
+        places = self._places()
+        arrays = [step.model.trainable_variables[place].value for place in places]
+        losses: list[Any] = []
+
+        def of_weights(*given: Any) -> list[Any]:
+            y_pred = step.forward(step.x, step.training, dict(zip(places, given, strict=True)))
+            found = {}
+            for place, output in enumerate(step.model.loss_terms.outputs):
+                if isinstance(output.loss, CompositeLoss):
+                    of = replace(step, output=output.name, place=place).of_output
+                    terms = output.loss.terms(of(step.y), of(y_pred), of(step.sample_weight))
+                    logs = {name: log for log, name in output.terms.items()}
+                    found.update({logs[name]: value for name, value in terms.items()})
+            losses[:] = [found[name] for name in self.paths]
+            return list(losses)
+
+        slopes = numerics.gradients(of_weights, arrays)
+        norms = [ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in each)) for each in slopes]
+        held = (ops.stop_gradient(ops.cast(ops.stack(each), "float32")) for each in (losses, norms))
+        values, sizes = held
+        return values, sizes
+
+    def _places(self) -> list[int]:
+        layers = [layer for layer in _layers(self.model) if layer.name == self.shared]
+        own = [v for layer in layers for v in layer.trainable_variables]
+        places = [k for k, v in enumerate(self.model.trainable_variables) if any(v is each for each in own)]
+        if not places:
+            names = sorted({layer.name for layer in _layers(self.model) if layer.trainable_variables})
+            raise ValueError(
+                "GradNorm: shared must be the name of a layer of the model with something to train. "
+                f"Received: {self.shared!r}. The model has: {', '.join(names)}."
+            )
+        return places
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    # Keras has no public list of the layers inside of layers; tests/test_private_keras.py watches this one.
+    return list(model._flatten_layers(include_self=False))
+
+
+def _in_range(owner: str, name: str, value: Any, interval: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in Interval(interval):
+        raise ValueError(f"{owner}: {name} must be a number in {interval}. Received: {value!r}")
+    return float(value)
