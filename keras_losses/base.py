@@ -160,9 +160,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(getattr(self, name))
-            for name in {**names, **self.hyperparameters}
-            if name not in COMMON
+            name: _saved(self._kept(name)) for name in {**names, **self.hyperparameters} if name not in COMMON
         }
         return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
@@ -175,9 +173,13 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         changed = (
             f"{name}={value!r}"
             for name in self.hyperparameters
-            if (value := getattr(self, name)) != defaults[name].default
+            if (value := self._kept(name)) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _kept(self, name: str) -> Any:
+        """A constructor argument as it is kept, whatever tensor may stand in for it while it is live."""
+        return vars(self)[name] if name in vars(self) else getattr(self, name)
 
     # Sums ---------------------------------------------------------------------------------------------
 
@@ -270,6 +272,10 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def convert(self, x: Any) -> Tensor:
         """A tensor in the dtype that is computed in."""
         return ops.convert_to_tensor(x, dtype=self.compute_dtype)
+
+    def beside(self, vector: np.ndarray, *factors: Any) -> Any:
+        """A vector that hyper-parameters are about to meet: in float64, unless one of them is a tensor."""
+        return vector if all(map(numerics.is_number, factors)) else self.convert(vector)
 
     def convert_labels(self, y_true: Any) -> Tensor:
         """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
@@ -513,7 +519,7 @@ class CrossentropyFamily(ClassificationLoss):
         predictions = self.adjusted(predictions, labels.encoding == "binary")
         if labels.encoding == "binary":
             return self._of_outputs(labels, predictions)
-        if labels.encoding == "sparse" and self.label_smoothing == 0.0:
+        if labels.encoding == "sparse" and numerics.is_number(self.label_smoothing, 0.0):
             return self._of_ids(labels, predictions)
         return self._of_distributions(labels, predictions)
 
