@@ -308,6 +308,10 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         """A tensor in the dtype that is computed in."""
         return ops.convert_to_tensor(x, dtype=self.compute_dtype)
 
+    def beside(self, vector: np.ndarray, *factors: Any) -> Any:
+        """A vector that hyper-parameters are about to meet: in float64, unless one of them is a tensor."""
+        return vector if all(map(numerics.is_number, factors)) else self.convert(vector)
+
     def convert_labels(self, y_true: Any) -> Tensor:
         """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
         y_true = ops.convert_to_tensor(y_true)
@@ -550,7 +554,7 @@ class CrossentropyFamily(ClassificationLoss):
         predictions = self.adjusted(predictions, labels.encoding == "binary")
         if labels.encoding == "binary":
             return self._of_outputs(labels, predictions)
-        if labels.encoding == "sparse" and self.label_smoothing == 0.0:
+        if labels.encoding == "sparse" and numerics.is_number(self.label_smoothing, 0.0):
             return self._of_ids(labels, predictions)
         return self._of_distributions(labels, predictions)
 

@@ -130,25 +130,30 @@ class Parameter:
     kw_only: bool = False
     examples: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
-
-    # What a formula reads off its loss is the number that was given, or, while a model trains or schedules
-    # it, what the model's variable says.
+    name: str = field(default="", init=False, repr=False, compare=False)
 
     def __set_name__(self, owner: type, name: str) -> None:
         object.__setattr__(self, "name", name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The value of an instance: the one it keeps, or what its `_live` says of this name right now.
+
+        `_live` maps names to functions without arguments that return a scalar tensor, so that a number can
+        change between the steps of a compiled function, or be learned.
+        """
         if instance is None:
             return self
-        name: str = self.name  # type: ignore[attr-defined]
-        live = vars(instance).get("_live", {}).get(name)
-        if live is not None:
-            return instance.convert(live())
-        value = vars(instance)[name]
+        kept = vars(instance)
+        live = kept.get("_live")
+        if live and self.name in live:
+            return instance.convert(live[self.name]())
+        if self.name not in kept:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
+        value = kept[self.name]
         return value.initial if isinstance(value, Learned) else value
 
     def __set__(self, instance: Any, value: Any) -> None:
-        vars(instance)[self.name] = value  # type: ignore[attr-defined]
+        vars(instance)[self.name] = value
 
     @property
     def is_real(self) -> bool:

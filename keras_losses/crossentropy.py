@@ -79,7 +79,7 @@ class CrossentropyLoss(CrossentropyFamily):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         values = super().per_sample(labels, predictions)
-        if self.z_loss == 0.0:
+        if numerics.is_number(self.z_loss, 0.0):
             return values
         if labels.encoding == "binary":
             normalizer = numerics.softplus(predictions.logits)
@@ -380,7 +380,15 @@ class AsymmetricLoss(CrossentropyFamily):
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         one, zero = predictions.of_outputs()
         positive = numerics.power(one.complement, self.gamma_positive) * one.value
-        if self.clip == 0.0:
+        clip = self.clip
+        if numerics.is_number(clip, 0.0):
             return positive, numerics.power(zero.complement, self.gamma_negative) * zero.value
-        q = ops.relu(zero.complement - self.clip)
-        return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)
+        q = ops.relu(zero.complement - clip)
+        if numerics.is_number(clip):
+            return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)
+        # A clip in a tensor may be 0, and q then 1: its 1 - q is 1 - p + clip, and -log(1 - p) below that.
+        near, rest, ones = q < 0.5, one.complement + clip, ops.ones_like(q)
+        held = rest < 1e-30
+        far = ops.where(held, zero.value, -ops.log(ops.where(held, ones, rest)))
+        minus_log = ops.where(near, -ops.log1p(-ops.where(near, q, ops.zeros_like(q))), far)
+        return positive, numerics.power(q, self.gamma_negative) * minus_log

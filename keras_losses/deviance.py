@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -72,38 +73,24 @@ class TweedieLoss(ElementwiseLoss):
         log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
         none = ops.equal(y_true, 0)
         log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
-        # Derivatives are those of the two terms with mu, values those of a form in which nothing cancels.
-        terms = 2.0 * self._terms_of_mu(y_true, log_y, log_mu)
-        value = ops.stop_gradient(self._exact(none, log_y, log_mu))
+        # Derivatives in mu are those of the two terms with mu; values, and with them derivatives in the power,
+        # those of a form in which nothing cancels.
+        power = self.power
+        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.constant(power))
+        exact = _exact if numerics.is_number(power) else _exact_for_any
+        value = exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), power)
         # Beyond the dtype's range, the infinity that is meant and not the difference of two.
         none_added = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
         return value + none_added
 
-    def _terms_of_mu(self, y: Tensor, log_y: Tensor, log_mu: Tensor) -> Tensor:
-        a, b = 1.0 - self.power, 2.0 - self.power
-        some, zeros = y > 0, ops.zeros_like(y)
-        power = ops.exp(a * ops.where(some, log_mu, zeros) + log_y)
-        of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
-        return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
-
-    def _exact(self, none: Tensor, log_y: Tensor, log_mu: Tensor) -> Tensor:
-        p = self.power
-        s = ops.where(none, numerics.full(log_y, -1e30), log_y - log_mu)
-        near = ops.abs(s) < 0.5
-        series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
-        from_y = ops.exp((2.0 - p) * log_y) * (_scaled_exp(p - 1.0, s) - _scaled_exp(p - 2.0, s))
-        if p >= 2.0:
-            return ops.where(near, series, 2.0 * from_y)
-        shrunk = ops.exp((2.0 - p) * s) * _scaled_exp(p - 1.0, s)
-        from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - _scaled_exp(2.0 - p, s))
-        return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
-
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
-        owner = type(self).__name__
+        owner, power = type(self).__name__, self.power
+        if not numerics.is_number(power):
+            power = float(numerics.to_numpy(power)) if numerics.is_concrete(power) else 1.0
         y, f = wanted_values(y_true, wanted), wanted_values(y_pred, wanted)
-        wrong = y < 0 if self.power < 2.0 else y <= 0
+        wrong = y < 0 if power < 2.0 else y <= 0
         if wrong.any():
-            domain = "not be negative" if self.power < 2.0 else f"be above 0 for a power of {self.power:g}"
+            domain = "not be negative" if power < 2.0 else f"be above 0 for a power of {power:g}"
             raise ValueError(f"{owner}: `y_true` must {domain}. Received: {y[wrong][0]:g}.")
         if not self.log_link and (f <= 0).any():
             raise ValueError(
@@ -203,15 +190,65 @@ class GammaLoss(TweedieLoss):
     power = 2.0
 
 
-def _scaled_exp(a: float, x: Tensor) -> Tensor:
-    """The integral of e^(a t) from 0 to x: (e^(a x) - 1) / a, which is x for a = 0."""
-    return x if a == 0.0 else ops.expm1(a * x) / a
+def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float | Tensor) -> Tensor:
+    """Half of the terms with mu, but for what does not change with mu."""
+    a, b = 1.0 - p, 2.0 - p
+    some, zeros = y > 0, ops.zeros_like(y)
+    log_mu_of_some = ops.where(some, log_mu, zeros)
+    if not numerics.is_number(p):
+        return numerics.expm1_over(log_mu, b) - numerics.times_expm1_over(y, log_y, log_mu_of_some, a)
+    power = ops.exp(a * log_mu_of_some + log_y)
+    of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
+    return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
 
 
-def _near_the_mean(s: Tensor, p: float) -> Tensor:
+def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
+    s = ops.where(none, numerics.full(log_y, -1e30), log_y - log_mu)
+    near = ops.abs(s) < 0.5
+    series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
+    from_y = ops.exp((2.0 - p) * log_y) * (numerics.expm1_over(s, p - 1.0) - numerics.expm1_over(s, p - 2.0))
+    if p >= 2.0:
+        return ops.where(near, series, 2.0 * from_y)
+    shrunk = ops.exp((2.0 - p) * s) * numerics.expm1_over(s, p - 1.0)
+    from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - numerics.expm1_over(s, 2.0 - p))
+    return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
+
+
+def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Tensor:
+    """The same for a power in a tensor: each form has its arguments only where it is taken, for its slope."""
+    a, b = p - 1.0, 2.0 - p
+    s, zeros, ones = log_y - log_mu, ops.zeros_like(log_y), ops.ones_like(log_y)
+    near = ops.logical_and(ops.abs(s) < 0.5, ops.logical_not(none))
+    below = ops.logical_and(ops.logical_or(none, s < 0), ops.logical_not(near))
+    below = ops.logical_and(below, ops.logical_or(none, b > 0))
+
+    up = ops.where(ops.logical_or(near, below), ones, s)
+    series = _near_the_mean(ops.where(near, s, zeros), p)
+    from_y = numerics.expm1_over(up, a) - numerics.expm1_over(up, -b)
+    scaled = ops.exp(b * ops.where(below, zeros, log_y)) * ops.where(near, series, from_y)
+
+    some = ops.logical_and(below, ops.logical_not(none))
+    down, base = ops.where(some, s, -ones), ops.where(below, log_mu, zeros)
+    shrunk = ops.exp(b * down) * numerics.expm1_over(down, a) - numerics.expm1_over(down, b)
+    of_zero = ops.where(b > 0, 1.0 / ops.where(b > 0, b, ops.ones_like(b)), numerics.full(b, np.inf))
+    from_mu = ops.exp(b * base) * ops.where(none, of_zero, shrunk)
+    return 2.0 * ops.where(below, from_mu, scaled)
+
+
+def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
     """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
     value = ops.zeros_like(s)
     for k in range(22, 1, -1):  # Horner's scheme
-        terms = math.fsum((p - 1.0) ** j * (p - 2.0) ** (k - 2 - j) for j in range(k - 1))
-        value = value * s + terms / math.factorial(k)
+        value = value * s + _products(p - 1.0, p - 2.0, k - 2) / math.factorial(k)
     return ops.square(s) * value
+
+
+def _products(a: float | Tensor, b: float | Tensor, degree: int) -> Any:
+    """sum_j a^j b^(degree - j)."""
+    if numerics.is_number(a):
+        return math.fsum(a**j * b ** (degree - j) for j in range(degree + 1))
+    total = power = ops.ones_like(a)
+    for _ in range(degree):
+        power = power * b
+        total = a * total + power
+    return total

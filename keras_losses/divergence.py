@@ -47,7 +47,7 @@ class DivergenceLoss(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y, predictions = self.align(y_true, y_pred)
         crossentropy = self._crossentropy(predictions)
-        given = predictions.logits is None and self.temperature == 1.0
+        given = predictions.logits is None and numerics.is_number(self.temperature, 1.0)
         p = predictions.values if given else ops.exp(-crossentropy.value)
         return self.divergence(y, p, crossentropy)
 
@@ -74,7 +74,7 @@ class DivergenceLoss(Loss):
         if predictions.logits is not None:
             return self.softened(predictions.logits)
         given = predictions.of_every_class()
-        if self.temperature == 1.0:
+        if numerics.is_number(self.temperature, 1.0):
             return given
         softened = self.softened(-given.value)
         # The slope is held where that of the probability that was given is.
@@ -83,7 +83,7 @@ class DivergenceLoss(Loss):
 
     def softened(self, logits: Tensor) -> Crossentropy:
         """That of softmax(z / temperature); the division rounds less of small differences than of z."""
-        if self.temperature != 1.0:
+        if not numerics.is_number(self.temperature, 1.0):
             logits = numerics.below_peak(logits) / self.temperature
         return numerics.dense_crossentropy(logits)
 
@@ -159,7 +159,7 @@ class KLDivergenceLoss(DivergenceLoss):
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         forward = self.direction == "forward"
         alpha, log_y = (1.0 if forward else 0.0), -self.minus_log(y)
-        value = numerics.alpha_divergence(y, p, log_y, -crossentropy.value, alpha)
+        value = numerics.alpha_divergence(crossentropy.value, alpha, y, p, log_y)
         if self.generalized:
             return value
         excess = numerics.excess_of_sums(y, p, crossentropy.logits)
@@ -279,9 +279,7 @@ class RenyiLoss(DivergenceLoss):
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
-        return crossentropy.map(
-            lambda value: numerics.renyi_divergence(y, p, log_y, -value, self.alpha, crossentropy.logits)
-        )
+        return crossentropy.map(numerics.renyi_divergence, self.alpha, y, p, log_y, crossentropy.logits)
 
 
 class AlphaDivergenceLoss(DivergenceLoss):
@@ -348,7 +346,7 @@ class AlphaDivergenceLoss(DivergenceLoss):
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
-        return crossentropy.map(lambda value: numerics.alpha_divergence(y, p, log_y, -value, self.alpha))
+        return crossentropy.map(numerics.alpha_divergence, self.alpha, y, p, log_y)
 
 
 class HellingerLoss(DivergenceLoss):
@@ -401,7 +399,7 @@ class HellingerLoss(DivergenceLoss):
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
-        return crossentropy.map(lambda value: 0.25 * numerics.alpha_divergence(y, p, log_y, -value, 0.5))
+        return 0.25 * crossentropy.map(numerics.alpha_divergence, 0.5, y, p, log_y)
 
 
 class TotalVariationLoss(DivergenceLoss):

@@ -537,14 +537,14 @@ class LogitAdjustedLoss(CrossentropyFamily):
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
         shift = self._shift(predictions.values.shape[-1], of_outputs)
-        if self.tau == 0.0:  # cross-entropy itself
+        if numerics.is_number(self.tau, 0.0):  # cross-entropy itself
             return predictions
         logits = predictions.as_logits(of_outputs)
         # Beside logits of 1e4 float32 would round the prior.
         logits = (logits if of_outputs else numerics.below_peak(logits)) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
 
-    def _shift(self, outputs: int, of_outputs: bool) -> np.ndarray:
+    def _shift(self, outputs: int, of_outputs: bool) -> Any:
         one_output = of_outputs and not self.multi_label
         prior = labels.weight_vector(
             type(self).__name__, "class_prior", self.class_prior, 2 if one_output else outputs
@@ -552,7 +552,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
         logs = np.log(prior)
         logs = logs[1:] - logs[:1] if one_output else logs - (np.log1p(-prior) if of_outputs else logs.max())
         with np.errstate(over="ignore"):
-            return np.asarray(self.tau * logs)
+            return self.tau * self.beside(np.asarray(logs), self.tau)
 
 
 class LDAMLoss(CrossentropyFamily):
@@ -622,7 +622,7 @@ class LDAMLoss(CrossentropyFamily):
     multi_label = False
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
-        if self.scale == 1.0:
+        if numerics.is_number(self.scale, 1.0):
             return predictions
         logits = predictions.as_logits(of_outputs, times=self.scale)
         if not of_outputs:
@@ -653,9 +653,10 @@ class LDAMLoss(CrossentropyFamily):
     def _margins(self, classes: int) -> Tensor | None:
         """The margin of each class, multiplied with the scale; None where there are none."""
         counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
-        if self.max_margin == 0.0:
+        if numerics.is_number(self.max_margin, 0.0):
             return None
-        return self.convert(self.scale * self.max_margin * (counts.min() / counts) ** 0.25)
+        widest = self.scale * self.max_margin
+        return self.convert(widest * self.beside((counts.min() / counts) ** 0.25, widest))
 
 
 class SeesawLoss(CrossentropyFamily):
@@ -734,7 +735,7 @@ class SeesawLoss(CrossentropyFamily):
     multi_label = False
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
-        if self.p == self.q == 0.0:
+        if numerics.is_number(self.p, 0.0) and numerics.is_number(self.q, 0.0):
             return predictions
         logits = predictions.as_logits(of_outputs)
         return replace(predictions, values=logits, logits=logits)
@@ -783,7 +784,7 @@ class SeesawLoss(CrossentropyFamily):
         counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         logs = np.log(np.maximum(counts, 1.0))
         with np.errstate(over="ignore"):
-            return self.convert(self.p * (logs - logs.max()))
+            return self.convert(self.p * self.beside(logs - logs.max(), self.p))
 
 
 class EqualizedFocalLoss(CrossentropyFamily):
@@ -875,5 +876,6 @@ class EqualizedFocalLoss(CrossentropyFamily):
         """gamma_j and gamma_j / gamma."""
         counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, outputs)
         with np.errstate(over="ignore"):
-            gammas = self.gamma + self.scale * (1.0 - counts / counts.max())
-            return self.convert(gammas), self.convert(gammas / self.gamma)
+            gamma, scale = self.gamma, self.scale
+            gammas = gamma + scale * self.beside(1.0 - counts / counts.max(), gamma, scale)
+            return self.convert(gammas), self.convert(gammas / gamma)

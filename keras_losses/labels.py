@@ -64,7 +64,7 @@ class Predictions:
         """Predictions that lie one after another in the last axis."""
         return [self.map(lambda x, turn=turn: parts_of(x, count)[turn]) for turn in range(count)]  # type: ignore[misc]
 
-    def as_logits(self, of_outputs: bool, times: float = 1.0) -> Tensor:
+    def as_logits(self, of_outputs: bool, times: float | Tensor = 1.0) -> Tensor:
         """The logits, or what they would have been: those of outputs of their own, or of classes.
 
         `times` is what they will be multiplied by, which their gradient in the probabilities has to bear.

@@ -253,9 +253,9 @@ class GaussianNLLLoss(NormalLoss):
         mean, raw = numbers
         scale = self.positive(raw)
         values = _normal((y - mean) / scale, scale)
-        if self.beta == 0.0:
+        if numerics.is_number(self.beta, 0.0):
             return values
-        return values * ops.stop_gradient(numerics.power(scale, 2.0 * self.beta))
+        return values * numerics.power(ops.stop_gradient(scale), 2.0 * self.beta)
 
 
 class LaplaceNLLLoss(LocationScaleLoss):
@@ -1081,7 +1081,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
     def per_sample(self, labels_: Labels, predictions: Predictions) -> Tensor:
         y, found = labels.one_hot(labels_, self.compute_dtype), numerics.softplus(predictions.values)
         values = self._risk(y, 1.0 + found)
-        if self.annealing == 0.0:
+        if numerics.is_number(self.annealing, 0.0):
             return values
         return values + self.annealing * _divergence_from_uniform((1.0 - y) * found)
 

@@ -357,13 +357,13 @@ class BiTemperedLoss(CrossentropyFamily):
     compares_classes = True
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        if self.t2 == 1.0:
+        if numerics.is_number(self.t2, 1.0):
             return self._of(predictions.of_every_class())
         return self._tempered(predictions.as_logits(of_outputs=False))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         # An output is two classes, whose logits differ by log p - log(1 - p).
-        if self.t2 == 1.0:
+        if numerics.is_number(self.t2, 1.0):
             terms = self._of(_paired(*predictions.of_outputs()))
         else:
             logits = predictions.as_logits(of_outputs=True)

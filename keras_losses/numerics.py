@@ -39,6 +39,73 @@ def is_float(x: Tensor) -> bool:
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
+# Hyper-parameters in tensors ----------------------------------------------------------------------------
+
+
+def is_number(x: Any, value: float | None = None) -> bool:
+    """Whether x is a plain number, and equal to `value` if one is given; a tensor is not, whatever it holds.
+
+    A formula may take a short cut at a number. A tensor may hold another at the next step, and is learned
+    through its gradient: for it there is one formula, which is exact at the special numbers and beside them.
+    """
+    return isinstance(x, float | int) and (value is None or x == value)
+
+
+def constant(x: Any) -> Any:
+    """A tensor without its gradient; numbers and None have none."""
+    return x if x is None or is_number(x) else ops.stop_gradient(x)
+
+
+def expm1_over(x: Tensor, a: float | Tensor) -> Tensor:
+    """(e^(a x) - 1) / a, which is x at a = 0."""
+    if is_number(a, 0.0):
+        return x
+    return ops.expm1(a * x) / a if is_number(a) else times_expm1_over(1.0, 0.0, x, a)
+
+
+def times_expm1_over(y: Tensor | float, log_y: Tensor | float, x: Tensor, a: float | Tensor) -> Tensor:
+    """y (e^(a x) - 1) / a, which is y x at a = 0, where y may be 0 and e^(a x) infinite."""
+    if is_number(a, 0.0):
+        return y * x
+    product = a * x
+    near = ops.abs(product) < 1.0
+    within = ops.where(near, product, ops.zeros_like(product))
+    if is_number(a):
+        return ops.where(near, y * ops.expm1(within), ops.exp(log_y + product) - y) / a
+    beyond, rate = _where_far(near, product, a)
+    around_zero = y * x * (1.0 + 0.5 * within * _exp_series(within))
+    return ops.where(near, around_zero, (ops.exp(log_y + beyond) - y) / rate)
+
+
+def expm1_minus_over(x: Tensor, a: float | Tensor) -> Tensor:
+    """(e^(a x) - 1 - a x) / a, which is 0 at a = 0, to its last digits."""
+    if is_number(a):
+        return expm1_minus(a * x) / a
+    product = a * x
+    near = ops.abs(product) < 1.0
+    within = ops.where(near, product, ops.zeros_like(product))
+    beyond, rate = _where_far(near, product, a)
+    return ops.where(near, 0.5 * x * within * _exp_series(within), (ops.exp(beyond) - 1.0 - beyond) / rate)
+
+
+def log1p_over(x: Tensor, a: Tensor) -> Tensor:
+    """log(1 + a x) / a, which is x at a = 0: near it by the series of the inverse hyperbolic tangent."""
+    product = a * x
+    near = ops.abs(product) < 0.5
+    within = ops.where(near, product, ops.zeros_like(product))
+    square, series = ops.square(within / (2.0 + within)), ops.zeros_like(product)
+    for odd in range(33, 0, -2):  # Horner's scheme, to float64
+        series = 1.0 / odd + square * series
+    beyond, rate = _where_far(near, product, a)
+    return ops.where(near, x * series * (2.0 / (2.0 + within)), ops.log1p(beyond) / rate)
+
+
+def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+    """The product and its factor a where it is not near 0, and 1 elsewhere."""
+    ones = ops.ones_like(product)
+    return ops.where(near, ones, product), ops.where(near, ones, a)
+
+
 # Operations that lose digits on one backend or another ---------------------------------------------------
 
 
@@ -83,11 +150,17 @@ def one_minus_exp(x: Tensor) -> Tensor:
 def expm1_minus(x: Tensor) -> Tensor:
     """e^x - 1 - x, to its last digits where it is small: x^2 / 2 (1 + x / 3 (1 + x / 4 (...)))."""
     near = ops.abs(x) < 1.0
-    within, series = ops.where(near, x, ops.zeros_like(x)), ops.ones_like(x)
-    for n in range(22, 2, -1):  # Horner's scheme, to float64
-        series = 1.0 + within / n * series
+    within = ops.where(near, x, ops.zeros_like(x))
     beyond = ops.where(near, ops.ones_like(x), x)
-    return ops.where(near, 0.5 * within * within * series, ops.exp(beyond) - 1.0 - beyond)
+    return ops.where(near, 0.5 * within * within * _exp_series(within), ops.exp(beyond) - 1.0 - beyond)
+
+
+def _exp_series(x: Tensor) -> Tensor:
+    """(e^x - 1 - x) / (x^2 / 2) for |x| < 1."""
+    series = ops.ones_like(x)
+    for n in range(22, 2, -1):  # Horner's scheme, to float64
+        series = 1.0 + x / n * series
+    return series
 
 
 def mean(x: Tensor) -> Tensor:
@@ -95,19 +168,27 @@ def mean(x: Tensor) -> Tensor:
     return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
 
 
-def full(x: Tensor, value: float) -> Tensor:
+def full(x: Tensor, value: float | Tensor) -> Tensor:
     """The value in the shape and dtype of x; that of Keras cannot be traced without data on PyTorch."""
     return ops.zeros_like(x) + value
 
 
-def minimum(x: Tensor, bound: float) -> Tensor:
+def minimum(x: Tensor, bound: float | Tensor) -> Tensor:
     """The smaller of x and a number; on PyTorch that of Keras is float32."""
     return ops.where(x > bound, full(x, bound), x)
 
 
-def maximum(x: Tensor, bound: float) -> Tensor:
+def maximum(x: Tensor, bound: float | Tensor) -> Tensor:
     """The larger of x and a number; on PyTorch that of Keras is float32."""
     return ops.where(x < bound, full(x, bound), x)
+
+
+def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
+    """x / whole up to 1, for x and whole from 0 up: 1 beside a whole of 0."""
+    above, zeros = x > whole, ops.zeros_like(x)
+    if not is_number(whole):
+        whole = ops.where(whole > 0, whole, ops.ones_like(whole))
+    return ops.where(above, ops.ones_like(x), ops.where(above, zeros, x) / whole)
 
 
 def size(x: Tensor) -> Tensor:
@@ -179,25 +260,30 @@ class Crossentropy:
     steepest_from: float | Tensor = np.inf
     logits: Tensor | None = None
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """A function of -log p, as steep at p = 0 as where the slope of -log p was held.
+    def map(self, function: Callable[..., Tensor], setting: float | Tensor, *others: Tensor | None) -> Tensor:
+        """function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p was held.
 
-        Of a power of p, by which that slope is multiplied, p = 0 would leave nothing.
+        Of a power of p, by which that slope is multiplied, p = 0 would leave nothing. The gradient in the
+        setting, a hyper-parameter, is that of the function itself.
         """
-        exact = function(self.value)
-        if isinstance(self.steepest_from, float) and self.steepest_from == np.inf:
-            return exact
+        if is_number(self.steepest_from, np.inf):
+            return function(self.value, setting, *others)
+        exact = function(ops.stop_gradient(self.value), setting, *map(constant, others))
         beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
-        held = function(self.value - beyond)
-        return held + ops.stop_gradient(exact - held)
+        held = function(self.value - beyond, constant(setting), *others)
+        return held + (exact - ops.stop_gradient(held))
 
-    def one_minus_power(self, q: float) -> Tensor:
+    def one_minus_power(self, q: float | Tensor) -> Tensor:
         """(1 - p^q) / q, which is -log p at q = 0."""
-        if q == 0.0:
+        if is_number(q, 0.0):
             return self.value
-        if q == 1.0:
+        if is_number(q, 1.0):
             return self.complement
-        return self.map(lambda value: one_minus_exp(q * value) / q)
+        return self.map(_one_minus_power, q)
+
+
+def _one_minus_power(minus_log: Tensor, q: float | Tensor) -> Tensor:
+    return one_minus_exp(q * minus_log) / q if is_number(q) else -expm1_over(-minus_log, q)
 
 
 def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
@@ -280,15 +366,17 @@ def _margin_over_others(logits: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]
     return (own - top) - ops.log(maximum(rest, 1e-37)), own
 
 
-def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
+def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> Tensor:
     """log p with p_j = [1 + (1 - t)(z_j - lambda)]^(1 / (1 - t)) and sum_j p_j = 1, for t > 1.
+
+    In a tensor t may also be 1, where it is the logarithm of a softmax.
 
     The fixed point of Amid 2019 comes near lambda, without a derivative; three steps of Newton's method make
     it exact, and their derivatives, up to the seventh, are those of lambda.
     """
 
     def log_p(x: Tensor) -> Tensor:
-        return ops.log1p((t - 1.0) * -x) / (1.0 - t)
+        return ops.log1p((t - 1.0) * -x) / (1.0 - t) if is_number(t) else -log1p_over(-x, t - 1.0)
 
     below = below_peak(logits)
     first = is_class(ops.argmax(logits, axis=-1), logits)
@@ -297,7 +385,10 @@ def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
         total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
         scaled = held * total ** (1.0 - t)
     total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
-    shift = (total ** (t - 1.0) - 1.0) / (t - 1.0)
+    if is_number(t):
+        shift = (total ** (t - 1.0) - 1.0) / (t - 1.0)
+    else:
+        shift = ops.stop_gradient(expm1_over(ops.log(total), t - 1.0))
     for _ in range(3):
         logs = log_p(below - shift)
         # sum_j p_j - 1, where the largest p_j may be near 1.
@@ -315,7 +406,7 @@ def _steepest(p: Tensor, dtype: str) -> float:
     return min(_STEEPEST[dtype], _STEEPEST[keras.backend.standardize_dtype(p.dtype)])
 
 
-def negative_log(x: Tensor, dtype: str, times: float = 1.0) -> Tensor:
+def negative_log(x: Tensor, dtype: str, times: float | Tensor = 1.0) -> Tensor:
     """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
 
     Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
@@ -323,20 +414,25 @@ def negative_log(x: Tensor, dtype: str, times: float = 1.0) -> Tensor:
     still learns.
     """
     smallest = max(_SMALLEST[dtype], _SMALLEST[keras.backend.standardize_dtype(x.dtype)])
-    slope = _steepest(x, dtype) / max(times, 1.0)
+    slope = _steepest(x, dtype) / _at_least_one(times)
     log = ops.log(maximum(x, 1.0 / slope))
     tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
     return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)
 
 
-def negative_log_complement(x: Tensor, dtype: str, times: float = 1.0) -> Tensor:
+def _at_least_one(times: float | Tensor) -> Any:
+    return max(times, 1.0) if is_number(times) else ops.stop_gradient(maximum(times, 1.0))
+
+
+def negative_log_complement(x: Tensor, dtype: str, times: float | Tensor = 1.0) -> Tensor:
     """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1.
 
     As with `negative_log`, the gradient bears being multiplied by `times`.
     """
     computed = keras.backend.standardize_dtype(x.dtype)
     gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[computed])
-    reach = max(gap, max(times, 1.0) / min(_STEEPEST[dtype], _STEEPEST[computed]))
+    reach = _at_least_one(times) / min(_STEEPEST[dtype], _STEEPEST[computed])
+    reach = max(gap, reach) if is_number(reach) else maximum(reach, gap)
     log = ops.log1p(-minimum(x, 1.0 - reach))
     tangent = ops.stop_gradient(ops.log1p(-minimum(x, 1.0 - gap))) - (x - ops.stop_gradient(x)) / reach
     return 0.0 - ops.where(x <= 1.0 - reach, log, tangent)
@@ -473,19 +569,21 @@ def _series(z: Tensor, coefficients: tuple[float, ...]) -> Tensor:
 def power(base: Tensor, exponent: float | Tensor) -> Tensor:
     """base^exponent for base >= 0 and exponent >= 0; the gradient at base = 0 is 0, never NaN.
 
-    Exponents in a tensor are above 0.
+    A tensor may hold the exponent 0, at which it is 1 for every base.
     """
-    if isinstance(exponent, float | int):
-        if exponent == 0.0:
-            return ops.ones_like(base)
-        if exponent == 1.0:
-            return base
-        if exponent == 2.0:
-            return ops.square(base)
+    if is_number(exponent, 0.0):
+        return ops.ones_like(base)
+    if is_number(exponent, 1.0):
+        return base
+    if is_number(exponent, 2.0):
+        return ops.square(base)
     zero = base <= 0  # and not base > 0, which would make 0 of NaN
     safe = ops.where(zero, ops.ones_like(base), base)
     # Not ops.power, which rounds the exponent to float32 on PyTorch.
-    return ops.where(zero, ops.zeros_like(base), safe**exponent)
+    of_zero = ops.zeros_like(base)
+    if not is_number(exponent):
+        of_zero = of_zero + ops.cast(ops.equal(exponent, 0), base.dtype)
+    return ops.where(zero, of_zero, safe**exponent)
 
 
 def x_log_x(x: Tensor) -> Tensor:
@@ -497,29 +595,28 @@ def x_log_x(x: Tensor) -> Tensor:
 # Divergences ----------------------------------------------------------------------------------------
 
 
-def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
+def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float | Tensor) -> Tensor:
     """(alpha y + (1 - alpha) p - y^alpha p^(1 - alpha)) / (alpha (1 - alpha)) >= 0, for each y, p > 0.
 
     At alpha = 1 that is y log(y / p) + p - y, at alpha = 0 the same of p and y, and near both it is what it
     is there. With x = log(p / y) and beta = 1 - alpha it is y (e^x - 1 - (e^(beta x) - 1) / beta) / alpha,
     of which the terms in 1 and x are left out where x is small: the digits are those of x.
     """
-    if alpha < 0.5:
+    if is_number(alpha) and alpha < 0.5:
         return power_gap(p, y, log_p, log_y, 1.0 - alpha)
+    if not is_number(alpha):
+        turned = alpha < 0.5
+        y, p = ops.where(turned, p, y), ops.where(turned, y, p)
+        log_y, log_p = ops.where(turned, log_p, log_y), ops.where(turned, log_y, log_p)
+        alpha = ops.where(turned, 1.0 - alpha, alpha)
     beta, x = 1.0 - alpha, log_p - log_y
     near = ops.abs(x) < 1.0
     within = ops.where(near, x, ops.zeros_like(x))
-    if beta == 0.0:
+    if is_number(beta, 0.0):
         return ops.where(near, y * expm1_minus(within), p - y - y * x)
-    close = y * (expm1_minus(within) - expm1_minus(beta * within) / beta)
-    grown = _times_expm1(y, log_y, beta * x) / beta
+    close = y * (expm1_minus(within) - expm1_minus_over(within, beta))
+    grown = times_expm1_over(y, log_y, x, beta)
     return ops.where(near, close, p - y - grown) / alpha
-
-
-def _times_expm1(y: Tensor, log_y: Tensor, x: Tensor) -> Tensor:
-    """y (e^x - 1), where y may be 0 and e^x infinite."""
-    near = ops.abs(x) < 1.0
-    return ops.where(near, y * ops.expm1(ops.where(near, x, ops.zeros_like(x))), ops.exp(log_y + x) - y)
 
 
 def excess(y: Tensor, p: Tensor, one_minus_p: Tensor) -> Tensor:
@@ -532,20 +629,32 @@ def excess_of_sums(y: Tensor, p: Tensor, logits: Tensor | None) -> Tensor:
     return 1.0 - ops.sum(y, axis=-1) if logits is not None else ops.sum(p - y, axis=-1)
 
 
-def alpha_divergence(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
+def alpha_divergence(
+    minus_log_p: Tensor, alpha: float | Tensor, y: Tensor, p: Tensor, log_y: Tensor
+) -> Tensor:
     """(1 - sum_j y_j^alpha p_j^(1 - alpha)) / (alpha (1 - alpha)), and its limits at alpha = 0 and 1.
 
     Where y = 0, y^alpha is 0 for every alpha > 0, however small; for alpha <= 0 it is e^(alpha log_y).
     """
-    if alpha <= 0.0:
+    log_p = -minus_log_p
+    if is_number(alpha) and alpha <= 0.0:
         return ops.sum(power_gap(y, p, log_y, log_p, alpha), axis=-1)
-    some = y > 0
+    some, rate = y > 0, alpha
+    if not is_number(alpha):
+        positive = alpha > 0
+        some = ops.logical_or(some, ops.logical_not(positive))
+        rate = ops.where(positive, alpha, ops.ones_like(alpha))
     gap = power_gap(y, p, ops.where(some, log_y, log_p), log_p, alpha)
-    return ops.sum(ops.where(some, gap, p / alpha), axis=-1)
+    return ops.sum(ops.where(some, gap, p / rate), axis=-1)
 
 
 def renyi_divergence(
-    y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float, logits: Tensor | None
+    minus_log_p: Tensor,
+    alpha: float | Tensor,
+    y: Tensor,
+    p: Tensor,
+    log_y: Tensor,
+    logits: Tensor | None,
 ) -> Tensor:
     """log(sum_j y_j^alpha p_j^(1 - alpha) / sum_j y_j) / (alpha - 1), and its limit at alpha = 1.
 
@@ -553,28 +662,33 @@ def renyi_divergence(
     other one the logarithm is summed, which holds what would be beyond every float. Between the logits from
     which p was computed are differences that log p has lost.
     """
-    beta = 1.0 - alpha
+    beta, log_p = 1.0 - alpha, -minus_log_p
     total = ops.sum(y, axis=-1)
     total = ops.where(total > 0, total, ops.ones_like(total))
     more = excess_of_sums(y, p, logits)
-    if beta == 0.0:
-        return (alpha_divergence(y, p, log_y, log_p, alpha) - more) / total
+    if is_number(beta, 0.0):
+        return (alpha_divergence(minus_log_p, alpha, y, p, log_y) - more) / total
     logs = alpha * log_y + beta * (log_p if logits is None else logits)
     log_ratio = logsumexp(ops.where(y > 0, logs, full(y, -1e30))) - ops.log(total)
     if logits is not None:
         log_ratio = log_ratio - beta * logsumexp(logits)
     near = ops.abs(log_ratio) < 0.5
     each = ops.expand_dims(near, -1)
-    gap = alpha_divergence(y, ops.where(each, p, y), log_y, ops.where(each, log_p, log_y), alpha)
-    away = ops.where(near, beta * (more - alpha * gap) / total, ops.zeros_like(gap))
+    gap = alpha_divergence(-ops.where(each, log_p, log_y), alpha, y, ops.where(each, p, y), log_y)
+    zeros = ops.zeros_like(gap)
+    if not is_number(alpha):
+        away = ops.where(near, (more - alpha * gap) / total, zeros)
+        return -ops.where(near, log1p_over(away, beta), log_ratio / ops.where(near, ops.ones_like(gap), beta))
+    away = ops.where(near, beta * (more - alpha * gap) / total, zeros)
     return -ops.where(near, ops.log1p(away), log_ratio) / beta
 
 
 def mixture_divergence(
-    distributions: Sequence[Tensor], logs: Sequence[Tensor], weights: Sequence[float]
+    distributions: Sequence[Tensor], logs: Sequence[Tensor], weights: Sequence[float | Tensor]
 ) -> Tensor:
     """sum_v w_v KL(p_v || m) with m = sum_v w_v p_v, for weights that add up to 1; the terms are positive."""
-    shifted = [log + math.log(weight) for log, weight in zip(logs, weights, strict=True)]
+    log_weights = [math.log(weight) if is_number(weight) else ops.log(weight) for weight in weights]
+    shifted = [log + log_weight for log, log_weight in zip(logs, log_weights, strict=True)]
     log_m = logsumexp(ops.stack(shifted, axis=-1))
     parts = list(zip(distributions, logs, weights, strict=True))
     m = sum(weight * p for p, _, weight in parts)

@@ -197,9 +197,10 @@ class SmoothL1Loss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.size(y_true - y_pred)
-        if self.beta == 0.0:
+        beta = self.beta
+        if numerics.is_number(beta, 0.0):
             return size
-        return numerics.minimum(size / self.beta, 1.0) * (size - 0.5 * numerics.minimum(size, self.beta))
+        return numerics.capped_share(size, beta) * (size - 0.5 * numerics.minimum(size, beta))
 
 
 class PseudoHuberLoss(ElementwiseLoss):
@@ -746,8 +747,10 @@ class WelschLoss(BarronLoss):
     alpha = -math.inf
 
 
-def general_robust(u: Tensor, alpha: float) -> Tensor:
+def general_robust(u: Tensor, alpha: float | Tensor) -> Tensor:
     """Barron's loss of residuals u >= 0 in units of the scale, continuous and exact in alpha."""
+    if not numerics.is_number(alpha):
+        return _robust_for_any(u, alpha)
     if alpha == 2.0:
         return 0.5 * ops.square(u)
     if abs(alpha) > 1e15:  # which float64 cannot tell from infinity
@@ -765,3 +768,27 @@ def general_robust(u: Tensor, alpha: float) -> Tensor:
     near, exponent = log < 41.0, math.copysign(0.5 * b, alpha - 2.0) * log
     square = ops.square(ops.where(near, u, ops.zeros_like(u)))
     return ops.where(near, (square * ops.exp(exponent) + b * ops.expm1(exponent)) / alpha, power)
+
+
+def _robust_for_any(u: Tensor, alpha: Tensor) -> Tensor:
+    """The same for alpha in a tensor: each form has its arguments only where it is taken, for its slope.
+
+    At alpha = 2 the slope in alpha is infinite, as log |alpha - 2| is; it is held there.
+    """
+    low, high, zeros = alpha < -1e15, alpha > 1e15, ops.zeros_like(u)
+    at_ends = ops.logical_or(low, high)
+    alpha = ops.where(at_ends, ops.ones_like(alpha), alpha)
+    half_square = 0.5 * ops.square(u)
+    ends = numerics.one_minus_exp(ops.where(low, half_square, zeros))
+    ends = ends + ops.expm1(ops.where(high, half_square, zeros))
+
+    b = numerics.maximum(ops.abs(alpha - 2.0), 1e-20)
+    log = numerics.log1p_square(u / ops.sqrt(b))
+    # The square of a larger one might be infinite where the power is not.
+    near = ops.logical_and(b <= 1.0, u < 1e15)
+    power = b * numerics.expm1_over(0.5 * ops.where(near, zeros, log), alpha)
+    exponent = 0.5 * (alpha - 2.0) * ops.where(near, log, zeros)
+    square = ops.square(ops.where(near, u, zeros))
+    around_two = square * ops.exp(exponent) + b * ops.expm1(exponent)
+    found = ops.where(near, around_two / ops.where(b <= 1.0, alpha, ops.ones_like(alpha)), power)
+    return ends + ops.where(at_ends, zeros, found)

@@ -96,11 +96,11 @@ class RegularizedLoss(AroundLoss):
         values = self.inner(truth, predictions)
         outputs = predictions.values if isinstance(predictions, Predictions) else predictions
         penalty = ops.zeros_like(outputs[..., 0])
-        if self.confidence_penalty > 0:
+        if not numerics.is_number(self.confidence_penalty, 0.0):
             penalty = penalty - self.confidence_penalty * self._entropy(truth, predictions)
-        if self.activity_l1 > 0:
+        if not numerics.is_number(self.activity_l1, 0.0):
             penalty = penalty + self.activity_l1 * ops.sum(numerics.size(outputs), axis=-1)
-        if self.activity_l2 > 0:
+        if not numerics.is_number(self.activity_l2, 0.0):
             penalty = penalty + self.activity_l2 * ops.sum(ops.square(outputs), axis=-1)
         return values + penalty
 

@@ -87,6 +87,37 @@ def compiled(loss: Any, mode: str) -> Callable[..., tuple[np.ndarray, np.ndarray
     return call
 
 
+def with_setting(
+    loss: Any, key: str, compiled: bool
+) -> tuple[Callable[..., tuple[np.ndarray, ...]], list[None]]:
+    """The loss as a function of labels, predictions, one of its hyper-parameters, and weights.
+
+    It returns the values and the gradients of their sum in predictions and hyper-parameter; beside it comes a
+    list that grows whenever it is traced.
+    """
+    traces: list[None] = []
+
+    def all_three(y_true: Any, y_pred: Any, setting: Any, weights: Any) -> Any:
+        traces.append(None)
+
+        def weighted(pred: Any, number: Any) -> Any:
+            vars(loss)["_live"] = {key: lambda: number}
+            values = loss(y_true, pred)
+            return values if weights is None else values * weights
+
+        return _differentiate_both(weighted, y_pred, setting)
+
+    run = all_three
+    if compiled and BACKEND != "torch":
+        run = jax.jit(all_three) if BACKEND == "jax" else tf.function(all_three, jit_compile=True)
+
+    def call(*arguments: Any) -> tuple[np.ndarray, ...]:
+        y_true, y_pred, setting, weights = (*map(tensor, arguments), None)[:4]
+        return tuple(map(numpy, run(y_true, y_pred, setting, weights)))
+
+    return call, traces if compiled and BACKEND != "torch" else [None]
+
+
 def second_derivative(loss: Any, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
     """The matrix of second derivatives of each sample: (n, c, c) for predictions (n, c)."""
     y_true, pred = tensor(y_true), tensor(y_pred)
@@ -141,3 +172,24 @@ def _differentiate(function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     result = function(x)
     result.sum().backward()
     return result, x.grad
+
+
+def _differentiate_both(function: Callable[..., Any], x: Any, setting: Any) -> tuple[Any, Any, Any]:
+    if BACKEND == "tensorflow":
+        with tf.GradientTape() as tape:
+            tape.watch((x, setting))
+            result = function(x, setting)
+            total = ops.sum(result)
+        return result, *tape.gradient(total, (x, setting), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    if BACKEND == "jax":
+
+        def total_and_result(x: Any, setting: Any) -> Any:
+            result = function(x, setting)
+            return ops.sum(result), result
+
+        gradients, result = jax.grad(total_and_result, (0, 1), has_aux=True)(x, setting)
+        return result, *gradients
+    x, setting = (each.clone().detach().requires_grad_() for each in (x, setting))
+    result = function(x, setting)
+    result.sum().backward()
+    return result, x.grad, setting.grad

@@ -1,0 +1,153 @@
+"""Hyper-parameters in tensors: what a compiled loss is told while it runs, and what may be learned.
+
+A number that a loss declares with a range may stand in its formula as a scalar tensor. The loss is then, at
+every value of the tensor and without another trace, the one that was made with the number, and its gradient
+in the number is right.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from keras_losses.card import REQUIRED, Interval
+from tests.backends import double_precision, value_and_gradient, with_setting
+from tests.contract import samples
+from tests.contract.test_extremes import LOGITS
+from tests.oracles import expected, rounded_terms
+
+STEP = 1e-3
+
+
+class Setting(NamedTuple):
+    """One number among the hyper-parameters of a loss."""
+
+    loss: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"{self.loss}-{self.key}"
+
+
+SETTINGS = [
+    Setting(name, key)
+    for name, loss in samples.LOSSES.items()
+    for key, parameter in loss.hyperparameters.items()
+    if parameter.within is not None and not parameter.integer
+]
+
+
+def domain(setting: Setting) -> Interval:
+    return Interval(samples.LOSSES[setting.loss].hyperparameters[setting.key].within)
+
+
+def fed(setting: Setting) -> list[float]:
+    """The numbers where formulas are special, those just beside them, and a few others; as in float32."""
+    within, default = domain(setting), samples.LOSSES[setting.loss].hyperparameters[setting.key].default
+    given = [default] if isinstance(default, float | int) and default is not REQUIRED else []
+    special = [*given, *within.ends, 0.0, 1.0, 2.0]
+    beside = [x * (1 + e) + (e if x == 0 else 0) for x in special for e in (1e-3, -1e-3, 1e-6, -1e-6)]
+    numbers = [float(np.float32(x)) for x in (*special, *beside, *within.inside()[1:4:2])]
+    return [x for x in dict.fromkeys(numbers) if x in within]
+
+
+@functools.cache
+def tried_on(setting: Setting) -> samples.Case:
+    """The first case in which the number matters."""
+    low, high = domain(setting).inside()[-2:]
+    for case in samples.cases(setting.loss):
+        if setting.key in {**case.options, **case.batch.options} or not samples.simple(case.batch):
+            continue
+        try:
+            one, other = (made(case, setting.key, x) for x in (low, high))
+        except ValueError:
+            continue
+        true, pred = case.batch.y_true, case.batch.y_pred
+        if not np.allclose(expected(one, true, pred), expected(other, true, pred), equal_nan=True):
+            return case
+    raise AssertionError(f"no case in which {setting} matters")
+
+
+def made(case: samples.Case, key: str, number: float, **common: Any) -> Any:
+    options = {**case.batch.options, **case.options, key: number}
+    return samples.build(case.loss, options, case.batch.outputs, reduction="none", **common)
+
+
+def saturated(y_pred: np.ndarray) -> np.ndarray:
+    """Logits or scores so far out that probabilities are 0 or 1; predictions of another kind as they are."""
+    if (y_pred >= 0).all():
+        return y_pred
+    return np.resize(LOGITS, y_pred.shape).astype("float32")
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("setting", SETTINGS, ids=repr)
+def test_compiled_once_for_all_numbers(setting):
+    """A compiled loss that is fed a number is the loss made with it: in value and gradient, to 1e-5."""
+    case = tried_on(setting)
+    y_true, ordinary = case.batch.y_true, case.batch.y_pred.astype("float32")
+    numbers = fed(setting)
+    run, traces = with_setting(made(case, setting.key, numbers[0]), setting.key, compiled=True)
+    far = saturated(ordinary)
+    for number in numbers:
+        loss = made(case, setting.key, number)
+        for y_pred in (ordinary,) if far is ordinary else (ordinary, far):
+            values, gradient = value_and_gradient(loss, y_true, y_pred)
+            found, slope, of_number = run(y_true, y_pred, np.float32(number))
+            told = f"{setting.key}={number!r}"
+            bound = 1e-7 + 1e-5 * np.abs(rounded_terms(loss, y_true, y_pred))
+            finite = np.isfinite(values)
+            assert (np.abs(found - values)[finite] <= bound[finite]).all(), (told, found, values)
+            assert (found[~finite] == values[~finite]).all(), (told, found, values)
+            largest = np.abs(gradient[np.isfinite(gradient)]).max(initial=0)
+            np.testing.assert_allclose(slope, gradient, rtol=1e-5, atol=1e-5 * largest, err_msg=told)
+            assert np.isfinite(of_number) or not np.isfinite(gradient).all(), told
+    assert len(traces) == 1
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("setting", SETTINGS, ids=repr)
+def test_gradient_in_the_number(setting):
+    """In float64 the gradient in the number is the reference's difference, of the fourth order, to 1e-5.
+
+    Where the differences have a limit: not at a corner, nor where the slope is infinite.
+    """
+    case = tried_on(setting)
+    y_true, y_pred = case.batch.y_true, case.batch.y_pred.astype("float64")
+    weights = np.linspace(1, 2, len(y_pred))
+    weights = weights.reshape(-1, *[1] * (len(case.batch.leading) - 1))
+    numbers, tried = fed(setting), 0
+    with double_precision():
+        loss = made(case, setting.key, numbers[0], dtype="float64")
+        run, _ = with_setting(loss, setting.key, compiled=False)
+        for number in numbers:
+            if not np.isfinite(number):
+                continue
+            found = run(y_true, y_pred, np.float64(number), weights)[2]
+
+            def total(x):
+                return (weights * expected(made(case, setting.key, x), y_true, y_pred)).sum()
+
+            exact, coarse = (difference(total, number, domain(setting), step) for step in (STEP, 4 * STEP))
+            assert np.isfinite(found), number
+            size = np.abs(weights * rounded_terms(made(case, setting.key, number), y_true, y_pred)).sum()
+            if abs(exact - coarse) > 1e-3 * (abs(exact) + size):
+                continue
+            bound = 1e-5 * abs(exact) + abs(exact - coarse) + 1e-9 * size
+            assert abs(found - exact) <= bound, (number, found, exact, coarse)
+            tried += 1
+    assert tried
+
+
+def difference(function, at, within, step):
+    """The derivative of the fourth order: from both sides, or from one beside an end of the range."""
+    step *= max(1.0, abs(at)) if at == 0 or abs(at) > 10 * step else abs(at)
+    for stencil, scale in (
+        ({-2: 1, -1: -8, 1: 8, 2: -1}, 12),
+        ({0: -25, 1: 48, 2: -36, 3: 16, 4: -3}, 12),
+        ({0: 25, -1: -48, -2: 36, -3: -16, -4: 3}, 12),
+    ):
+        if all(at + k * step in within for k in stencil):
+            return sum(weight * function(at + k * step) for k, weight in stencil.items()) / (scale * step)
+    raise AssertionError(f"{within.text} is too narrow around {at}")
