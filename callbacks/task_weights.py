@@ -202,7 +202,6 @@ class GradNorm(_TaskWeights):
     def _losses_and_norms(self, step: Step) -> tuple[Any, Any]:
         places = self._places()
         arrays = [step.model.trainable_variables[place].value for place in places]
-        losses: list[Any] = []
 
         def of_weights(*given: Any) -> list[Any]:
             y_pred = step.forward(step.x, step.training, dict(zip(places, given, strict=True)))
@@ -213,10 +212,9 @@ class GradNorm(_TaskWeights):
                     terms = output.loss.terms(of(step.y), of(y_pred), of(step.sample_weight))
                     logs = {name: log for log, name in output.terms.items()}
                     found.update({logs[name]: value for name, value in terms.items()})
-            losses[:] = [found[name] for name in self.paths]
-            return list(losses)
+            return [found[name] for name in self.paths]
 
-        slopes = numerics.gradients(of_weights, arrays)
+        losses, slopes = numerics.values_and_gradients(of_weights, arrays)
         norms = [ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in each)) for each in slopes]
         held = (ops.stop_gradient(ops.cast(ops.stack(each), "float32")) for each in (losses, norms))
         values, sizes = held

@@ -28,10 +28,14 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name, dtype="float32")
         given = list(losses) if isinstance(losses, list | tuple) else [losses]
         self._learned: list[tuple[Loss, str, Any]] = []
-        for loss in dict.fromkeys(part for each in given for _, part in with_parts(each)):
+        for turn, loss in enumerate(dict.fromkeys(part for each in given for _, part in with_parts(each))):
             for parameter in loss.learned:
-                shape = loss.shape_of(parameter)
-                variable = self.add_weight(shape=shape, initializer="zeros", name=f"{loss.name}_{parameter}")
+                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs.
+                variable = self.add_weight(
+                    shape=loss.shape_of(parameter),
+                    initializer="zeros",
+                    name=f"{loss.name}_{turn}_{parameter}" if turn else f"{loss.name}_{parameter}",
+                )
                 self._learned.append((loss, parameter, variable))
         self.built = True
         for loss, live in self.live().items():

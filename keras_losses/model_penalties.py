@@ -60,7 +60,7 @@ class ModelPenalty(Loss):
         def of_inputs(*arrays: Tensor) -> list[Tensor]:
             return functions(keras.tree.pack_sequence_as(self._step.x, list(arrays)))
 
-        found = numerics.gradients(of_inputs, flat)
+        _, found = numerics.values_and_gradients(of_inputs, flat)
         squares = [
             ops.sum(ops.square(ops.reshape(self.convert(slope), (ops.shape(slope)[0], -1))), axis=-1)
             for each in found

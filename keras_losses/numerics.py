@@ -799,8 +799,10 @@ def _operation(x: Tensor) -> str:
     return kind.lower()
 
 
-def gradients(function: Callable[..., list[Tensor]], arrays: list[Tensor]) -> list[list[Tensor]]:
-    """The gradients in the arrays of each of the scalars that `function(*arrays)` returns.
+def values_and_gradients(
+    function: Callable[..., list[Tensor]], arrays: list[Tensor]
+) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """The scalars that `function(*arrays)` returns, and of each the gradients in the arrays.
 
     They can be differentiated again. Keras has no gradients of its own.
     """
@@ -812,12 +814,12 @@ def gradients(function: Callable[..., list[Tensor]], arrays: list[Tensor]) -> li
             tape.watch(arrays)
             values = function(*arrays)
         zero = tf.UnconnectedGradients.ZERO
-        return [tape.gradient(value, arrays, unconnected_gradients=zero) for value in values]
+        return values, [tape.gradient(value, arrays, unconnected_gradients=zero) for value in values]
     if backend == "jax":
         import jax
 
         values, pull = jax.vjp(lambda *given: function(*given), *arrays)
-        return [
+        return values, [
             list(pull([ops.ones_like(x) if k == turn else ops.zeros_like(x) for k, x in enumerate(values)]))
             for turn in range(len(values))
         ]
@@ -832,7 +834,7 @@ def gradients(function: Callable[..., list[Tensor]], arrays: list[Tensor]) -> li
             else [None] * len(given)
             for value in values
         ]
-    return [
+    return values, [
         [ops.zeros_like(x) if slope is None else slope for slope, x in zip(each, given, strict=True)]
         for each in found
     ]
