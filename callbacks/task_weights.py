@@ -167,7 +167,7 @@ class GradNorm(_TaskWeights):
         self.model.train_function = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._places()
+        self._places(self.model)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.model.loss_terms.hooks.pop(type(self).__name__, None)
@@ -200,7 +200,7 @@ class GradNorm(_TaskWeights):
             control.variable.assign(moved[task])
 
     def _losses_and_norms(self, step: Step) -> tuple[Any, Any]:
-        places = self._places()
+        places = self._places(step.model)
         arrays = [step.model.trainable_variables[place].value for place in places]
 
         def of_weights(*given: Any) -> list[Any]:
@@ -220,12 +220,13 @@ class GradNorm(_TaskWeights):
         values, sizes = held
         return values, sizes
 
-    def _places(self) -> list[int]:
-        layers = [layer for layer in _layers(self.model) if layer.name == self.shared]
+    def _places(self, model: keras.Model) -> list[int]:
+        # Not `self.model`, which on JAX fills the variables with what is being computed.
+        layers = [layer for layer in _layers(model) if layer.name == self.shared]
         own = [v for layer in layers for v in layer.trainable_variables]
-        places = [k for k, v in enumerate(self.model.trainable_variables) if any(v is each for each in own)]
+        places = [k for k, v in enumerate(model.trainable_variables) if any(v is each for each in own)]
         if not places:
-            names = sorted({layer.name for layer in _layers(self.model) if layer.trainable_variables})
+            names = sorted({layer.name for layer in _layers(model) if layer.trainable_variables})
             raise ValueError(
                 "GradNorm: shared must be the name of a layer of the model with something to train. "
                 f"Received: {self.shared!r}. The model has: {', '.join(names)}."
