@@ -162,7 +162,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(self.given(name)) for name in {**names, **self.hyperparameters} if name not in COMMON
+            name: _saved(self.stated(name)) for name in {**names, **self.hyperparameters} if name not in COMMON
         }
         return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
@@ -170,7 +170,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(**{name: _loaded(value) for name, value in config.items()})
 
-    def given(self, name: str) -> Any:
+    def stated(self, name: str) -> Any:
         """An argument as it is saved: the number or `Learned`, whatever a model's variable says of it."""
         return vars(self)[name] if name in vars(self) else getattr(self, name)
 
@@ -182,7 +182,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     @property
     def learned(self) -> dict[str, Learned]:
         """The hyper-parameters that training finds."""
-        found = {name: self.given(name) for name in self.hyperparameters}
+        found = {name: self.stated(name) for name in self.hyperparameters}
         return {name: value for name, value in found.items() if isinstance(value, Learned)}
 
     def shape_of(self, learned: str) -> tuple[int, ...]:
@@ -211,7 +211,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         changed = (
             f"{name}={value!r}"
             for name in self.hyperparameters
-            if (value := self.given(name)) != defaults[name].default
+            if (value := self.stated(name)) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import keras
 from keras import ops
 
+from keras_losses import numerics
 from keras_losses.base import Loss
 from keras_losses.card import Card, parameter
 from keras_losses.inner import AroundLoss, any_loss
@@ -199,15 +201,31 @@ class CompositeLoss(Loss):
 
     def terms(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """The value of each term by name, before its weight, reduced as the whole is."""
-        return self._reduced_terms(y_true, y_pred, sample_weight, self.reduction)
+        return self.values_and_parts(y_true, y_pred, sample_weight, self.reduction)[0]
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        values, parts = self.values_and_parts(y_true, y_pred, sample_weight, reduction)
+        if self.seen is not None:
+            self.seen(self, list(values.values()), list(parts.values()))
+        return self._added(parts)
+
+    def values_and_parts(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The value of each of `names`, and what it adds to the loss."""
         self._check_learned()
         values = self._reduced_terms(y_true, y_pred, sample_weight, reduction)
         parts = self.contributions(values)
-        if self.seen is not None:
-            self.seen(self, [values.get(name, parts[name]) for name in self.names], list(parts.values()))
-        return self._added(parts)
+        return {name: values.get(name, parts[name]) for name in self.names}, parts
+
+    def term_metrics(self) -> list[TermMetric]:
+        """Metrics of the terms, for `compile(metrics=...)`; with sample weights, `weighted_metrics=`.
+
+        They are `<term>` and `<term>_weighted`, the numbers that `LossCurves` and `LossAwareModel` put into
+        the logs of a model without calling the loss again, with each term's share and the model's weight
+        penalties, of which a metric knows nothing.
+        """
+        return [TermMetric(self, term, weighted) for term in self.names for weighted in (False, True)]
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         return self._added(
@@ -242,6 +260,43 @@ class CompositeLoss(Loss):
             )
         first, *others = parts.values()
         return sum(others, first)
+
+
+@keras.saving.register_keras_serializable("keras_losses")
+class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
+    """The mean of one term of a `CompositeLoss`, before or after its weight; see `term_metrics`."""
+
+    def __init__(
+        self,
+        loss: CompositeLoss,
+        term: str,
+        weighted: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name or (f"{term}_weighted" if weighted else term), dtype=dtype)
+        self.loss, self.term, self.weighted = loss, term, weighted
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        found = self.loss.values_and_parts(y_true, y_pred, sample_weight, self.loss.reduction)[self.weighted]
+        # As Keras counts what the loss of a batch is worth.
+        size = ops.cast(ops.shape(y_pred)[0], self.dtype)
+        value = numerics.of_all_replicas(ops.cast(found[self.term], self.dtype))
+        self.count.assign_add(size)
+        self.total.assign_add(size * value)
+
+    def result(self) -> Tensor:
+        return numerics.ratio(ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count))
+
+    def get_config(self) -> dict[str, Any]:
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {**super().get_config(), "loss": loss, "term": self.term, "weighted": self.weighted}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TermMetric:
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
 
 
 # Arithmetic -------------------------------------------------------------------------------------------

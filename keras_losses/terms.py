@@ -97,7 +97,7 @@ class Setting:
         """As the loss has it; saved with the loss."""
         if self.name.startswith(WEIGHTS):
             return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
-        return float(self.loss.given(self.name))
+        return float(self.loss.stated(self.name))
 
     def checked(self, owner: str, value: Any) -> float:
         of_weights = Parameter(within="(-inf, inf)")
@@ -117,7 +117,7 @@ def settings(model: keras.Model) -> dict[str, Setting]:
     for output in outputs(model):
         for path, loss in output.losses:
             for name, declared in loss.hyperparameters.items():
-                if declared.is_real and isinstance(loss.given(name), float):
+                if declared.is_real and isinstance(loss.stated(name), float):
                     found.setdefault(_joined(path, name), Setting(loss, name))
             for name in loss.weights if isinstance(loss, CompositeLoss) else ():
                 found[_joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)

@@ -261,3 +261,31 @@ def test_one_term_and_no_penalty():
     assert "regularization" not in history
     model.compile("sgd", loss="mse")
     assert set(fitted(model)) == {"loss", "val_loss"}
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_three_ways_have_the_same_numbers(weights):
+    """Metrics, attached terms, and LossAwareModel, with the model saved and loaded."""
+    loss = sum_of_two()
+    metrics = (
+        {"metrics": loss.term_metrics()} if weights is None else {"weighted_metrics": loss.term_metrics()}
+    )
+    keras.utils.set_random_seed(0)
+    model = plain()
+    model.compile(keras.optimizers.SGD(0.01), loss=loss, **metrics)
+    found = [fitted(model, sample_weight=weights)]
+    found += [fitted(compiled(make), sample_weight=weights) for make in (plain, functional)]
+    for kind in ("", "_weighted"):
+        for name in (f"{side}{term}{kind}" for side in ("", "val_") for term in TERMS[:2]):
+            for other in found[1:]:
+                np.testing.assert_allclose(other[name], found[0][name], rtol=1e-6)
+
+
+def test_metrics_of_terms_are_saved(tmp_path):
+    loss = sum_of_two()
+    model = plain()
+    model.compile("sgd", loss=loss, metrics=loss.term_metrics())
+    before = fitted(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert set(fitted(again)) == set(before)

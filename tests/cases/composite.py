@@ -4,7 +4,14 @@ from math import log
 
 from keras import losses
 
-from keras_losses import AbsoluteErrorLoss, CompositeLoss, CrossentropyLoss, HingeLoss, SquaredErrorLoss
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CompositeLoss,
+    CrossentropyLoss,
+    HingeLoss,
+    SquaredErrorLoss,
+    UncertaintyWeightedLoss,
+)
 from tests.cases.regularized import half_square
 
 SQUARE_AND_SIZE = {"losses": {"square": SquaredErrorLoss(), "size": AbsoluteErrorLoss()}}
@@ -29,9 +36,32 @@ BY_HAND = [
         [[0.5, 0.25, 0.25]] * 2,
         [log(2) + log(2), 0 + log(4)],
     ),
+    # 1/2 of squared errors, 1 of cross-entropies.
+    (
+        UncertaintyWeightedLoss,
+        {**SQUARE_AND_SIZE, "noise": 2.0},
+        [[1.0]],
+        [[4.0]],
+        [(3**2 + 3) / 2 / 2**2 + 2 * log(2)],
+    ),
+    (
+        UncertaintyWeightedLoss,
+        {"losses": [CrossentropyLoss()], "noise": 0.5},
+        [[1]],
+        [[0.5]],
+        [4 * log(2) - log(2)],
+    ),
+    (
+        UncertaintyWeightedLoss,
+        {**SQUARE_AND_SIZE, "weights": {"size": 0.0}, "noise": 1.0},
+        [[1.0]],
+        [[4.0]],
+        [3**2 / 2],
+    ),
 ]
 
 REFUSED = [
     (CompositeLoss, {"losses": [CrossentropyLoss(), SquaredErrorLoss()]}, [[7]], [[0.5]], "7"),
     (CompositeLoss, {"losses": [SquaredErrorLoss(), HingeLoss()]}, [[0.0]], [[0.5]], "0"),
+    (UncertaintyWeightedLoss, {"losses": [HingeLoss()], "noise": 1.0}, [[0.0]], [[0.5]], "0"),
 ]

@@ -18,14 +18,14 @@ from scipy.special import expit, softmax
 
 import keras_losses
 from keras_losses import catalogue
-from keras_losses.card import REQUIRED, Interval, Parameter
+from keras_losses.card import REQUIRED, Interval, Learned, Parameter
 from tests import example
 from tests.oracles import REGISTRY, expected
 
 CLASSES = 3
 """As many as the sequences among the hyper-parameters' examples have numbers."""
 
-LAID_OUT = ("axis", "ignore_class")
+LAID_OUT = ("axis", "ignore_class", "outputs")
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,16 @@ def values(parameter: Parameter) -> list[Any]:
 def required(
     name: str, outputs: int = CLASSES, options: Mapping[str, Any] = types.MappingProxyType({})
 ) -> dict[str, Any]:
-    """Values for the arguments that a loss cannot do without and that are not in its `options`."""
-    return {
+    """Values for the arguments that a loss cannot do without and that are not in its `options`.
+
+    What would be learned is a number: the laws of a loss hold for each that it may become.
+    """
+    parameters = {key: p for key, p in LOSSES[name].hyperparameters.items() if key not in options}
+    numbers = {key: p.default.initial for key, p in parameters.items() if isinstance(p.default, Learned)}
+    return numbers | {
         key: resized(values(parameter)[0], entries(name, key, outputs, options))
-        for key, parameter in LOSSES[name].hyperparameters.items()
-        if parameter.default is REQUIRED and key not in options and values(parameter)
+        for key, parameter in parameters.items()
+        if parameter.default is REQUIRED and values(parameter)
     }
 
 
@@ -181,7 +186,7 @@ def resized(example: Any, length: int) -> Any:
 def variants(name: str) -> tuple[dict[str, Any], ...]:
     """The defaults, each value of each hyper-parameter by itself, and all of them at once.
 
-    Which axis the classes are and which label is ignored is the batches' to say.
+    Which axis the classes are, which label is ignored and how many outputs there are is the batches' to say.
     """
     parameters = LOSSES[name].hyperparameters.items()
     free = {key: found for key, p in parameters if key not in LAID_OUT and (found := values(p))}

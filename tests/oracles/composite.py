@@ -25,3 +25,17 @@ def composite(
     y_true: Any, y_pred: Any, *, losses: Mapping[str, Any], weights: Mapping[str, float]
 ) -> np.ndarray:
     return np.sum([weights[name] * inner(losses[name], y_true, y_pred) for name in losses], axis=0)
+
+
+def _noisy_sizes(y_true: Any, y_pred: Any, *, losses: Named, weights: Named, noise: float) -> np.ndarray:
+    return _sizes(y_true, y_pred, losses=losses, weights=weights) / noise**2 + len(losses) * abs(
+        np.log(noise)
+    )
+
+
+@oracle("UncertaintyWeightedLoss", takes="sums", terms=_noisy_sizes)
+def uncertainty_weighted(
+    y_true: Any, y_pred: Any, *, losses: Named, weights: Named, noise: float
+) -> np.ndarray:
+    """Kendall 2018, equation 7, with the same noise for all tasks."""
+    return composite(y_true, y_pred, losses=losses, weights=weights) / noise**2 + len(losses) * np.log(noise)

@@ -10,6 +10,7 @@ from scipy.special import boxcox1p, log1p, pseudo_huber
 from scipy.special import huber as scipy_huber
 
 from tests.oracles import oracle
+from tests.oracles.partition import log_partition
 
 
 @oracle("SquaredErrorLoss", takes="numbers")
@@ -80,6 +81,20 @@ def barron(y_true: Any, y_pred: Any, *, alpha: float, scale: float) -> np.ndarra
 oracle("BarronLoss", takes="numbers")(barron)
 for _name, _alpha in (("CauchyLoss", 0.0), ("GemanMcClureLoss", -2.0), ("WelschLoss", -np.inf)):
     oracle(_name, takes="numbers")(functools.partial(barron, alpha=_alpha))
+
+
+def _sizes(y_true: Any, y_pred: Any, *, alpha: float, scale: float, outputs: int | None) -> np.ndarray:
+    del outputs
+    return barron(y_true, y_pred, alpha=alpha, scale=scale) + abs(np.log(scale)) + log_partition(alpha)
+
+
+@oracle("AdaptiveBarronLoss", takes="numbers", terms=_sizes)
+def adaptive_barron(
+    y_true: Any, y_pred: Any, *, alpha: float, scale: float, outputs: int | None
+) -> np.ndarray:
+    """Barron 2019, equation 16: its negative logarithm."""
+    del outputs  # each has the same alpha and scale here
+    return barron(y_true, y_pred, alpha=alpha, scale=scale) + np.log(scale) + log_partition(alpha)
 
 
 def residual(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
