@@ -162,7 +162,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(self.stated(name)) for name in {**names, **self.hyperparameters} if name not in COMMON
+            name: _saved(self.stated(name))
+            for name in {**names, **self.hyperparameters}
+            if name not in COMMON
         }
         return {**arguments, "name": self.name, "reduction": self.reduction, "dtype": self.dtype}
 
@@ -190,7 +192,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         return ()
 
     @property
-    def parts(self) -> dict[str, Loss]:
+    def inside(self) -> dict[str, Loss]:
         """The losses of this library inside, by what their names begin with."""
         return {}
 
@@ -203,7 +205,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                 "this loss, such as LossAwareModel.from_model(model); in a training loop of your own, make a "
                 "LossState(loss) and train its variables as well; or give a number."
             )
-        for part in self.parts.values():
+        for part in self.inside.values():
             part._check_learned()
 
     def __repr__(self) -> str:

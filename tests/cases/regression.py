@@ -55,14 +55,16 @@ BY_HAND = [
     (BarronLoss, {"alpha": -1.0}, [0.0], [3.0], [3 / 1 * (1 - (9 / 3 + 1) ** -0.5)]),
     (BarronLoss, {"alpha": 4.0}, [0.0], [2.0], [2 / 4 * ((4 / 2 + 1) ** 2 - 1)]),
     (BarronLoss, {"alpha": 1.5}, [0.0], [2.0], [0.5 / 1.5 * ((4 / 0.5 + 1) ** 0.75 - 1)]),
-    # Z(1) = 2 e K_1(1), which is 3.2723; the likelihoods of a normal and a Cauchy distribution beside it.
+    # Z(1) = 2 e K_1(1), which is 3.2723070.
+    (AdaptiveBarronLoss, {"alpha": 1.0, "scale": 1.0}, [0.0], [0.0], [log(3.2723070)]),
     (
         AdaptiveBarronLoss,
         {"alpha": 1.0, "scale": 2.0},
-        [0.0, 0.0],
-        [0.0, 3.0],
-        [log(2 * 3.2723070), sqrt((3 / 2) ** 2 + 1) - 1 + log(2 * 3.2723070)],
+        [0.0],
+        [3.0],
+        [sqrt(9 / 4 + 1) - 1 + log(2 * 3.2723070)],
     ),
+    (AdaptiveBarronLoss, {"alpha": 1.0, "scale": 1.0}, [[0.0, 1.0]], [[0.0, 1e30]], [5e29]),
     (CauchyLoss, {}, [0.0, 0.0], [2.0, 1e-4], [log(3), 5e-9]),
     (CauchyLoss, {"scale": 2.0}, [0.0], [4.0], [log(4 / 2 + 1)]),
     (CauchyLoss, {}, [[0.0, 0.0]], [[0.0, 1e30]], [(0 + 60 * log(10) - log(2)) / 2]),

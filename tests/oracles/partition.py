@@ -57,21 +57,6 @@ def series(alpha: float, terms: int = 40) -> float:
     return float(np.sqrt((2 - alpha) * np.pi) * np.exp(w) * (of_both.sum() + of_gamma[1:].sum()))
 
 
-def fit(degree: int = 11, logs: int = 4, nodes: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """The coefficients of `numerics.barron_log_partition`, by least squares at Chebyshev's points.
-
-    Those of the polynomial in sqrt(alpha + 0.04) - 0.8; and with h = 1 - alpha / 2 those of h^2, h^3 ... in
-    the factor of -log h, where h has 1/2.
-    """
-    alpha = 1 - np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes)
-    x, h = np.sqrt(alpha + 0.04) - 0.8, 1 - alpha / 2
-    powers = x[:, None] ** np.arange(degree + 1)
-    columns = np.hstack([powers, -np.log(h)[:, None] * h[:, None] ** np.arange(2, logs + 1)])
-    sizes = np.linalg.norm(columns, axis=0)
-    found = np.linalg.lstsq(columns / sizes, log_partition(alpha) + h * np.log(h) / 2, rcond=None)[0] / sizes
-    return found[: degree + 1], found[degree + 1 :]
-
-
 # What an adaptive loss must come to, without samples --------------------------------------------------------
 
 
