@@ -577,9 +577,9 @@ def barron_log_partition(alpha: Tensor) -> Tensor:
 
         Z = sqrt(2 - alpha) times the integral of cosh v exp(-(2 - alpha) (cosh^alpha v - 1) / alpha)
 
-    which falls like e^-v or faster and is analytic beside the real line: there the trapezoidal rule is exact to
-    the last digits, and so are its derivatives. It takes 640 exponentials for each alpha, of which there are
-    as many as outputs at most.
+    which falls like e^-v or faster and is analytic beside the real line: there the trapezoidal rule is exact
+    to the last digits, and so are its derivatives, in float32 to 2e-4. It takes 640 exponentials for each
+    alpha, of which there are as many as outputs at most.
     """
     log_cosh = ops.convert_to_tensor(_LOG_COSH, dtype=alpha.dtype)
     wide = ops.expand_dims(alpha, -1)
