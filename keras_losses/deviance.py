@@ -73,8 +73,8 @@ class TweedieLoss(ElementwiseLoss):
         log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
         none = ops.equal(y_true, 0)
         log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
-        # Derivatives in mu are those of the two terms with mu; values, and with them derivatives in the
-        # power, those of a form in which nothing cancels.
+        # Derivatives in mu are those of the two terms with mu; values, and derivatives in the power, those of
+        # a form in which nothing cancels.
         power = self.power
         terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.constant(power))
         exact = _exact if numerics.is_number(power) else _exact_for_any
@@ -239,7 +239,7 @@ def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
     """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
     value = ops.zeros_like(s)
     for k in range(22, 1, -1):  # Horner's scheme
-        value = value * s + _products(p - 1.0, p - 2.0, k - 2) / math.factorial(k)
+        value = value * s + _products(p - 1.0, p - 2.0, k - 2) / float(math.factorial(k))
     return ops.square(s) * value
 
 

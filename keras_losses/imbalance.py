@@ -777,14 +777,15 @@ class SeesawLoss(CrossentropyFamily):
 
     def _log_mitigation(self, log_ratio: Tensor) -> Tensor:
         """log M, of p log(N_j / N_t)."""
-        return -ops.relu(-log_ratio)
+        rarer = -ops.relu(-log_ratio)
+        return rarer if numerics.is_number(self.p) else self.p * rarer
 
     def _shares(self, classes: int) -> Tensor:
-        """p log N."""
+        """p log N; log N for a p in a tensor, of which relu would leave no slope at 0."""
         counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         logs = np.log(np.maximum(counts, 1.0))
         with np.errstate(over="ignore"):
-            return self.convert(self.p * self.beside(logs - logs.max(), self.p))
+            return self.convert((self.p if numerics.is_number(self.p) else 1.0) * (logs - logs.max()))
 
 
 class EqualizedFocalLoss(CrossentropyFamily):

@@ -11,8 +11,9 @@ from tests.contract.samples import LOSSES
 
 ROOT = Path(__file__).parent.parent
 
-# Laws of labels that are classes, and of the logits that Keras keeps beside probabilities.
-FOR_SOME = {"labels", "kept_logits"}
+# Laws of labels that are classes, of the logits that Keras keeps beside probabilities, and of numbers among
+# the hyper-parameters.
+FOR_SOME = {"labels", "kept_logits", "live"}
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/losses.md"])

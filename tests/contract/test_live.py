@@ -47,7 +47,7 @@ def fed(setting: Setting) -> list[float]:
     within, default = domain(setting), samples.LOSSES[setting.loss].hyperparameters[setting.key].default
     given = [default] if isinstance(default, float | int) and default is not REQUIRED else []
     special = [*given, *within.ends, 0.0, 1.0, 2.0]
-    beside = [x * (1 + e) + (e if x == 0 else 0) for x in special for e in (1e-3, -1e-3, 1e-6, -1e-6)]
+    beside = [x * (1 + e) + (e if x == 0 else 0) for x in special for e in (1e-3, -1e-3, 1e-6)]
     numbers = [float(np.float32(x)) for x in (*special, *beside, *within.inside()[1:4:2])]
     return [x for x in dict.fromkeys(numbers) if x in within]
 
@@ -55,9 +55,10 @@ def fed(setting: Setting) -> list[float]:
 @functools.cache
 def tried_on(setting: Setting) -> samples.Case:
     """The first case in which the number matters."""
-    low, high = domain(setting).inside()[-2:]
+    low, high = domain(setting).inside()[1:3]
     for case in samples.cases(setting.loss):
-        if setting.key in {**case.options, **case.batch.options} or not samples.simple(case.batch):
+        without = case.batch.options.get(setting.key, 0.0) is None
+        if setting.key in case.options or without or not samples.simple(case.batch):
             continue
         try:
             one, other = (made(case, setting.key, x) for x in (low, high))
@@ -75,35 +76,52 @@ def made(case: samples.Case, key: str, number: float, **common: Any) -> Any:
 
 
 def saturated(y_pred: np.ndarray) -> np.ndarray:
-    """Logits or scores so far out that probabilities are 0 or 1; predictions of another kind as they are."""
-    if (y_pred >= 0).all():
-        return y_pred
-    return np.resize(LOGITS, y_pred.shape).astype("float32")
+    """Logits or scores so far out that probabilities are 0 or 1; outputs of another kind as they are."""
+    columns = y_pred.reshape(len(y_pred), -1)
+    return (
+        np.where((columns < 0).any(0), np.resize(LOGITS, columns.shape), columns)
+        .reshape(y_pred.shape)
+        .astype("float32")
+    )
 
 
 @pytest.mark.costly
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)
 def test_compiled_once_for_all_numbers(setting):
-    """A compiled loss that is fed a number is the loss made with it: in value and gradient, to 1e-5."""
+    """A compiled loss that is fed a number is the loss made with it: in value and gradient, to 1e-5.
+
+    So it is in eager mode on saturated predictions; compiled, where rounding is not the same, it is finite.
+    """
     case = tried_on(setting)
-    y_true, ordinary = case.batch.y_true, case.batch.y_pred.astype("float32")
-    numbers = fed(setting)
-    run, traces = with_setting(made(case, setting.key, numbers[0]), setting.key, compiled=True)
-    far = saturated(ordinary)
+    y_true, y_pred = case.batch.y_true, case.batch.y_pred.astype("float32")
+    far, numbers = saturated(y_pred), fed(setting)
+    loss = made(case, setting.key, numbers[0])
+    run, traces = with_setting(loss, setting.key, compiled=True)
+    eager, _ = with_setting(loss, setting.key, compiled=False)
     for number in numbers:
-        loss = made(case, setting.key, number)
-        for y_pred in (ordinary,) if far is ordinary else (ordinary, far):
-            values, gradient = value_and_gradient(loss, y_true, y_pred)
-            found, slope, of_number = run(y_true, y_pred, np.float32(number))
-            told = f"{setting.key}={number!r}"
-            bound = 1e-7 + 1e-5 * np.abs(rounded_terms(loss, y_true, y_pred))
-            finite = np.isfinite(values)
-            assert (np.abs(found - values)[finite] <= bound[finite]).all(), (told, found, values)
-            assert (found[~finite] == values[~finite]).all(), (told, found, values)
-            largest = np.abs(gradient[np.isfinite(gradient)]).max(initial=0)
-            np.testing.assert_allclose(slope, gradient, rtol=1e-5, atol=1e-5 * largest, err_msg=told)
-            assert np.isfinite(of_number) or not np.isfinite(gradient).all(), told
+        exact = made(case, setting.key, number)
+        agrees(exact, y_true, y_pred, run(y_true, y_pred, np.float32(number)))
+        finite = agrees(exact, y_true, far, eager(y_true, far, np.float32(number)))
+        if finite:
+            assert all(np.isfinite(x).all() for x in run(y_true, far, np.float32(number))), number
     assert len(traces) == 1
+
+
+def agrees(loss, y_true, y_pred, found):
+    """Whether all is finite, once the values and gradients that are found have proved to be the loss's."""
+    found, slope, of_number = found
+    values, gradient = value_and_gradient(loss, y_true, y_pred)
+    reference = expected(loss, y_true, y_pred)
+    finite = np.isfinite(values) & np.isfinite(reference)
+    # Of the terms, where they cancel; where a short cut for a number has fewer digits, as near as that.
+    bound = 1e-6 + 1e-5 * rounded_terms(loss, y_true, y_pred) + 1.1 * np.abs(values - reference)
+    assert (np.abs(found - values)[finite] <= bound[finite]).all(), (loss, found, values)
+    largest = np.abs(gradient[np.isfinite(gradient)]).max(initial=0)
+    np.testing.assert_allclose(slope, gradient, rtol=1e-5, atol=2e-7 + 1e-5 * largest, err_msg=repr(loss))
+    # A slope in the number may be that in a prediction times a logit of 1e4.
+    tame = bool(finite.all() and (np.abs(gradient) < 1e30).all())
+    assert np.isfinite(of_number) or not tame, loss
+    return tame
 
 
 @pytest.mark.costly
@@ -129,12 +147,14 @@ def test_gradient_in_the_number(setting):
             def total(x):
                 return (weights * expected(made(case, setting.key, x), y_true, y_pred)).sum()
 
-            exact, coarse = (difference(total, number, domain(setting), step) for step in (STEP, 4 * STEP))
+            step = STEP * (abs(number) or 1.0)
+            exact, coarse = (difference(total, number, domain(setting), k * step) for k in (1, 4))
             assert np.isfinite(found), number
             size = np.abs(weights * rounded_terms(made(case, setting.key, number), y_true, y_pred)).sum()
-            if abs(exact - coarse) > 1e-3 * (abs(exact) + size):
+            if not abs(exact - coarse) <= 1e-3 * (abs(exact) + size):
                 continue
-            bound = 1e-5 * abs(exact) + abs(exact - coarse) + 1e-9 * size
+            # What the differences lose to rounding: the values' last digits over the step.
+            bound = 1e-5 * abs(exact) + 4 * abs(exact - coarse) + 1e-14 * size / step
             assert abs(found - exact) <= bound, (number, found, exact, coarse)
             tried += 1
     assert tried
@@ -142,7 +162,6 @@ def test_gradient_in_the_number(setting):
 
 def difference(function, at, within, step):
     """The derivative of the fourth order: from both sides, or from one beside an end of the range."""
-    step *= max(1.0, abs(at)) if at == 0 or abs(at) > 10 * step else abs(at)
     for stencil, scale in (
         ({-2: 1, -1: -8, 1: 8, 2: -1}, 12),
         ({0: -25, 1: 48, 2: -36, 3: 16, 4: -3}, 12),
