@@ -66,6 +66,7 @@ from keras_losses.ordinal import (
     OrdinalLabels,
     WeightedKappaLoss,
 )
+from keras_losses.penalties import regularize
 from keras_losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.regression import (
     AbsoluteErrorLoss,
@@ -82,7 +83,7 @@ from keras_losses.regression import (
     WelschLoss,
     WingLoss,
 )
-from keras_losses.regularized import RegularizedLoss, regularize
+from keras_losses.regularized import RegularizedLoss
 
 __version__ = "0.1.0"
 

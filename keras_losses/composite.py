@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_losses.base import Loss
 from keras_losses.card import Card, parameter
-from keras_losses.inner import AroundLoss, any_loss
+from keras_losses.inner import AroundLoss, Penalty, any_loss
 from keras_losses.numerics import Tensor
 
 
@@ -174,7 +174,7 @@ class CompositeLoss(Loss):
 
     @property
     def pools_batch(self) -> bool:
-        return any(term.pools_batch for term in self._terms.values())
+        return any(term.pools_batch for term in self._computed().values())
 
     def terms(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """The value of each term by name, before its weight, reduced as the whole is."""
@@ -187,15 +187,32 @@ class CompositeLoss(Loss):
         return self._total(values)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self._total({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
+        found = {name: term.call(y_true, y_pred) for name, term in self._computed().items()}
+        return self._total(self._with_zeros(found))
 
     def _reduced_terms(
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
     ) -> dict[str, Tensor]:
-        return {
+        found = {
             name: self.convert(term.reduced(y_true, y_pred, sample_weight, reduction))
-            for name, term in self._terms.items()
+            for name, term in self._computed().items()
         }
+        return self._with_zeros(found)
+
+    def _computed(self) -> dict[str, Loss]:
+        """The terms without the penalties that are off; a weight that is no plain number may change."""
+        off = [name for name, by in self.weights.items() if isinstance(by, int | float) and by == 0]
+        on = {
+            name: term
+            for name, term in self._terms.items()
+            if name not in off or not isinstance(term, Penalty)
+        }
+        return on or self._terms
+
+    def _with_zeros(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The values of all terms, of those that were not computed 0."""
+        first = next(iter(found.values()))
+        return {name: found[name] if name in found else ops.zeros_like(first) for name in self._terms}
 
     def _total(self, values: dict[str, Tensor]) -> Tensor:
         shapes = {name: tuple(value.shape) for name, value in values.items()}
