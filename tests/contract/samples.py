@@ -226,7 +226,9 @@ def takes(case: Case) -> bool:
 
 def lacks_steps(options: Mapping[str, Any], y_pred: np.ndarray) -> bool:
     """Whether the predictions have no axis for what the loss is to do along one."""
-    return y_pred.ndim < 3 and any(options.get(key) and options.get(at) is None for key, at in OF_STEPS.items())
+    return y_pred.ndim < 3 and any(
+        options.get(key) and options.get(at) is None for key, at in OF_STEPS.items()
+    )
 
 
 def defined(case: Case) -> bool:
