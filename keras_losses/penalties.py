@@ -217,8 +217,8 @@ def _most_stretched(w: Tensor) -> Tensor:
     """The unit vectors `(blocks, n, 1)` that matrices `(blocks, m, n)` stretch most, held constant.
 
     Lanczos' method, without state: the best vector of the space of v, W^T W v, (W^T W)^2 v ... for a fixed
-    v. Power iteration, which only looks at the last of these, needs more than 500 steps for the digits that
-    64 give here; of singular value decompositions XLA's takes a second for 128 x 128 on a processor.
+    v. Power iteration, which only looks at the last of these, needs hundreds of steps for as many digits, and
+    XLA is slow at decompositions on processors.
     """
     w = ops.stop_gradient(w)
     w = numerics.ratio(w, ops.max(ops.absolute(w), axis=(1, 2), keepdims=True))
