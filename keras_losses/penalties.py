@@ -229,16 +229,23 @@ def _most_stretched(w: Tensor) -> Tensor:
     def step(turn: Any, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         basis, v = state
         basis = basis + v * ops.one_hot(turn, steps, dtype=w.dtype)
-        v = _transposed(w) @ (w @ v)
-        # What is left may be rounding alone; once it is a unit vector, the next round makes it orthogonal.
-        for _ in range(3):
-            v = _unit(v - basis @ (_transposed(basis) @ v))
-        return basis, v
+        return basis, _outside(basis, _transposed(w) @ (w @ v))
 
     basis = ops.zeros_like(start) * ops.zeros((1, 1, steps), dtype=w.dtype)
     basis, _ = ops.fori_loop(0, steps, step, (basis, _unit(_transposed(w) @ (w @ _unit(start)))))
     image = w @ basis
     return ops.stop_gradient(_unit(basis @ _first_eigenvector(_transposed(image) @ image)))
+
+
+def _outside(basis: Tensor, v: Tensor) -> Tensor:
+    """The part of vectors that is orthogonal to a basis, of length 1, or 0 where that is rounding alone."""
+    rest = v
+    for _ in range(3):
+        rest = _unit(rest)
+        rest = rest - basis @ (_transposed(basis) @ rest)
+    # What is orthogonal already loses nothing the third time.
+    length = ops.sum(ops.square(rest), axis=(1, 2), keepdims=True)
+    return ops.where(length > 0.5, _unit(rest), ops.zeros_like(rest))
 
 
 def _first_eigenvector(gram: Tensor) -> Tensor:

@@ -162,8 +162,8 @@ class RegularizedLoss(CompositeLoss):
         parts = CompositeLoss([self.loss, *penalties], dtype=self.dtype)
         self.losses, self._terms = parts.losses, parts._terms
 
-    @property
-    def weights(self) -> dict[str, float]:  # type: ignore[misc, override]
+    @property  # type: ignore[misc]
+    def weights(self) -> dict[str, float]:  # type: ignore[override]
         """Those of the terms by name: the hyper-parameters as they are now."""
         inner = self.loss.weights.values() if isinstance(self.loss, CompositeLoss) else [1.0]
         own = (self.confidence_penalty, self.activity_l1, self.activity_l2, self.smoothness)
