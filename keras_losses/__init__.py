@@ -69,6 +69,7 @@ from keras_losses.ordinal import (
     OrdinalLabels,
     WeightedKappaLoss,
 )
+from keras_losses.penalties import regularize
 from keras_losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.regression import (
     AbsoluteErrorLoss,
@@ -86,7 +87,7 @@ from keras_losses.regression import (
     WelschLoss,
     WingLoss,
 )
-from keras_losses.regularized import RegularizedLoss, regularize
+from keras_losses.regularized import RegularizedLoss
 
 __version__ = "0.1.0"
 

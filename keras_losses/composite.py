@@ -13,7 +13,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.base import Loss
 from keras_losses.card import Card, parameter
-from keras_losses.inner import AroundLoss, any_loss
+from keras_losses.inner import AroundLoss, Penalty, any_loss
 from keras_losses.numerics import Tensor
 
 
@@ -197,7 +197,7 @@ class CompositeLoss(Loss):
 
     @property
     def pools_batch(self) -> bool:
-        return any(term.pools_batch for term in self._terms.values())
+        return any(term.pools_batch for term in self._computed().values())
 
     def terms(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """The value of each term by name, before its weight, reduced as the whole is."""
@@ -228,9 +228,8 @@ class CompositeLoss(Loss):
         return [TermMetric(self, term, weighted) for term in self.names for weighted in (False, True)]
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self._added(
-            self.contributions({name: term.call(y_true, y_pred) for name, term in self._terms.items()})
-        )
+        found = {name: term.call(y_true, y_pred) for name, term in self._computed().items()}
+        return self._added(self.contributions(self._with_zeros(found)))
 
     def contributions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What each of `names` adds to the loss."""
@@ -245,10 +244,25 @@ class CompositeLoss(Loss):
     def _reduced_terms(
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
     ) -> dict[str, Tensor]:
-        return {
+        found = {
             name: self.convert(term.reduced(y_true, y_pred, sample_weight, reduction))
-            for name, term in self._terms.items()
+            for name, term in self._computed().items()
         }
+        return self._with_zeros(found)
+
+    def _computed(self) -> dict[str, Loss]:
+        """The terms without the penalties that are off; a weight that is no plain number may change."""
+        on = {
+            name: term
+            for name, term in self._terms.items()
+            if not isinstance(term, Penalty) or not numerics.is_number(self.weight(name), 0.0)
+        }
+        return on or self._terms
+
+    def _with_zeros(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The values of all terms, of those that were not computed 0."""
+        first = next(iter(found.values()))
+        return {name: found[name] if name in found else ops.zeros_like(first) for name in self._terms}
 
     def _added(self, parts: dict[str, Tensor]) -> Tensor:
         shapes = {name: tuple(part.shape) for name, part in parts.items()}

@@ -105,3 +105,24 @@ class AroundLoss(Loss):
     def is_binary(self, y_pred: Tensor) -> bool:
         kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
         return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
+
+
+class Penalty(AroundLoss):
+    """Base of penalties on predictions: terms beside a loss, whose labels and predictions they have.
+
+    A subclass states `penalty(truth, predictions)`, a value for each sample, of what the loss has aligned.
+    In a `CompositeLoss` a penalty whose weight is the number 0 is not computed.
+    """
+
+    def penalty(self, truth: Any, predictions: Any) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def pools_batch(self) -> bool:
+        return False
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        """Nothing: the loss beside it has done so."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return self.penalty(*self.align(y_true, y_pred))

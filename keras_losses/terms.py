@@ -119,7 +119,8 @@ def settings(model: keras.Model) -> dict[str, Setting]:
             for name, declared in loss.hyperparameters.items():
                 if declared.is_real and isinstance(loss.stated(name), float):
                     found.setdefault(_joined(path, name), Setting(loss, name))
-            for name in loss.weights if isinstance(loss, CompositeLoss) else ():
+            # Those of a RegularizedLoss are hyper-parameters of its own.
+            for name in loss.weights if "weights" in loss.hyperparameters else ():
                 found[_joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
     # A loss of several outputs is set once, under the name that it has first.
     first = {setting: path for path, setting in reversed(found.items())}

@@ -163,9 +163,14 @@ def test_weights_of_other_terms(weights, words):
         CompositeLoss({"mse": "mse", "mae": "mae"}, weights=weights)
 
 
-def test_penalties_belong_around_a_term():
-    with pytest.raises(ValueError, match="around one of its terms"):
-        RegularizedLoss(SQUARE + SIZE, activity_l2=0.1)
+def test_penalties_around_a_sum_are_added_once():
+    loss = RegularizedLoss(SQUARE + 0.5 * SIZE, activity_l2=0.1)
+    np.testing.assert_allclose(
+        value(loss, Y, PRED), (4 + 1 + 0.5 * (2 + 1) + 0.1 * (3**2 + 1)) / 2, rtol=1e-6
+    )
+    assert list(loss.weights.items())[:2] == [("squared_error_loss", 1.0), ("absolute_error_loss", 0.5)]
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.weights == loss.weights
 
 
 def test_trained_saved_and_trained_on(tmp_path):

@@ -32,7 +32,7 @@ def test_keras_trying_a_model_out():
 
 
 def test_the_layers_inside_a_layer():
-    """regularized.py lists them with Layer._flatten_layers."""
+    """penalties.py lists them with Layer._flatten_layers."""
     inner = keras.layers.Dense(1)
     outer = keras.layers.TimeDistributed(inner)
     assert list(outer._flatten_layers(include_self=False, recursive=False)) == [inner]

@@ -33,6 +33,35 @@ BY_HAND = [
         [[3.0]],
         [2**2 + 0.1 * 3**2],
     ),
+    # Half of each difference belongs to either of its steps.
+    (
+        RegularizedLoss,
+        {"loss": SquaredErrorLoss(), "smoothness": 0.5},
+        [[[1.0], [3.0], [4.0]]],
+        [[[1.0], [3.0], [2.0]]],
+        [[0.5 * 2 / 2, 0.5 * (2 + 1) / 2, 2**2 + 0.5 * 1 / 2]],
+    ),
+    # Time is the last axis.
+    (
+        RegularizedLoss,
+        {"loss": SquaredErrorLoss(), "smoothness": 0.5, "smoothness_axes": 1},
+        [[1.0, 3.0, 2.0]],
+        [[1.0, 3.0, 2.0]],
+        [0.5 * (2 + 1) / 3],
+    ),
+    # Rows and columns of an image of two outputs.
+    (
+        RegularizedLoss,
+        {"loss": SquaredErrorLoss(), "smoothness": 1.0},
+        [[[[0.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [3.0, 4.0]]]],
+        [[[[0.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [3.0, 4.0]]]],
+        [
+            [
+                [(1 + 5) / 2 / 2, ((1 + 0) / 2 + (2 + 4) / 2) / 2],
+                [((5 + 0) / 2 + (2 + 4) / 2) / 2, ((2 + 4) / 2 + (2 + 4) / 2) / 2],
+            ]
+        ],
+    ),
     (
         RegularizedLoss,
         {"loss": AbsoluteErrorLoss(), "activity_l1": 0.5},
@@ -97,6 +126,11 @@ BY_HAND = [
 
 BESIDE_KINKS = [
     (RegularizedLoss(AbsoluteErrorLoss(), activity_l1=2.0), np.ones((2, 1)), np.array([[NEAR], [-NEAR]])),
+    (
+        RegularizedLoss(AbsoluteErrorLoss(), smoothness=2.0, smoothness_axes=-1),
+        np.ones((2, 2)),
+        np.array([[0.0, NEAR], [0.0, -NEAR]]),
+    ),
 ]
 
 REFUSED = [

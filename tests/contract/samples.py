@@ -27,6 +27,9 @@ CLASSES = 3
 
 LAID_OUT = ("axis", "ignore_class", "outputs")
 
+OF_STEPS = {"smoothness": "smoothness_axes"}
+"""Hyper-parameters for predictions with axes of time or space, and what else says where such an axis is."""
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -214,6 +217,8 @@ def takes(case: Case) -> bool:
         for key, value in case.options.items()
         if isinstance(value, list) and of[key].default is not REQUIRED
     }
+    if lacks_steps(case.options, case.batch.y_pred):
+        return False
     # A loss that is told the number of classes refuses another number of weights itself.
     if lengths - {case.batch.outputs} and "num_classes" not in case.batch.options:
         return False
@@ -222,6 +227,13 @@ def takes(case: Case) -> bool:
     except ValueError:
         return False
     return True
+
+
+def lacks_steps(options: Mapping[str, Any], y_pred: np.ndarray) -> bool:
+    """Whether the predictions have no axis for what the loss is to do along one."""
+    return y_pred.ndim < 3 and any(
+        options.get(key) and options.get(at) is None for key, at in OF_STEPS.items()
+    )
 
 
 def defined(case: Case) -> bool:
@@ -238,7 +250,7 @@ def cases(name: str) -> tuple[Case, ...]:
         with_batch(name, options, batch)
         for options in variants(name)
         for batch in batches(name)
-        if simple(batch) or len(options) != 1
+        if simple(batch) or len(options) != 1 or options.keys() & OF_STEPS.keys()
     ]
     # Without what a batch says, a variant of several hyper-parameters may be one of those before it.
     unique = {repr(case): case for case in found if case is not None and takes(case) and defined(case)}

@@ -86,26 +86,26 @@ class Example(Case):
 
 
 @st.composite
-def options(draw: DrawFn, name: str, given: Mapping[str, Any], outputs: int, wild: bool = False) -> Any:
-    """Some of a loss's hyper-parameters beside those that the batch has `given`; `wild` is in options of."""
-    found: dict[str, Any] = {}
+def options(draw: DrawFn, name: str, batch: Batch, alone: bool = False, wild: bool = False) -> Any:
+    """Some of a loss's hyper-parameters beside those that the batch says; `wild` is in options of."""
+    given, outputs, found = batch.options, batch.outputs, dict[str, Any]()
     for key, parameter in samples.LOSSES[name].hyperparameters.items():
         if key in given or key in samples.LAID_OUT or draw(st.booleans()):
             continue
         entries = samples.entries(name, key, outputs, {**given, **found})
         more = {**found, key: draw(values(parameter, entries, wild))}
-        if _fit(name, {**given, **more}):
+        if _fit(name, {**given, **more}, batch.y_pred, alone):
             found = more
     return found
 
 
-def _fit(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether hyper-parameters that are each in range go together."""
+def _fit(name: str, options: Mapping[str, Any], y_pred: np.ndarray, alone: bool) -> bool:
+    """Whether hyper-parameters that are each in range go together, and with the predictions."""
     try:
-        samples.build(name, options)
+        loss = samples.build(name, options)
     except ValueError:
         return False
-    return True
+    return not (samples.lacks_steps(options, y_pred) or (alone and loss.pools_batch))
 
 
 def values(parameter: Parameter, entries: int, wild: bool = False) -> SearchStrategy[Any]:
@@ -609,7 +609,7 @@ def cases(draw: DrawFn, name: str, wish: Wish | None = None, wild: bool = False)
     wish = wish or Wish()
     told = samples.LOSSES[name].hyperparameters.keys()
     batch = draw(KINDS[REGISTRY[name].takes](wish).filter(lambda batch: batch.options.keys() <= told))
-    found = Example(name, draw(options(name, batch.options, batch.outputs, wild)), batch)
+    found = Example(name, draw(options(name, batch, wish.alone, wild)), batch)
     if not (wish.extreme or wild):
         assume(samples.defined(found))
     return found

@@ -1,4 +1,4 @@
-"""Penalties on predictions (Pereyra 2017), around any of the other references."""
+"""Penalties on predictions (Pereyra 2017, Rudin 1992), around any of the other references."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def regularized(
     confidence_penalty: float,
     activity_l1: float,
     activity_l2: float,
+    smoothness: float,
+    smoothness_axes: tuple[int, ...] | None,
 ) -> np.ndarray:
     values = inner(loss, y_true, y_pred)
     ignored, axis = getattr(loss, "ignore_class", None), getattr(loss, "axis", -1)
@@ -51,7 +53,25 @@ def regularized(
         penalty = penalty - confidence_penalty * (
             entropy / np.maximum(known.sum(-1), 1) if of_outputs else entropy
         )
+    if smoothness:
+        penalty = penalty + smoothness * _variation(y_pred, outputs.shape, known, axis, smoothness_axes)
     return np.where(counted, values + penalty, 0.0)
+
+
+def _variation(y_pred: Any, shape: Any, known: Any, axis: int, along: tuple[int, ...] | None) -> np.ndarray:
+    """Each step's half of every difference that it has, pair by pair, in the axes as they are given."""
+    if y_pred.ndim < 2:
+        y_pred, axis = y_pred[:, None], -1
+    known = np.moveaxis(np.broadcast_to(known, shape), -1, axis)
+    halves = np.zeros(y_pred.shape)
+    axes = along or [at for at in range(1, y_pred.ndim) if at != axis % y_pred.ndim]
+    for at in {at % y_pred.ndim for at in axes}:
+        for step in range(y_pred.shape[at] - 1):
+            one, next_one = (np.index_exp[:] * at + (place,) for place in (step, step + 1))
+            half = np.where(known[one] & known[next_one], np.abs(y_pred[one] - y_pred[next_one]) / 2, 0.0)
+            halves[one] += half
+            halves[next_one] += half
+    return halves.mean(axis)
 
 
 def inner(loss: Any, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
