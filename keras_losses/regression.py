@@ -568,9 +568,9 @@ class AdaptiveBarronLoss(ElementwiseLoss):
 
     >>> import numpy as np
     >>> from keras_losses import AdaptiveBarronLoss
-    >>> y, f = np.array([0.0]), np.array([3.0])
-    >>> [round(float(AdaptiveBarronLoss(alpha=alpha, scale=1.0)(y, f)), 4) for alpha in (1.9, 1.0, 0.1)]
-    [5.2051, 3.3457, 3.2188]
+    >>> y, f = np.array([0.0]), np.array([10.0])
+    >>> [round(float(AdaptiveBarronLoss(alpha=alpha, scale=1.0)(y, f)), 3) for alpha in (1.9, 1.0, 0.1)]
+    [38.221, 10.235, 5.613]
 
     References:
         - Barron 2019, A General and Adaptive Robust Loss Function, https://arxiv.org/abs/1701.03077
