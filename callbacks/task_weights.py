@@ -12,7 +12,6 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.card import Interval
-from keras_losses.composite import CompositeLoss
 from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, outputs
 
 
@@ -51,6 +50,8 @@ class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
         self.controls: list[Control] = [
             found.control(model, type(self).__name__, path) for path in self.paths.values()
         ]
+        # Another callback of the kind may have other terms.
+        self.kept_as = f"{type(self).__name__} {','.join(self.paths.values())}"
         self.prepare(found)
 
     def prepare(self, terms: LossTerms) -> None:
@@ -96,7 +97,7 @@ class DynamicWeightAverage(_TaskWeights):
 
     def prepare(self, terms: LossTerms) -> None:
         # Of the epoch before last and the last one; 0 where there has been none.
-        self._losses = terms.memory(type(self).__name__, np.zeros((2, len(self.controls)), "float32"))
+        self._losses = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not np.any(ops.convert_to_numpy(self._losses)):
@@ -141,7 +142,7 @@ class GradNorm(_TaskWeights):
 
     Raises:
         ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
-            or the model has no such layer or nothing to train in it.
+            the model has no such layer or nothing to train in it, or is on several replicas of `tf.distribute`.
 
     References:
         - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
@@ -161,16 +162,16 @@ class GradNorm(_TaskWeights):
         self.learning_rate = _in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
-        self._first = terms.memory(type(self).__name__, np.zeros(len(self.controls), "float32"))
-        # Of one callback of the kind, however often the model is fitted with it.
-        terms.hooks[type(self).__name__] = self.in_step
+        self._first = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
+        # Of one callback for these terms, however often the model is fitted with it.
+        terms.hooks[self.kept_as] = self.in_step
         self.model.train_function = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._places(self.model)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.model.loss_terms.hooks.pop(type(self).__name__, None)
+        self.model.loss_terms.hooks.pop(self.kept_as, None)
         self.model.train_function = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -182,6 +183,11 @@ class GradNorm(_TaskWeights):
         """Sets the weights for the next step, in graphs."""
         if not step.training:
             return
+        if numerics.replicas() > 1:
+            raise ValueError(
+                "GradNorm: each of several replicas would set the weights by gradients of its own. Train on one "
+                "device, or weight the tasks with DynamicWeightAverage."
+            )
         losses, norms = self._losses_and_norms(step)
         weights = ops.stack([control.variable.value for control in self.controls])
         first = self._first.value
@@ -204,14 +210,17 @@ class GradNorm(_TaskWeights):
         arrays = [step.model.trainable_variables[place].value for place in places]
 
         def of_weights(*given: Any) -> list[Any]:
-            y_pred = step.forward(step.x, step.training, dict(zip(places, given, strict=True)))
+            own = replace(step, instead=dict(zip(places, given, strict=True)))
+            own = replace(own, y_pred=own.forward(step.x, step.training))
             found = {}
-            for place, output in enumerate(step.model.loss_terms.outputs):
-                if isinstance(output.loss, CompositeLoss):
-                    of = replace(step, output=output.name, place=place).of_output
-                    terms = output.loss.terms(of(step.y), of(y_pred), of(step.sample_weight))
-                    logs = {name: log for log, name in output.terms.items()}
-                    found.update({logs[name]: value for name, value in terms.items()})
+            with step.model.loss_terms.asking(own):
+                for output in step.model.loss_terms.outputs:
+                    of = own.at(output).of_output
+                    for log, name in output.terms.items():
+                        if log in self.paths:
+                            term = output.loss.inside[name]
+                            data = of(own.y), of(own.y_pred), of(own.sample_weight)
+                            found[log] = term.reduced(*data, output.loss.reduction)
             return [found[name] for name in self.paths]
 
         losses, slopes = numerics.values_and_gradients(of_weights, arrays)

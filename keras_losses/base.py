@@ -179,7 +179,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     # What a model keeps for its loss --------------------------------------------------------------------
 
     _live: Mapping[str, Callable[[], Any]] = {}  # what the model says of a hyper-parameter now
-    _step: Any = None  # while a model computes its loss, what it computes it of
+    _steps: Sequence[Any] = ()  # while a model computes its loss, what of, for each output that has it
 
     @property
     def learned(self) -> dict[str, Learned]:

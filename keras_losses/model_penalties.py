@@ -26,6 +26,19 @@ class ModelPenalty(Loss):
     """
 
     of_model: ClassVar[bool] = True
+    _own: Any = None
+
+    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        # One loss may be of several outputs.
+        self._own = next((step for step in self._steps if step.of_output(step.y_pred) is y_pred), None)
+        try:
+            return super().reduced(y_true, y_pred, sample_weight, reduction)
+        finally:
+            self._own = None
+
+    @property
+    def _step(self) -> Any:
+        return self._own or next(iter(self._steps), None)
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         # The labels are the inner loss's alone, as they came.
@@ -142,8 +155,14 @@ class InputGradientPenalty(ModelPenalty):
         return {"": self._inner}
 
     def penalty(self, y_pred: Tensor) -> Tensor:
+        step = self._step
+        weight = step.of_output(step.sample_weight)
+        counts = None if weight is None else ops.cast(ops.not_equal(weight, 0), self.compute_dtype)
+
         def functions(x: Any) -> list[Tensor]:
-            return [ops.sum(self._inner.call(self._step.y_true, self._answers(x)))]
+            # Not `call`: what does not count has no slope, and its label may be a NaN.
+            y_pred = step.of_output(step.forward(x))
+            return [self._inner.reduced(step.y_true, y_pred, counts, "sum")]
 
         return self.slopes(functions)
 

@@ -834,17 +834,18 @@ def values_and_gradients(
 
 def share_of_replica(value: Tensor) -> Tensor:
     """The value divided by the number of replicas, whose gradients `tf.distribute` adds up."""
-    replicas = _replicas()
-    return value / replicas if replicas > 1 else value
+    count = replicas()
+    return value / count if count > 1 else value
 
 
 def of_all_replicas(value: Tensor) -> Tensor:
     """What `share_of_replica` divided, for logs."""
-    replicas = _replicas()
-    return value * replicas if replicas > 1 else value
+    count = replicas()
+    return value * count if count > 1 else value
 
 
-def _replicas() -> int:
+def replicas() -> int:
+    """How many of `tf.distribute` there are where this is called."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf

@@ -6,10 +6,9 @@ import contextlib
 import functools
 import inspect
 import math
-import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -35,11 +34,15 @@ LOUD = 0.95
 
 @dataclass(frozen=True)
 class Output:
-    """The loss of an output; the only output has no name."""
+    """The loss of an output; the only output with one has no name in the logs."""
 
     name: str
     loss: Any
     weight: float
+    key: str = ""
+    """What the model calls the output."""
+    place: int = 0
+    """Where it stands among the model's outputs, which need not be where its loss stands."""
 
     @property
     def terms(self) -> dict[str, str]:
@@ -57,18 +60,34 @@ class Output:
 def outputs(model: keras.Model) -> list[Output]:
     """The outputs of a compiled model, each with its loss and weight."""
     loss, weights = model.loss, model.get_compile_config().get("loss_weights")
+    known = _output_names(model)
     if isinstance(loss, dict):
         names, losses = list(loss), list(loss.values())
     elif isinstance(loss, list | tuple):
         losses = list(loss)
-        names = list(getattr(model, "output_names", None) or map(str, range(len(losses))))
+        names = known or list(map(str, range(len(losses))))
     else:
-        names, losses = [""], [loss]
+        # Keras takes one loss for every output.
+        names = known or [""]
+        losses = [loss] * len(names)
     if not isinstance(weights, dict):
-        given = weights if isinstance(weights, list | tuple) else [weights]
+        given = weights if isinstance(weights, list | tuple) else [weights] * len(names)
         weights = dict(zip(names, given, strict=False))
-    by = [1.0 if weights.get(name) is None else float(weights[name]) for name in names]
-    return list(map(Output, names if len(names) > 1 else [""], losses, by))
+    found = []
+    for turn, (name, each) in enumerate(zip(names, losses, strict=False)):
+        weight = 1.0 if weights.get(name) is None else float(weights[name])
+        place = known.index(name) if name in known else turn
+        found.append(Output(name if len(names) > 1 else "", each, weight, name, place))
+    return found
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """As the losses are called with Keras: the keys of a dict of outputs, else the names of their layers."""
+    # Keras has no public way to the structure; tests/test_private_keras.py watches this one.
+    structure = getattr(model, "_outputs_struct", None)
+    return (
+        list(structure) if isinstance(structure, dict) else list(getattr(model, "output_names", None) or ())
+    )
 
 
 def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
@@ -127,12 +146,14 @@ def settings(model: keras.Model) -> dict[str, Setting]:
     return {path: setting for path, setting in found.items() if first[setting] == path}
 
 
-def chosen(owner: str, name: str, found: Mapping[str, Any]) -> str:
+def chosen(owner: str, name: str, found: Mapping[str, Any], learned: Iterable[str] = ()) -> str:
     """The one path that is called so, or ends so."""
     matches = [path for path in found if path == name] or [p for p in found if p.endswith(f"/{name}")]
     if len(matches) == 1:
         return matches[0]
-    what = "is the name of several" if matches else "is not the name"
+    what = "is the name of several" if matches else "is not the name of one"
+    if any(path == name or path.endswith(f"/{name}") for path in learned):
+        what = "is learned: give the loss a number in place of Learned, and it is one"
     raise ValueError(
         f"{owner}: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
         f"{', '.join(matches or found) or 'none'}."
@@ -154,6 +175,12 @@ class Step:
     training: bool
     output: str = ""
     place: int = 0
+    instead: Mapping[int, Any] = field(default_factory=dict)
+    """Values to be used in place of trainable variables, by their place among them."""
+
+    def at(self, output: Output) -> Step:
+        """That of one of the outputs."""
+        return replace(self, output=output.key, place=output.place)
 
     def of_output(self, structure: Any) -> Any:
         if isinstance(structure, dict):
@@ -164,22 +191,21 @@ class Step:
     def y_true(self) -> Any:
         return self.of_output(self.y)
 
-    def forward(
-        self, x: Any, training: bool = False, instead: Mapping[int, Any] = types.MappingProxyType({})
-    ) -> Any:
+    def forward(self, x: Any, training: bool = False) -> Any:
         """What the model makes of inputs; its state, that of dropout too, stays as it is.
 
-        Without `training` no sample knows of another, as they do in batch normalisation. `instead` has values
-        to be used in place of trainable variables, by their place among them.
+        Without `training` no sample knows of another, as they do in batch normalisation.
         """
         trained = [v.value for v in self.model.trainable_variables]
-        trained = [instead.get(place, value) for place, value in enumerate(trained)]
+        trained = [self.instead.get(place, value) for place, value in enumerate(trained)]
         others = [v.value for v in self.model.non_trainable_variables]
         y_pred, _ = self.model.stateless_call(trained, others, x, **self._mode(training))
         return y_pred
 
     def again(self) -> Any:
         """Another answer of the model to the same inputs."""
+        if self.instead:
+            return self.of_output(self.forward(self.x, self.training))
         return self.of_output(self.model(self.x, **self._mode(self.training)))
 
     def _mode(self, training: bool) -> dict[str, bool]:
@@ -251,6 +277,11 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
             for path, (_, variable) in self._variables_of.items()
             if path in known
         }
+        # What was set, or loaded, before is no business of other losses, which begin with what they were
+        # given.
+        for setting, variable in self._variables_of.values():
+            variable.assign(setting.value)
+        self._memories, self._restored, self.hooks = {}, {}, {}
         # A step that was traced before does not record them.
         model.train_function = model.test_function = None
 
@@ -259,7 +290,13 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     def control(self, model: keras.Model, owner: str, name: str) -> Control:
         """A hyper-parameter, by its name or path, behind a variable from now on."""
         found = settings(model)
-        path = chosen(owner, name, found)
+        learned = [
+            _joined(path, each)
+            for output in outputs(model)
+            for path, loss in output.losses
+            for each in loss.learned
+        ]
+        path = chosen(owner, name, found, learned)
         if path not in self._variables_of:
             setting = found[path]
             # Not one of Keras's variables of metrics: those are reset, and replicas add theirs up.
@@ -274,7 +311,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     def memory(self, name: str, initial: Any) -> keras.Variable:
         """A variable that is kept with the parameters, for who sets them."""
         if name not in self._memories:
-            variable = keras.Variable(initial, trainable=False, name=name)
+            variable = keras.Variable(initial, trainable=False, name=name.replace("/", "_"))
             setattr(self, f"memory_{len(self._memories)}", variable)
             self._memories[name] = variable
             if name in self._restored:
@@ -296,12 +333,24 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         weighted = list(values)
         calls: dict[CompositeLoss, list[tuple[int, float]]] = {}
         place = 0
-        for output in self.outputs:
+        places: dict[int, tuple[int, float]] = {}
+        for turn, output in enumerate(self.outputs):
             if isinstance(output.loss, CompositeLoss):
-                calls.setdefault(output.loss, []).append((place, output.weight))
+                places[turn] = place, output.weight
                 place += len(output.loss.names)
+        # Keras calls them as they are given where the outputs are a dict, else as the outputs stand.
+        turns = list(places)
+        if not isinstance(step.y_pred, dict):
+            turns.sort(key=lambda turn: self.outputs[turn].place)
+        for turn in turns:
+            calls.setdefault(self.outputs[turn].loss, []).append(places[turn])
 
         def seen(loss: CompositeLoss, of_terms: list[Tensor], parts: list[Tensor]) -> None:
+            if not calls[loss]:
+                raise ValueError(
+                    f"The terms of {loss.name} are asked for more outputs than are known before the model is "
+                    "called. Give each output of the model its loss by name: compile(loss={...})."
+                )
             first, weight = calls[loss].pop(0)
             values[first : first + len(parts)] = of_terms
             weighted[first : first + len(parts)] = [weight * part for part in parts]
@@ -318,23 +367,34 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         state = getattr(step.model, "loss_state", None)
         learned = {} if state is None else state.live()
         live = self.live()
-        losses = []
-        for turn, output in enumerate(self.outputs):
+        for output in self.outputs:
             for _, loss in output.losses:
-                losses.append(loss)
                 loss._live = {**learned.get(loss, {}), **live.get(loss, {})}
-                loss._step = replace(step, output=output.name, place=turn)
         for composite in list(calls):
             composite.seen = seen
         try:
-            yield finish
+            with self.asking(step):
+                yield finish
         finally:
             for composite in calls:
                 composite.seen = None
-            for loss in losses:
-                loss._step = None
         for hook in self.hooks.values():
             hook(step)
+
+    @contextlib.contextmanager
+    def asking(self, step: Step) -> Iterator[None]:
+        """Lets the losses ask what they are computed of."""
+        steps: dict[Loss, list[Step]] = {}
+        for output in self.outputs:
+            for _, loss in output.losses:
+                steps.setdefault(loss, []).append(step.at(output))
+        for loss, of_outputs in steps.items():
+            loss._steps = of_outputs
+        try:
+            yield
+        finally:
+            for loss in steps:
+                loss._steps = ()
 
     def _add(self, values: Tensor, step: Step) -> None:
         size = ops.cast(ops.shape(keras.tree.flatten(step.y_pred)[0])[0], self.dtype)
