@@ -190,7 +190,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         return ()
 
     @property
-    def parts(self) -> dict[str, Loss]:
+    def inside(self) -> dict[str, Loss]:
         """The losses of this library inside, by what their names begin with."""
         return {}
 
@@ -203,7 +203,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                 "this loss, such as LossAwareModel.from_model(model); in a training loop of your own, make a "
                 "LossState(loss) and train its variables as well; or give a number."
             )
-        for part in self.parts.values():
+        for part in self.inside.values():
             part._check_learned()
 
     def __repr__(self) -> str:

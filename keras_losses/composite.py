@@ -178,7 +178,7 @@ class CompositeLoss(Loss):
         return 1.0
 
     @property
-    def parts(self) -> dict[str, Loss]:
+    def inside(self) -> dict[str, Loss]:
         return self._terms
 
     @property

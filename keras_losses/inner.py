@@ -39,7 +39,7 @@ class AroundLoss(Loss):
     )
 
     @property
-    def parts(self) -> dict[str, Loss]:
+    def inside(self) -> dict[str, Loss]:
         return {"": self.loss} if isinstance(self.loss, Loss) else {}
 
     @property

@@ -138,7 +138,7 @@ class InputGradientPenalty(ModelPenalty):
         self._inner = self.loss if isinstance(self.loss, Loss) else AroundLoss(self.loss, dtype=self.dtype)
 
     @property
-    def parts(self) -> dict[str, Loss]:
+    def inside(self) -> dict[str, Loss]:
         return {"": self._inner}
 
     def penalty(self, y_pred: Tensor) -> Tensor:

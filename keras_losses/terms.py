@@ -74,7 +74,7 @@ def outputs(model: keras.Model) -> list[Output]:
 def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
     """The loss and all inside of it, by path."""
     yield path, loss
-    for name, part in loss.parts.items():
+    for name, part in loss.inside.items():
         yield from with_parts(part, _joined(path, name))
 
 

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_losses import AbsoluteErrorLoss, CompositeLoss, HuberLoss, LossAwareModel, SquaredErrorLoss
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CompositeLoss,
+    GaussianKLLoss,
+    GaussianNLLLoss,
+    HuberLoss,
+    LossAwareModel,
+    SquaredErrorLoss,
+)
 from keras_losses.terms import LossTerms
 from tests.backends import BACKEND
 
@@ -261,3 +269,15 @@ def test_one_term_and_no_penalty():
     assert "regularization" not in history
     model.compile("sgd", loss="mse")
     assert set(fitted(model)) == {"loss", "val_loss"}
+
+
+def test_terms_of_packed_predictions():
+    """A likelihood among them, whose predictions are not of the shape of the targets."""
+    keras.utils.set_random_seed(0)
+    model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    model.compile("sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss())
+    history = fitted(model)
+    add_up(history)
+    np.testing.assert_allclose(
+        history["gaussian_klloss_weighted"], 0.5 * np.array(history["gaussian_klloss"]), rtol=1e-6
+    )
