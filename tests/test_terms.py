@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_losses import AbsoluteErrorLoss, CompositeLoss, HuberLoss, LossAwareModel, SquaredErrorLoss
+from keras_losses import (
+    AbsoluteErrorLoss,
+    CompositeLoss,
+    GaussianKLLoss,
+    GaussianNLLLoss,
+    HuberLoss,
+    LossAwareModel,
+    SquaredErrorLoss,
+)
 from keras_losses.terms import LossTerms
 from tests.backends import BACKEND
 
@@ -289,3 +297,15 @@ def test_metrics_of_terms_are_saved(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert set(fitted(again)) == set(before)
+
+
+def test_terms_of_packed_predictions():
+    """A likelihood among them, whose predictions are not of the shape of the targets."""
+    keras.utils.set_random_seed(0)
+    model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    model.compile("sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss())
+    history = fitted(model)
+    add_up(history)
+    np.testing.assert_allclose(
+        history["gaussian_klloss_weighted"], 0.5 * np.array(history["gaussian_klloss"]), rtol=1e-6
+    )
