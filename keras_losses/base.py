@@ -12,7 +12,7 @@ import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import keras
 import numpy as np
@@ -178,8 +178,10 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     # What a model keeps for its loss --------------------------------------------------------------------
 
-    _live: Mapping[str, Callable[[], Any]] = {}  # what the model says of a hyper-parameter now
-    _steps: Sequence[Any] = ()  # while a model computes its loss, what of, for each output that has it
+    # What the model says of a hyper-parameter now; and, while it computes its loss, what of, for each output
+    # that has the loss. Without annotations, which would make them arguments of the constructor.
+    _live = cast("Mapping[str, Callable[[], Any]]", {})
+    _steps = cast("Sequence[Any]", ())
 
     @property
     def learned(self) -> dict[str, Learned]:

@@ -174,7 +174,7 @@ class CompositeLoss(Loss):
                 f"CompositeLoss: `weights` must have the names of the losses, {', '.join(names)}. Received: "
                 f"{', '.join(map(repr, unknown))}."
             )
-        return default | self.weights
+        return {**default, **self.weights}
 
     def _default_weight(self, loss: Any) -> float:
         return 1.0

@@ -32,8 +32,8 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         for turn, loss in enumerate(dict.fromkeys(part for each in given for _, part in with_parts(each))):
             name = re.sub(r"\W", "_", str(loss.name))
             for parameter in loss.learned:
-                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which there
-                # is no dot; nowhere is there a slash.
+                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which
+                # there is no dot; nowhere is there a slash.
                 variable = self.add_weight(
                     shape=loss.shape_of(parameter),
                     initializer="zeros",

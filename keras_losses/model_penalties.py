@@ -26,7 +26,7 @@ class ModelPenalty(Loss):
     """
 
     of_model: ClassVar[bool] = True
-    _own: Any = None
+    _own = None
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         # One loss may be of several outputs.
