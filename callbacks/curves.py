@@ -35,9 +35,14 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     model: a second `fit`, or a model that was loaded and fitted again, continues the curves. There are
     two runs under `log_dir`:
 
-    - `train/`: `batch/loss`, `learning_rate`, `epoch/loss`, `epoch/<metric>`;
+    - `train/`: `batch/loss`, `learning_rate`, `epoch/loss`, `epoch/<metric>`, `parameters/<name>`;
     - `validation/`: `batch/loss`, the validation batches spread evenly over the epoch before them,
       `epoch/loss`, `epoch/<metric>`.
+
+    The terms of a `CompositeLoss` and the model's weight penalties are among the metrics, also on a plain
+    model (`<term>`, `<term>_weighted`, `<term>_share`, `regularization`); `parameters/` are the numbers of
+    the loss that are learned or that a callback sets, at the end of each epoch. A term that drowns the
+    others, and the term and batch in which a NaN began, are warned of.
 
     Unlike `keras.callbacks.TensorBoard`, whose batch values are running means since the beginning of
     the epoch and whose steps begin again at 0 with every `fit`, `batch/loss` is the batch's own loss.
@@ -125,6 +130,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._phase = "training"
+        self.model.loss_terms.begin_epoch()
         self._state = _State(self.model)
         self._first_iteration = self._state.iterations()
         self._training.begin_epoch(self._state, self._schedule)
@@ -159,7 +165,14 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         step = self._state.iterations()
         if not self.batches:
             self._files.scalar("train", "learning_rate", self._learning_rate(), step)
+        terms: LossTerms = self.model.loss_terms
+        terms.end_epoch(epoch, logs or {})
+        parameters = terms.parameters()
+        for name, value in parameters.items():
+            self._files.scalar("train", f"parameters/{name}", value, step)
         for name, value in (logs or {}).items():
+            if any(path == name or path.endswith(f"/{name}") for path in parameters):
+                continue  # a callback has put it into the logs as well
             with contextlib.suppress(TypeError, ValueError):  # a metric that is no scalar
                 number = as_number(value)
                 if name.startswith("val_"):

@@ -318,6 +318,19 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
                 variable.assign(self._restored[name])
         return self._memories[name]
 
+    def parameters(self) -> dict[str, float]:
+        """The numbers of the losses that are set or learned, as they are now, by path."""
+        found = {path: ops.convert_to_numpy(variable) for path, (_, variable) in self._variables_of.items()}
+        for output in self.outputs:
+            for path, loss in output.losses:
+                for name in loss.learned:
+                    found[_joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
+        scalars: dict[str, float] = {}
+        for path, values in found.items():
+            each = {path: values} if values.ndim == 0 else {f"{path}/{k}": x for k, x in enumerate(values)}
+            scalars |= {name: float(x) for name, x in each.items()}
+        return scalars
+
     def live(self) -> Live:
         found: Live = {}
         for setting, variable in self._variables_of.values():
