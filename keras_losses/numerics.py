@@ -151,8 +151,9 @@ def expm1_minus(x: Tensor) -> Tensor:
     """e^x - 1 - x, to its last digits where it is small: x^2 / 2 (1 + x / 3 (1 + x / 4 (...)))."""
     near = ops.abs(x) < 1.0
     within = ops.where(near, x, ops.zeros_like(x))
+    series = _exp_series(within)
     beyond = ops.where(near, ops.ones_like(x), x)
-    return ops.where(near, 0.5 * within * within * _exp_series(within), ops.exp(beyond) - 1.0 - beyond)
+    return ops.where(near, 0.5 * within * within * series, ops.exp(beyond) - 1.0 - beyond)
 
 
 def _exp_series(x: Tensor) -> Tensor:

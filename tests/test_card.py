@@ -4,6 +4,9 @@ import math
 
 import pytest
 
+from keras import ops
+
+from keras_losses import FocalLoss, HuberLoss, PoissonLoss, TweedieLoss
 from keras_losses.card import Interval, Parameter, flag
 
 
@@ -104,3 +107,29 @@ def test_what_is_kept_of_a_value():
     assert Parameter(choices=(False, True)).check("", "", True) is True
     assert Parameter().check("", "", "anything") == "anything"
     assert Parameter().domain == "anything"
+
+
+class OwnHuberLoss(HuberLoss):
+    """A loss that writes its own constructor."""
+
+    def __init__(self, width=2.0, **kwargs):
+        super().__init__(delta=width, **kwargs)
+        self.width = width
+
+
+def test_a_tensor_stands_in_for_a_number():
+    """A formula reads the tensor, in the dtype that is computed in; configs and repr keep the number."""
+    for loss, key in ((FocalLoss(gamma=3.0), "gamma"), (OwnHuberLoss(width=3.0), "delta")):
+        config, words = loss.get_config(), repr(loss)
+        vars(loss)["_live"] = {key: lambda: ops.convert_to_tensor(0.5, dtype="float16")}
+        assert float(getattr(loss, key)) == 0.5
+        assert str(getattr(loss, key).dtype).endswith("float32")
+        assert loss.get_config() == config
+        assert repr(loss) == words
+
+
+def test_a_hyper_parameter_is_read_off_its_class():
+    """It is its declaration there, or the value that a subclass has fixed; what was never set is missing."""
+    assert TweedieLoss.power is TweedieLoss.hyperparameters["power"]
+    assert (PoissonLoss.power, PoissonLoss().power) == (1.0, 1.0)
+    assert not hasattr(FocalLoss.__new__(FocalLoss), "gamma")
