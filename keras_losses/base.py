@@ -130,7 +130,10 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         inherited = {name: p for name, p in cls.hyperparameters.items() if name not in vars(cls)}
         cls.hyperparameters = {**own, **inherited}
         declared = signature({**cls.hyperparameters, **COMMON})
-        written = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
+        written = None
+        if "__init__" in vars(cls):
+            _, *arguments = inspect.signature(cls.__init__).parameters.values()  # without self
+            written = inspect.Signature(arguments)
         cls.__signature__ = OfTheClass(written or declared)  # type: ignore[attr-defined]
         package = PACKAGE if cls.__module__.startswith(f"{PACKAGE}.") else cls.__module__.split(".")[0]
         keras.saving.register_keras_serializable(package)(cls)
@@ -213,9 +216,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         changed = (
-            f"{name}={value!r}"
+            f"{name}={self.stated(name)!r}"
             for name in self.hyperparameters
-            if (value := self.stated(name)) != defaults[name].default
+            if name not in defaults or self.stated(name) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 

@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 from keras import ops
 
 from keras_losses import FocalLoss, HuberLoss, PoissonLoss, TweedieLoss
@@ -112,14 +111,21 @@ def test_what_is_kept_of_a_value():
 class OwnHuberLoss(HuberLoss):
     """A loss that writes its own constructor."""
 
-    def __init__(self, width=2.0, **kwargs):
-        super().__init__(delta=width, **kwargs)
-        self.width = width
+    def __init__(self, delta=2.0, unit="cm", **kwargs):
+        super().__init__(delta=delta, **kwargs)
+        self.unit = unit
+
+
+def test_a_constructor_of_ones_own():
+    """Its arguments are those of the config, and of the loss that is made of it."""
+    loss = OwnHuberLoss.from_config(OwnHuberLoss(delta=3.0, unit="m").get_config())
+    assert (loss.delta, loss.unit) == (3.0, "m")
+    assert repr(loss) == "OwnHuberLoss(delta=3.0)"
 
 
 def test_a_tensor_stands_in_for_a_number():
     """A formula reads the tensor, in the dtype that is computed in; configs and repr keep the number."""
-    for loss, key in ((FocalLoss(gamma=3.0), "gamma"), (OwnHuberLoss(width=3.0), "delta")):
+    for loss, key in ((FocalLoss(gamma=3.0), "gamma"), (OwnHuberLoss(delta=3.0), "delta")):
         config, words = loss.get_config(), repr(loss)
         vars(loss)["_live"] = {key: lambda: ops.convert_to_tensor(0.5, dtype="float16")}
         assert float(getattr(loss, key)) == 0.5
