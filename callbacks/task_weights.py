@@ -142,7 +142,7 @@ class GradNorm(_TaskWeights):
 
     Raises:
         ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
-            the model has no such layer or nothing to train in it, or is on several replicas of `tf.distribute`.
+            the model has no such layer or nothing to train in it, or there are several replicas.
 
     References:
         - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
@@ -185,8 +185,8 @@ class GradNorm(_TaskWeights):
             return
         if numerics.replicas() > 1:
             raise ValueError(
-                "GradNorm: each of several replicas would set the weights by gradients of its own. Train on one "
-                "device, or weight the tasks with DynamicWeightAverage."
+                "GradNorm: each of several replicas would set the weights by gradients of its own. Train on "
+                "one device, or weight the tasks with DynamicWeightAverage."
             )
         losses, norms = self._losses_and_norms(step)
         weights = ops.stack([control.variable.value for control in self.controls])

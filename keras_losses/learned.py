@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_losses.base import Loss
 from keras_losses.card import Interval
-from keras_losses.terms import Live, LossTerms, Step, WatchTerms, outputs, with_parts
+from keras_losses.terms import Live, LossTerms, Step, WatchTerms, outputs, unlocked, with_parts
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
@@ -32,8 +32,8 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         for turn, loss in enumerate(dict.fromkeys(part for each in given for _, part in with_parts(each))):
             name = re.sub(r"\W", "_", str(loss.name))
             for parameter in loss.learned:
-                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which there
-                # is no dot; nowhere is there a slash.
+                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which
+                # there is no dot; nowhere is there a slash.
                 variable = self.add_weight(
                     shape=loss.shape_of(parameter),
                     initializer="zeros",
@@ -72,10 +72,10 @@ class RecordsTerms:
         losses = [output.loss for output in outputs(self) if isinstance(output.loss, Loss)]
         state = getattr(self, "loss_state", None)
         if state is None or not state.serves(losses):
-            if state is not None:
-                # Keras has no public way to let go of a layer; tests/test_private_keras.py watches this one.
-                self._tracker.untrack(state)  # type: ignore[attr-defined]
-            self.loss_state = LossState(losses)
+            with unlocked(self):
+                if state is not None:
+                    self._tracker.untrack(state)  # type: ignore[attr-defined]
+                self.loss_state = LossState(losses)
         LossTerms.attach(self)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
