@@ -142,7 +142,7 @@ class GradNorm(_TaskWeights):
 
     Raises:
         ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
-            the model has no such layer or nothing to train in it, or is on several replicas.
+            the model has no such layer or nothing to train in it, or there are several replicas.
 
     References:
         - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask

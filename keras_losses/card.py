@@ -103,7 +103,11 @@ class Learned:
         if math.isinf(low):
             return high - (high - self.initial) * ops.exp(-step)
         part = (self.initial - low) / (high - low)
-        return low + (high - low) * ops.sigmoid(step + math.log(part / (1.0 - part)))
+        logit = step + math.log(part / (1.0 - part))
+        # From the nearer end: what is added to the other may be rounded beyond this one.
+        # Not through |logit|, whose slope is 0 where training begins in the middle.
+        shares = ops.sigmoid(logit), ops.sigmoid(-logit)
+        return ops.where(logit > 0, high - (high - low) * shares[1], low + (high - low) * shares[0])
 
     def get_config(self) -> dict[str, Any]:
         return {"initial": self.initial, "learning_rate": self.learning_rate}

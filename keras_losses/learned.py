@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_losses.base import Loss
 from keras_losses.card import Interval
-from keras_losses.terms import Live, LossTerms, Step, WatchTerms, outputs, with_parts
+from keras_losses.terms import Live, LossTerms, Step, WatchTerms, outputs, unlocked, with_parts
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
@@ -72,10 +72,10 @@ class RecordsTerms:
         losses = [output.loss for output in outputs(self) if isinstance(output.loss, Loss)]
         state = getattr(self, "loss_state", None)
         if state is None or not state.serves(losses):
-            if state is not None:
-                # Keras has no public way to let go of a layer; tests/test_private_keras.py watches this one.
-                self._tracker.untrack(state)  # type: ignore[attr-defined]
-            self.loss_state = LossState(losses)
+            with unlocked(self):
+                if state is not None:
+                    self._tracker.untrack(state)  # type: ignore[attr-defined]
+                self.loss_state = LossState(losses)
         LossTerms.attach(self)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:

@@ -101,6 +101,18 @@ def _joined(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+@contextlib.contextmanager
+def unlocked(model: keras.Model) -> Iterator[None]:
+    """Lets a model of a class of its own that is built have more state: Keras lets it have metrics alone."""
+    # Keras has no public way to; tests/test_private_keras.py watches this one.
+    tracker = model._tracker
+    locked, tracker.locked = tracker.locked, False
+    try:
+        yield
+    finally:
+        tracker.locked = locked
+
+
 # Parameters that are set ------------------------------------------------------------------------------
 
 
@@ -251,7 +263,8 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         """Puts the terms of a compiled model into its logs."""
         found = getattr(model, "loss_terms", None)
         if not isinstance(found, LossTerms):
-            found = model.loss_terms = cls()
+            with unlocked(model):
+                found = model.loss_terms = cls()
             if not getattr(model, "records_terms", False):
                 # What a subclass would override: Keras has no callback between the loss and the step.
                 model.compute_loss = _recorded(model, model.compute_loss)
@@ -386,13 +399,26 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         for composite in list(calls):
             composite.seen = seen
         try:
-            with self.asking(step):
+            with self.asking(step), self._keeping_losses(step.model):
                 yield finish
         finally:
             for composite in calls:
                 composite.seen = None
         for hook in self.hooks.values():
             hook(step)
+
+    @contextlib.contextmanager
+    def _keeping_losses(self, model: keras.Model) -> Iterator[None]:
+        """What layers have added to the loss stays what it is when a loss asks the model again."""
+        # Each call of the model takes it away. Keras on JAX keeps it here, where nothing is on the other
+        # backends; tests/test_model_penalties.py notices when that changes.
+        before = model._losses_override
+        if not before and any(loss.of_model for output in self.outputs for _, loss in output.losses):
+            model._losses_override = list(model.losses)
+        try:
+            yield
+        finally:
+            model._losses_override = before
 
     @contextlib.contextmanager
     def asking(self, step: Step) -> Iterator[None]:
