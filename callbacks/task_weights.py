@@ -125,13 +125,15 @@ class GradNorm(_TaskWeights):
     In every step, with the gradient norms G_k = weight_k ||d loss_k / d W|| in the weights W of a layer that
     the tasks share, and r_k = (loss_k / loss_k of the first step) over its mean,
 
-        weight_k <- weight_k - learning_rate * sign(G_k - mean(G) r_k^alpha) G_k / (weight_k mean(G))
+        weight_k <- weight_k exp(-learning_rate * sign(G_k - mean(G) r_k^alpha) G_k / mean(G))
 
     and then all weights are divided by their mean. That is the paper's gradient descent on
-    sum_k |G_k - mean(G) r_k^alpha|, but for mean(G) in the denominator: the learning rate does not depend on
-    the losses' units. The weights are in the logs as `weights/<term>`, with those of the epoch's last step;
-    they are saved with the model, and go on after a restart. A step costs about one pass forward and as many
-    backward as there are tasks more; `DynamicWeightAverage` costs nothing.
+    sum_k |G_k - mean(G) r_k^alpha|, but in the logarithms of the weights and in units of mean(G): what comes
+    out does not depend on the losses' units. (In the weights themselves a step is the larger the smaller the
+    weight: beside a task of much larger units it never comes to rest.) The weights are in the logs as
+    `weights/<term>`, with those of the epoch's last step; they are saved with the model, and go on after a
+    restart. A step costs about one pass forward and as many backward as there are tasks more;
+    `DynamicWeightAverage` costs nothing.
 
     Args:
         shared: The name of the layer whose weights all tasks share, the last such one in the paper; or the
@@ -198,7 +200,7 @@ class GradNorm(_TaskWeights):
         sizes = weights * norms
         mean = ops.mean(sizes)
         sign = ops.sign(sizes - mean * ops.power(slowness, self.alpha))
-        moved = ops.maximum(weights - self.learning_rate * sign * numerics.ratio(norms, mean), 1e-3)
+        moved = weights * ops.exp(-self.learning_rate * sign * numerics.ratio(sizes, mean))
         moved = moved / ops.mean(moved)
         # A step in which something is not a number is left to who watches for that.
         moved = ops.where(ops.all(ops.isfinite(moved)), moved, weights)
