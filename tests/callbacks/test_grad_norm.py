@@ -12,7 +12,7 @@ X = R.normal(0, 1, (32, 3)).astype("float32")
 Y = R.normal(0, 1, (32, 1)).astype("float32")
 
 
-@pytest.mark.parametrize("unit", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("unit", [1.0, 1e4])
 def test_gradients_become_equally_large(unit):
     """Of a model that stands still: the weights go to where they should be, and stay there."""
     keras.utils.set_random_seed(0)
