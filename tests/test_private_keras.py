@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_losses
+from keras_losses.terms import unlocked
 
 
 def test_the_mask_of_a_prediction():
@@ -43,3 +44,39 @@ def test_the_logits_kept_beside_a_probability():
     logits = keras.ops.convert_to_tensor([[1.0, 2.0]])
     for activation in (keras.activations.softmax, keras.activations.sigmoid):
         assert activation(logits)._keras_logits is logits
+
+
+def test_the_structure_of_inputs_and_outputs():
+    """learned.py and terms.py read _inputs_struct and _outputs_struct, a Sequential's of _functional."""
+    x = {"x": keras.Input((1,), name="x")}
+    y = {"y": keras.layers.Dense(1)(x["x"])}
+    model = keras.Model(x, y)
+    assert model._inputs_struct == x
+    assert model._outputs_struct == y
+    sequential = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    assert sequential._functional._outputs_struct is sequential.outputs[0]
+
+
+def test_a_model_that_takes_and_lets_go_of_layers():
+    """terms.py unlocks Layer._tracker for more state, and learned.py lets go of a layer with untrack."""
+
+    class OfItsOwn(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = OfItsOwn()
+    model(np.ones((1, 1), "float32"))
+    assert model._tracker.locked
+    with pytest.raises(ValueError, match="already built"):
+        model.other = keras.layers.Dense(1)
+    with unlocked(model):
+        model.other = keras.layers.Dense(1)
+        model.other.build((None, 1))
+        assert len(model.trainable_variables) == 4
+        model._tracker.untrack(model.other)
+    assert len(model.trainable_variables) == 2
+    assert model._tracker.locked

@@ -1,5 +1,7 @@
 """The terms of a loss in the logs: by LossAwareModel and on plain models, where they add up to the loss."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -188,6 +190,169 @@ def test_outputs_have_terms_of_their_own(same):
         rtol=1e-6,
     )
     assert history["a_squared_error_loss"] != history["b_squared_error_loss"]
+
+
+@pytest.mark.parametrize("structure", [dict, list])
+@pytest.mark.parametrize("given", ["one loss", "in order", "the other way round", "one object"])
+def test_terms_are_of_their_output(structure, given):
+    """In whatever way the losses and outputs are given: r is 1 at a, and 3 at b."""
+    x = keras.Input((3,))
+    y = {
+        name: keras.layers.Dense(1, name=name, kernel_initializer="zeros", bias_initializer=bias)(x)
+        for name, bias in (("a", "zeros"), ("b", keras.initializers.Constant(2.0)))
+    }
+    model = LossAwareModel(x, structure(y.values()) if structure is list else y)
+    one = sum_of_two()
+    loss = {
+        "one loss": one,
+        "in order": {"a": one, "b": sum_of_two()},
+        "the other way round": {"b": one, "a": sum_of_two()},
+        "one object": {"b": one, "a": one},
+    }[given]
+    weights = None if given == "one loss" else {name: {"a": 2.0, "b": 10.0}[name] for name in loss}
+    model.compile("sgd", loss=loss, loss_weights=weights)
+    targets = {"a": np.full((70, 1), -1.0), "b": np.full((70, 1), -1.0)}
+    targets = list(targets.values()) if structure is list else targets
+    logs = model.evaluate(X, targets, verbose=0, return_dict=True)
+    a, b = (1.0, 1.0) if weights is None else (2.0, 10.0)
+    expected = {
+        "a_squared_error_loss": 1.0,
+        "a_absolute_error_loss": 1.0,
+        "b_squared_error_loss": 9.0,
+        "b_absolute_error_loss": 3.0,
+        "a_squared_error_loss_weighted": a,
+        "a_absolute_error_loss_weighted": a * 0.5,
+        "b_squared_error_loss_weighted": b * 9,
+        "b_absolute_error_loss_weighted": b * 0.5 * 3,
+        "loss": a * 1.5 + b * 10.5,
+    }
+    assert {name: logs[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_output_without_a_loss_has_no_terms():
+    x = keras.Input((3,))
+    y = {name: keras.layers.Dense(1, name=name)(x) for name in "ab"}
+    model = LossAwareModel(x, y)
+    model.compile("sgd", loss={"b": sum_of_two()})
+    found = model.predict(X, verbose=0)["b"]
+    logs = model.evaluate(X, {"b": Y}, batch_size=70, verbose=0, return_dict=True)
+    assert logs["absolute_error_loss"] == pytest.approx(np.mean(np.abs(Y - found)), rel=1e-5)
+
+
+def test_a_model_of_ones_own_with_one_loss_for_several_outputs():
+    class Two(LossAware):
+        def call(self, x):
+            return {"a": super().call(x), "b": super().call(x)}
+
+    model = Two()
+    model.compile("sgd", loss=sum_of_two())
+    with pytest.raises(ValueError, match="Give each output of the model its loss by name"):
+        model.fit(X, {"a": Y, "b": Y}, verbose=0)
+
+
+def test_compiled_when_it_is_built():
+    """A model of a class of one's own takes no layers any more when it has its weights."""
+    plainly, model = compiled(LossAware), LossAware()
+    model(X)
+    plainly(X)
+    model.set_weights(plainly.get_weights())
+    model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+    expected = fitted(plainly)
+    for name, values in fitted(model).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-6)
+
+
+# What is warned of ------------------------------------------------------------------------------------
+
+
+def still(loss, outputs=None, **given):
+    """Predictions of 0 that stay there."""
+    x = keras.Input((3,))
+    kinds = {"kernel_initializer": "zeros", "trainable": False}
+    if outputs:
+        y = {name: keras.layers.Dense(1, name=name, **kinds)(x) for name in outputs}
+    else:
+        y = keras.layers.Dense(1, **kinds)(x)
+    model = LossAwareModel(x, y)
+    model.compile("sgd", loss=loss, **given)
+    return model
+
+
+def warnings_of(model, targets, **given):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(
+            np.zeros((len(keras.tree.flatten(targets)[0]), 3)),
+            targets,
+            **{"batch_size": 1, "epochs": 3, "verbose": 0, "shuffle": False, **given},
+        )
+    words = ("terms' sizes", "infinite or NaN")
+    return [str(each.message) for each in caught if any(word in str(each.message) for word in words)]
+
+
+def test_a_term_beside_which_the_others_vanish():
+    """r = 40: 1600 of 1600 + 40 is 97.6%; it is said once, and r = 10 is no reason: 100 of 110."""
+    model = still(SquaredErrorLoss() + AbsoluteErrorLoss())
+    (said,) = warnings_of(model, np.full((4, 1), 40.0))
+    assert "squared_error_loss was 97.6% of the terms' sizes in epoch 0" in said
+    assert warnings_of(model, np.full((4, 1), 40.0)) == []
+    assert warnings_of(still(SquaredErrorLoss() + AbsoluteErrorLoss()), np.full((4, 1), 10.0)) == []
+
+
+def test_terms_that_are_not_meant_are_no_reason():
+    """Of weight 0, alone, or negative: a size is a size."""
+    assert warnings_of(still(SquaredErrorLoss() + 0 * AbsoluteErrorLoss()), np.full((4, 1), 40.0)) == []
+    assert warnings_of(still(1.0 * SquaredErrorLoss()), np.full((4, 1), 40.0)) == []
+    (said,) = warnings_of(still(AbsoluteErrorLoss() - SquaredErrorLoss()), np.full((4, 1), 40.0))
+    assert said.startswith("squared_error_loss was 97.6%")
+
+
+def test_outputs_are_weighed_together():
+    """b: 0.01 * 1600 = 16 of 16 + 40 is no reason; with a weight of 1 it is one."""
+    targets = {"a": np.full((4, 1), 40.0), "b": np.full((4, 1), 40.0)}
+    losses = {"a": 1.0 * AbsoluteErrorLoss(), "b": 1.0 * SquaredErrorLoss()}
+    assert warnings_of(still(losses, "ab", loss_weights={"a": 1.0, "b": 0.01}), targets) == []
+    (said,) = warnings_of(still(losses, "ab"), targets)
+    assert said.startswith("b_squared_error_loss was 97.6%")
+
+
+def test_the_batch_in_which_a_nan_begins():
+    """The label of batch 2 of epoch 1 is one: the first is 0, and epochs begin at 0 as well."""
+    label = keras.Variable(0.0, trainable=False)
+
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            label.assign(np.nan if epoch == 1 else 0.0)
+
+    class AtTwo(keras.losses.Loss):
+        """A loss that is no number where the label is 2, while it is poisoned."""
+
+        def call(self, y_true, y_pred):
+            poisoned = ops.where(ops.equal(y_true, 2.0), ops.convert_to_tensor(label), 0.0)
+            return ops.mean(ops.abs(y_true - y_pred) + poisoned, axis=-1)
+
+    model = still(SquaredErrorLoss() + AtTwo(name="at_two"), run_eagerly=True)
+    (said,) = warnings_of(model, np.arange(5.0)[:, None], callbacks=[Poison()])
+    assert said.startswith("at_two became infinite or NaN in batch 2 of epoch 1")
+    assert "squared_error_loss" not in said
+
+
+def test_every_term_that_breaks_at_once_is_named():
+    """A label that is NaN or infinite breaks both terms; of two outputs only its own."""
+    for wrong in (np.nan, np.inf):
+        targets = np.array([[1.0], [2.0], [1.0], [wrong], [1.0]])
+        (said,) = warnings_of(still(SquaredErrorLoss() + AbsoluteErrorLoss()), targets)
+        names = "squared_error_loss and absolute_error_loss"
+        assert said.startswith(f"{names} became infinite or NaN in batch 3 of epoch 0")
+        given = {"a": np.ones((5, 1)), "b": targets}
+        losses = {name: 1.0 * SquaredErrorLoss() for name in "ab"}
+        (said,) = warnings_of(still(losses, "ab"), given)
+        assert said.startswith("b_squared_error_loss became infinite or NaN in batch 3 of epoch 0")
+
+
+def test_a_loss_without_terms_is_called_loss():
+    (said,) = warnings_of(still("mean_squared_error"), np.array([[1.0], [np.nan]]))
+    assert said.startswith("loss became infinite or NaN in batch 1 of epoch 0")
 
 
 def test_compiled_anew():

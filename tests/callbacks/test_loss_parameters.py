@@ -1,4 +1,4 @@
-"""Numbers of losses that follow a schedule, as if each epoch had a loss that was made with them."""
+"""Numbers of losses that follow a schedule, as if each epoch had a loss that was made with its own."""
 
 import doctest
 
@@ -201,7 +201,7 @@ def test_another_loss_begins_with_its_own(aware):
 
 
 @keras.saving.register_keras_serializable("tests")
-class OfItsOwn(keras.Model):
+class OfOneDense(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.last = keras.layers.Dense(1)
@@ -212,7 +212,7 @@ class OfItsOwn(keras.Model):
 
 def test_a_model_of_a_class_of_ones_own():
     keras.utils.set_random_seed(0)
-    model = OfItsOwn()
+    model = OfOneDense()
     model.compile(keras.optimizers.SGD(0.0), loss=HuberLoss(delta=1.0))
     history = fit(model, LossParameterSchedule("delta", lambda epoch: [1.0, 0.1, 1.0][epoch]))
     assert history["loss"][0] == pytest.approx(history["loss"][2], rel=1e-6)
