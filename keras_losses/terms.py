@@ -133,7 +133,11 @@ class Setting:
     def checked(self, owner: str, value: Any) -> float:
         of_weights = Parameter(within="(-inf, inf)")
         declared = self.loss.hyperparameters.get(self.name, of_weights)
-        return float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        if declared is not of_weights and type(self.loss).validate is not Loss.validate:
+            # Some numbers do not go with others: a loss that is made with this one says so.
+            type(self.loss).from_config({**self.loss.get_config(), self.name: number})
+        return number
 
     def keep(self, value: float) -> None:
         if self.name.startswith(WEIGHTS):

@@ -11,6 +11,7 @@ from keras_losses import (
     AbsoluteErrorLoss,
     AdaptiveBarronLoss,
     CompositeLoss,
+    CrossentropyLoss,
     FocalLoss,
     HuberLoss,
     LossAwareModel,
@@ -251,6 +252,13 @@ def test_numbers_out_of_range(value, unit):
         ValueError, match=rf"returned {value!r} for {unit} 1.*HuberLoss: `delta` must be .*\(0"
     ):
         fit(compiled(HuberLoss(delta=1.0)), schedule)
+
+
+def test_numbers_that_do_not_go_with_others():
+    """As when a loss is made with both."""
+    model = compiled(CrossentropyLoss(), units=4)
+    with pytest.raises(ValueError, match="`z_loss` penalises the normaliser of logits"):
+        fit(model, LossParameterSchedule("z_loss", lambda epoch: 0.1 * epoch), y=IDS)
 
 
 def test_arguments():
