@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.base import Loss
-from keras_losses.card import Parameter
+from keras_losses.card import Interval, Parameter
 from keras_losses.composite import CompositeLoss
 from keras_losses.numerics import Tensor
 
@@ -134,10 +134,26 @@ class Setting:
         of_weights = Parameter(within="(-inf, inf)")
         declared = self.loss.hyperparameters.get(self.name, of_weights)
         number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
-        if declared is not of_weights and type(self.loss).validate is not Loss.validate:
-            # Some numbers do not go with others: a loss that is made with this one says so.
-            type(self.loss).from_config({**self.loss.get_config(), self.name: number})
+        self._make_with(number)
         return number
+
+    def check_others(self) -> None:
+        """Raises `ValueError` where the loss, made as it is otherwise, takes no other number at all."""
+        declared = self.loss.hyperparameters.get(self.name)
+        refused = None
+        for number in Interval(declared.within or "").inside() if declared else ():
+            try:
+                if number != self.value:
+                    return self._make_with(number)
+            except ValueError as error:
+                refused = error
+        if refused:
+            raise refused
+
+    def _make_with(self, number: float) -> None:
+        # Some numbers do not go with others: a loss that is made with them says so.
+        if self.name in self.loss.hyperparameters and type(self.loss).validate is not Loss.validate:
+            type(self.loss).from_config({**self.loss.get_config(), self.name: number})
 
     def keep(self, value: float) -> None:
         if self.name.startswith(WEIGHTS):
@@ -316,6 +332,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         path = chosen(owner, name, found, learned)
         if path not in self._variables_of:
             setting = found[path]
+            setting.check_others()
             # Not one of Keras's variables of metrics: those are reset, and replicas add theirs up.
             variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
             setattr(self, f"set_{len(self._variables_of)}", variable)
