@@ -144,10 +144,11 @@ class Setting:
         for number in Interval(declared.within or "").inside() if declared else ():
             try:
                 if number != self.value:
-                    return self._make_with(number)
+                    self._make_with(number)
+                    return
             except ValueError as error:
                 refused = error
-        if refused:
+        if refused is not None:
             raise refused
 
     def _make_with(self, number: float) -> None:

@@ -151,7 +151,7 @@ def by_hand(kernels, steps, alpha, rate, sgd):
         slowness = losses / first / np.mean(losses / first)
         sizes = weights * norms
         aim = sizes.mean() * slowness**alpha
-        moved = weights - rate * np.sign(sizes - aim) * sizes / (weights * sizes.mean())
+        moved = weights * np.exp(-rate * np.sign(sizes - aim) * sizes / sizes.mean())
         w = w - sgd * sum(weight * slope for weight, slope in zip(weights, slopes, strict=True))
         heads = [h - sgd * k * s for h, k, s in zip(heads, weights, of_heads, strict=True)]
         weights = moved / moved.mean()
