@@ -277,7 +277,7 @@ def test_the_state_of_layers_is_as_without():
 
 def test_slopes_are_asked_for_as_in_inference():
     """With dropout, and batch normalisation of mean 0 and variance 1, they are those of W in training."""
-    layers = keras.layers.Dropout(0.5, seed=0), keras.layers.BatchNormalization(epsilon=0.0)
+    layers = keras.layers.Dropout(0.5, seed=0), keras.layers.BatchNormalization(momentum=1.0, epsilon=0.0)
     loss = 1.0 * JacobianPenalty() + InputGradientPenalty(SquaredErrorLoss())
     model = model_of(*layers, keras.layers.Dense(2), loss=loss)
     model.layers[-1].set_weights([W, B])
