@@ -73,7 +73,8 @@ class DynamicWeightAverage(_TaskWeights):
 
     Of K tasks, in the first two epochs with weights of 1. The tasks are the terms of a `CompositeLoss`, of
     all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
-    as `weights/<term>`, are saved with the model, and go on after a restart. `GradNorm` looks at gradients,
+    as `weights/<term>`. They go on after a restart with `BackupAndRestore`, and when a `LossAwareModel` was
+    saved and loaded; on a plain model that was loaded they begin again with 1. `GradNorm` looks at gradients,
     in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
 
     Place it before callbacks that save the model at the end of an epoch.
@@ -131,8 +132,8 @@ class GradNorm(_TaskWeights):
     sum_k |G_k - mean(G) r_k^alpha|, but in the logarithms of the weights and in units of mean(G): what comes
     out does not depend on the losses' units. (In the weights themselves a step is the larger the smaller the
     weight: beside a task of much larger units it never comes to rest.) The weights are in the logs as
-    `weights/<term>`, with those of the epoch's last step; they are saved with the model, and go on after a
-    restart. A step costs about one pass forward and as many backward as there are tasks more;
+    `weights/<term>`, with those of the epoch's last step; they go on after a restart as those of
+    `DynamicWeightAverage` do. A step costs about one pass forward and as many backward as there are tasks more;
     `DynamicWeightAverage` costs nothing.
 
     Args:

@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.base import Loss
-from keras_losses.card import Parameter
+from keras_losses.card import Interval, Parameter
 from keras_losses.composite import CompositeLoss
 from keras_losses.numerics import Tensor
 
@@ -133,7 +133,28 @@ class Setting:
     def checked(self, owner: str, value: Any) -> float:
         of_weights = Parameter(within="(-inf, inf)")
         declared = self.loss.hyperparameters.get(self.name, of_weights)
-        return float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        self._make_with(number)
+        return number
+
+    def check_others(self) -> None:
+        """Raises `ValueError` where the loss, made as it is otherwise, takes no other number at all."""
+        declared = self.loss.hyperparameters.get(self.name)
+        refused = None
+        for number in Interval(declared.within or "").inside() if declared else ():
+            try:
+                if number != self.value:
+                    self._make_with(number)
+                    return
+            except ValueError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _make_with(self, number: float) -> None:
+        # Some numbers do not go with others: a loss that is made with them says so.
+        if self.name in self.loss.hyperparameters and type(self.loss).validate is not Loss.validate:
+            type(self.loss).from_config({**self.loss.get_config(), self.name: number})
 
     def keep(self, value: float) -> None:
         if self.name.startswith(WEIGHTS):
@@ -312,6 +333,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         path = chosen(owner, name, found, learned)
         if path not in self._variables_of:
             setting = found[path]
+            setting.check_others()
             # Not one of Keras's variables of metrics: those are reset, and replicas add theirs up.
             variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
             setattr(self, f"set_{len(self._variables_of)}", variable)

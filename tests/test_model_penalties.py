@@ -275,6 +275,17 @@ def test_the_state_of_layers_is_as_without():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+def test_slopes_are_asked_for_as_in_inference():
+    """With dropout, and batch normalisation of mean 0 and variance 1, they are those of W in training."""
+    layers = keras.layers.Dropout(0.5, seed=0), keras.layers.BatchNormalization(momentum=1.0, epsilon=0.0)
+    loss = 1.0 * JacobianPenalty() + InputGradientPenalty(SquaredErrorLoss())
+    model = model_of(*layers, keras.layers.Dense(2), loss=loss)
+    model.layers[-1].set_weights([W, B])
+    history = model.fit(X, Y, batch_size=6, verbose=0).history
+    assert history["jacobian_penalty"] == [pytest.approx(np.sum(W**2), rel=1e-5)]
+    assert history["input_gradient_penalty"] == [pytest.approx(np.mean(input_gradient(W, B)), rel=1e-5)]
+
+
 def test_activity_is_penalised_once():
     """A second answer, and the slopes, add nothing to what layers add to the loss."""
     layer = keras.layers.Dense(2, activity_regularizer=keras.regularizers.L2(0.1))

@@ -11,6 +11,7 @@ from keras_losses import (
     AbsoluteErrorLoss,
     AdaptiveBarronLoss,
     CompositeLoss,
+    CrossentropyLoss,
     FocalLoss,
     HuberLoss,
     LossAwareModel,
@@ -253,6 +254,13 @@ def test_numbers_out_of_range(value, unit):
         fit(compiled(HuberLoss(delta=1.0)), schedule)
 
 
+def test_numbers_that_do_not_go_with_others():
+    """As when a loss is made with both."""
+    model = compiled(CrossentropyLoss(), units=4)
+    with pytest.raises(ValueError, match="`z_loss` penalises the normaliser of logits"):
+        fit(model, LossParameterSchedule("z_loss", lambda epoch: 0.1 * epoch), y=IDS)
+
+
 def test_arguments():
     with pytest.raises(TypeError, match=r"LossParameterSchedule: schedule must be.*0\.1"):
         LossParameterSchedule("delta", 0.1)
@@ -287,10 +295,10 @@ def test_gradient_accumulation():
 
     class Look(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            seen.append(float(ops.convert_to_numpy(loss.delta)))
+            # On JAX the variables are filled when the model is asked for.
+            seen.append(float(ops.convert_to_numpy(self.model.loss.delta)))
 
-    loss = HuberLoss(delta=1.0)
-    model = compiled(loss, keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+    model = compiled(HuberLoss(delta=1.0), keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     schedule = LossParameterSchedule("delta", lambda step: 1.0 + step, "step")
     fit(model, schedule, Look(), epochs=2)
     assert seen == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
