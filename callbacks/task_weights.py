@@ -133,8 +133,8 @@ class GradNorm(_TaskWeights):
     out does not depend on the losses' units. (In the weights themselves a step is the larger the smaller the
     weight: beside a task of much larger units it never comes to rest.) The weights are in the logs as
     `weights/<term>`, with those of the epoch's last step; they go on after a restart as those of
-    `DynamicWeightAverage` do. A step costs about one pass forward and as many backward as there are tasks more;
-    `DynamicWeightAverage` costs nothing.
+    `DynamicWeightAverage` do. That costs nothing; here a step costs about one pass forward and as many
+    backward as there are tasks more.
 
     Args:
         shared: The name of the layer whose weights all tasks share, the last such one in the paper; or the

@@ -47,7 +47,7 @@ class Interval:
 
 
 @keras.saving.register_keras_serializable("keras_losses")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Learned:
     """A hyper-parameter that training finds: `DistillationLoss(4, temperature=Learned(4.0))`.
 
@@ -84,6 +84,10 @@ class Learned:
                 "Learned: `learning_rate` must be above 0: a number in place of Learned is not trained. "
                 f"Received: learning_rate={self.learning_rate!r}."
             )
+
+    def __repr__(self) -> str:
+        rate = f", learning_rate={self.learning_rate}" if self.learning_rate != 1.0 else ""
+        return f"Learned({self.initial}{rate})"
 
     def within(self, interval: Interval) -> Self:
         """Itself; `ValueError` where training could not begin inside of the interval."""

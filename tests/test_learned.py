@@ -150,7 +150,7 @@ def test_round_trips():
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert again.given("temperature") == given
     assert again.get_config() == loss.get_config()
-    assert "temperature=Learned(initial=2.0, learning_rate=3.0)" in repr(loss)
+    assert "temperature=Learned(2.0, learning_rate=3.0)" in repr(loss)
     nested = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(SquaredErrorLoss() + 2 * HuberLoss(delta=given))
     )
