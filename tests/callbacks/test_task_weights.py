@@ -201,7 +201,7 @@ def test_terms_of_one_output_and_a_penalty():
     callback = GradNorm("shared", alpha=0.0, learning_rate=0.1)
     history = model.fit(X, Y["a"], batch_size=16, callbacks=[callback], verbose=0).history
     norms = np.array([np.linalg.norm(2 / 16 * X.T @ (X @ w - Y["a"])), np.linalg.norm(2 * w)])
-    moved = 1 - 0.1 * np.sign(norms - norms.mean()) * norms / norms.mean()
+    moved = np.exp(-0.1 * np.sign(norms - norms.mean()) * norms / norms.mean())
     expected = moved / moved.mean()
     found = [history[f"weights/{name}"][0] for name in ("squared_error_loss", "jacobian_penalty")]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
