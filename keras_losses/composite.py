@@ -236,10 +236,12 @@ class CompositeLoss(Loss):
         return {name: self._weighted(self.weight(name), value) for name, value in values.items()}
 
     def _weighted(self, weight: float | Tensor, value: Tensor) -> Tensor:
-        # A term of weight 0 is not trained on, whatever its value.
+        # A term of weight 0 is not trained on, whatever its value. Where the weight may change, the loss has
+        # a slope in it.
         if isinstance(weight, float):
             return weight * value if weight != 0 else ops.zeros_like(value)
-        return ops.where(ops.equal(weight, 0), ops.zeros_like(value), weight * value)
+        kept = ops.logical_or(ops.isfinite(value), ops.not_equal(weight, 0))
+        return weight * ops.where(kept, value, ops.zeros_like(value))
 
     def _reduced_terms(
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None

@@ -283,7 +283,7 @@ def test_with_curves(tmp_path):
         delta, of = 0.1 * step, r[16 * ((step - 1) % 2) :][:16]
         expected = np.mean(np.where(of <= delta, of**2 / 2, delta * (of - delta / 2)))
         assert loss == pytest.approx(expected, rel=1e-4)
-    assert curve(tmp_path, "train", "epoch/delta") == [
+    assert curve(tmp_path, "train", "parameters/delta") == [
         (2, pytest.approx(history["delta"][0])),
         (4, pytest.approx(history["delta"][1])),
     ]

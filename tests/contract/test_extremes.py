@@ -304,12 +304,13 @@ def test_predictions_equal_to_targets(case):
     """A prediction equal to its target has a finite value, and a finite gradient."""
     batch = case.batch
     kind = REGISTRY[case.loss].takes
-    values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, samples.perfect(case))
+    perfect = samples.perfect(case)
+    values, gradient = value_and_gradient(case.build(reduction="none"), batch.y_true, perfect)
     assert np.isfinite(values).all()
     assert np.isfinite(gradient).all()
     if kind == "numbers":
         # 0, or the normalizer of a likelihood, of which the residual knows nothing.
-        meant = expected(case.build(), batch.y_true, samples.perfect(case))
+        meant = expected(case.build(), perfect, perfect)
         np.testing.assert_allclose(values, meant, rtol=1e-6, atol=0)
         assert (gradient == 0).all()
 
