@@ -275,6 +275,10 @@ ALONE = [name for name in LOSSES if not build(name, required(name)).pools_batch]
 """The losses in which no sample knows of another."""
 
 
+OF_EACH_KIND = list({(REGISTRY[name].takes, name in ALONE): name for name in reversed(LOSSES)}.values())
+"""One loss of each kind of data, the first: for laws of what Keras does with a loss, whatever its formula."""
+
+
 def simple(batch: Batch) -> bool:
     """Whether it is one of the few batches that differ in more than shape and ignored labels."""
     return flat(batch) and not any(word in batch.name for word in ("ignored", "column", "6x1"))

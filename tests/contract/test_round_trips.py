@@ -188,7 +188,7 @@ def test_keras_file(name, tmp_path):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", samples.LOSSES)
+@pytest.mark.parametrize("name", samples.OF_EACH_KIND)
 def test_weights_file(name, tmp_path):
     """A .weights.h5 file, into a model compiled with the loss's config: the same loss, and the same steps."""
     case = FIRST[name]
