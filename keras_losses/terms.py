@@ -113,6 +113,12 @@ def unlocked(model: keras.Model) -> Iterator[None]:
         tracker.locked = locked
 
 
+def of_replicas(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+    """Where variables are made as the model's are, also once its strategy's scope has been left."""
+    strategy = getattr(model, "distribute_strategy", None)  # a facility of TensorFlow's
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
 # Parameters that are set ------------------------------------------------------------------------------
 
 
@@ -284,7 +290,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         """Puts the terms of a compiled model into its logs."""
         found = getattr(model, "loss_terms", None)
         if not isinstance(found, LossTerms):
-            with unlocked(model):
+            with unlocked(model), of_replicas(model):
                 found = model.loss_terms = cls()
             if not getattr(model, "records_terms", False):
                 # What a subclass would override: Keras has no callback between the loss and the step.
@@ -300,9 +306,10 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
             return
         if self.totals is None or len(names) != len(self.names):
             # Of each term, and of the penalties: the value, and what it adds to the loss; then the loss.
-            self.totals = self.add_variable((2 * len(names) + 2,), "zeros", name="totals")
-            # In how many batches of the epoch each was finite, up to the first where it was not.
-            self.clean = self.add_variable((len(names) + 2,), "zeros", aggregation="mean", name="clean")
+            with of_replicas(model):
+                self.totals = self.add_variable((2 * len(names) + 2,), "zeros", name="totals")
+                # In how many batches of the epoch each was finite, up to the first where it was not.
+                self.clean = self.add_variable((len(names) + 2,), "zeros", aggregation="mean", name="clean")
         self.names, self.outputs = names, now
         self._warned.clear()
         known = settings(model)

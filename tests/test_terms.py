@@ -16,7 +16,7 @@ from keras_losses import (
     LossAwareModel,
     SquaredErrorLoss,
 )
-from keras_losses.terms import LossTerms
+from keras_losses.terms import LossTerms, WatchTerms
 from tests.backends import BACKEND
 
 R = np.random.default_rng(0)
@@ -409,7 +409,8 @@ def test_from_model_keeps_weights_and_names():
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a facility of TensorFlow's")
-def test_two_replicas_log_what_one_does():
+@pytest.mark.parametrize("make", [functional, plain])
+def test_two_replicas_log_what_one_does(make):
     import tensorflow as tf
 
     to_one_device = tf.distribute.ReductionToOneDevice()
@@ -417,7 +418,14 @@ def test_two_replicas_log_what_one_does():
     histories = []
     for scope in (tf.distribute.get_strategy(), strategy):
         with scope.scope():
-            model = compiled(functional)
+            model = make()
+            model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+        LossTerms.attach(model)  # out of the scope, as callbacks do
+        broken = np.array([[1.0]] * 6 + [[np.nan]] + [[1.0]])
+        (said,) = warnings_of(model, broken, batch_size=2, callbacks=[WatchTerms()])
+        assert "in batch 3 of epoch 0" in said
+        with scope.scope():
+            model = compiled(make)
         data = {"x": X[:64], "y": Y[:64], "batch_size": 32, "shuffle": False, "verbose": 0, "epochs": 2}
         histories.append(model.fit(**data).history)
     for name, values in histories[0].items():
