@@ -24,7 +24,7 @@ from rich.table import Table
 from keras_losses import AbsoluteErrorLoss, HuberLoss, LossAwareModel, SquaredErrorLoss
 from keras_losses.callbacks import LossCurves
 
-SIZES = {"smallest": (8, 1, 32, 400), "large": (2048, 4, 512, 12)}
+SIZES = {"smallest": (8, 1, 32, 400), "large": (1024, 4, 256, 40)}
 """Units, layers, samples in a batch, batches in an epoch."""
 
 
@@ -48,7 +48,7 @@ def ways(units: int, layers: int) -> dict[str, Callable[[Any], None]]:
     return {
         "plain": lambda data: plain.fit(data, verbose=0),
         "LossAwareModel": lambda data: aware.fit(data, verbose=0),
-        "LossCurves(batches=False)": lambda data: curves.fit(data, verbose=0, callbacks=[callback]),
+        "LossCurves, no batches": lambda data: curves.fit(data, verbose=0, callbacks=[callback]),
     }
 
 
