@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, settings
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two workers on two cores: threads of PyTorch that wait for each other would take both from both.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest_plugins = ["tests.selection"]
 
 # How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-_EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 12
+_EXAMPLES = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 12
 settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
 settings.register_profile("long", max_examples=100 * _EXAMPLES, print_blob=True, **_UNTIMED)
 settings.load_profile("ci")  # unless --hypothesis-profile names the other one
