@@ -2,12 +2,15 @@
 
 pytest --cases 3   three cases of each test and loss, spread evenly, and one where each takes a second or so
                    (pytest.mark.costly); --cases 0 for all
+pytest --cases 1   one case of each test and loss, and laws that the base keeps, whatever the formula is
+                   (pytest.mark.of_the_base), for one loss of each kind of data alone
 """
 
 from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "costly: of whose cases a third are tried that --cases asks for")
+    config.addinivalue_line("markers", "of_the_base: laws that do not depend on the formula of a loss")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
@@ -38,6 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
             groups.setdefault((item.nodeid.split("[")[0], loss), []).append(item)
         else:
             kept.add(item)
+    if wanted == 1:
+        groups = dict(_of_each_kind(groups))
     for name, cases in groups.items():
         costly = cases[0].get_closest_marker("costly")
         step = -(-len(cases) // (-(-wanted // 3) if costly else wanted))
@@ -45,6 +51,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
         kept |= set(cases[zlib.crc32(repr(name).encode()) % step :: step])
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]
+
+
+def _of_each_kind(groups: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
+    from tests.contract.samples import OF_EACH_KIND
+
+    served = {test for test, loss in groups if loss in OF_EACH_KIND}
+    for (test, loss), cases in groups.items():
+        if loss in OF_EACH_KIND or test not in served or not cases[0].get_closest_marker("of_the_base"):
+            yield (test, loss), cases
 
 
 def about(item: Any) -> str:

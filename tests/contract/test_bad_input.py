@@ -20,6 +20,8 @@ from tests.cases import REFUSED
 from tests.contract import samples
 from tests.oracles import REGISTRY
 
+pytestmark = pytest.mark.of_the_base
+
 
 def refused(parameter):
     """Values outside a hyper-parameter's domain."""

@@ -10,6 +10,8 @@ from tests.contract import samples
 from tests.contract.samples import CLASSES
 from tests.oracles import REGISTRY, expected
 
+pytestmark = pytest.mark.of_the_base
+
 OVER_CLASSES = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
 SPARSE = samples.all_cases(lambda case: case.batch.name.startswith("sparse") and len(case.options) != 1)
 # An id that is ignored, being no class, has no one-hot row.

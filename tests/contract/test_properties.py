@@ -19,6 +19,8 @@ from tests.contract.test_extremes import told
 from tests.contract.test_round_trips import WAYS, arguments
 from tests.oracles import REGISTRY, differentiated, expected, rounded_terms, shares
 
+pytestmark = pytest.mark.of_the_base
+
 every_loss = pytest.mark.parametrize("name", samples.LOSSES)
 every_loss_alone = pytest.mark.parametrize("name", samples.ALONE)
 REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")

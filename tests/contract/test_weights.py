@@ -8,6 +8,8 @@ from tests.contract import samples
 from tests.contract.samples import Case, flat
 from tests.oracles import shares
 
+pytestmark = pytest.mark.of_the_base
+
 MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 # A loss around others hands their labels and shapes through; one of each kind of labels shows that.
 CASES = [case for case in samples.plain_cases() if case.loss != "RegularizedLoss" or flat(case.batch)]
