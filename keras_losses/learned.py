@@ -76,6 +76,10 @@ class RecordsTerms:
                 if state is not None:
                     self._tracker.untrack(state)  # type: ignore[attr-defined]
                 self.loss_state = LossState(losses)
+                layers = self._layers  # type: ignore[attr-defined]
+                if not any(layer is self.loss_state for layer in layers):
+                    # With Keras 3.10 a model from inputs and outputs has the layers of its graph alone.
+                    layers[:] = [*(layer for layer in layers if layer is not state), self.loss_state]
         LossTerms.attach(self)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:

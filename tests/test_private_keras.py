@@ -57,6 +57,20 @@ def test_the_structure_of_inputs_and_outputs():
     assert sequential._functional._outputs_struct is sequential.outputs[0]
 
 
+def test_the_layers_of_a_model_from_inputs_and_outputs():
+    """learned.py puts a layer that is not in the graph among Model._layers, where it is not."""
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    other = keras.layers.Dense(1)
+    other.build((None, 1))
+    with unlocked(model):
+        model.other = other
+        if not any(layer is other for layer in model._layers):
+            model._layers[:] = [*model._layers, other]
+    assert [layer for layer in model._layers if layer is other] == [other]
+    assert len(model.trainable_variables) == 4
+
+
 def test_a_model_that_takes_and_lets_go_of_layers():
     """terms.py unlocks Layer._tracker for more state, and learned.py lets go of a layer with untrack."""
 

@@ -197,7 +197,7 @@ def test_no_difference_leads_into_a_step_that_does_not_count(how):
     assert each.tolist() == [[1, 1, 0, 0]]
     assert slope.ravel().tolist() == [-1, 1, 0, 0]
     steps = 4 if "sample_weight" in how else 3
-    assert value(smooth(), STEPS, BROKEN, **how) == 2 / steps
+    assert value(smooth(), STEPS, BROKEN, **how) == pytest.approx(2 / steps)
 
 
 def test_a_difference_has_the_mean_weight_of_its_steps():
