@@ -2,7 +2,17 @@
 
 from .curves import LossCurves
 from .learning_rate import LearningRateDecay
+from .live_plot import LivePlot
 from .loss_parameters import LossParameterSchedule
+from .report import LossReport
 from .task_weights import DynamicWeightAverage, GradNorm
 
-__all__ = ["DynamicWeightAverage", "GradNorm", "LearningRateDecay", "LossCurves", "LossParameterSchedule"]
+__all__ = [
+    "DynamicWeightAverage",
+    "GradNorm",
+    "LearningRateDecay",
+    "LivePlot",
+    "LossCurves",
+    "LossParameterSchedule",
+    "LossReport",
+]
