@@ -3,6 +3,21 @@
 from .curves import LossCurves
 from .learning_rate import LearningRateDecay
 from .loss_parameters import LossParameterSchedule
+from .mlflow_writer import MLflowWriter
 from .task_weights import DynamicWeightAverage, GradNorm
+from .tensorboard_writer import TensorBoardWriter
+from .text_writers import CSVWriter, JSONLinesWriter
+from .writers import Writer
 
-__all__ = ["DynamicWeightAverage", "GradNorm", "LearningRateDecay", "LossCurves", "LossParameterSchedule"]
+__all__ = [
+    "CSVWriter",
+    "DynamicWeightAverage",
+    "GradNorm",
+    "JSONLinesWriter",
+    "LearningRateDecay",
+    "LossCurves",
+    "LossParameterSchedule",
+    "MLflowWriter",
+    "TensorBoardWriter",
+    "Writer",
+]

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 # As in writers.py: the parts of TensorBoard that do not import TensorFlow.
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 from tensorboard.plugins.histogram import metadata as histograms
