@@ -13,7 +13,7 @@ from .files import Owner, rewriting
 
 _LATEST = "keras_losses.latest_step"  # a tag: metrics can be asked for their values only, not their steps
 _SUPERSEDED = "keras_losses.superseded_by"
-_OURS = ("train/", "validation/", "final/")
+_OURS = re.compile("(train|validation|final)/")
 _CHUNK = 999  # points of a request, which may have 1000 with the tag
 _LONGEST = 6000  # characters of a parameter
 
@@ -32,7 +32,8 @@ class MLflowWriter(Owner):
     it was, but its status is KILLED and its tag `keras_losses.superseded_by` says which; who gives its id
     later is taken to the new one.
 
-    A server that does not answer is tried again by MLflow's own rules, for minutes; the environment
+    Whenever the values are fetched, the training waits for the server: of the order of a millisecond for a
+    point. A server that does not answer is tried again by MLflow's own rules, for minutes; the environment
     variable `MLFLOW_HTTP_REQUEST_MAX_RETRIES` shortens that.
 
     Args:
@@ -75,9 +76,10 @@ class MLflowWriter(Owner):
         return self._run_id
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        self.flush()
         run = self._run()
         if int(run.data.tags.get(_LATEST, step)) > step:
-            run = self._superseding(run, step)
+            run = _superseding(self._client, run, step)
         self._run_id, self._latest = run.info.run_id, step
         self._claim(f"mlflow:{self._run_id}")
         if self._run_id_file is not None:
@@ -86,11 +88,11 @@ class MLflowWriter(Owner):
                 file.write(self._run_id.encode())
         self._client.update_run(self._run_id, status="RUNNING")
         for name, value in hyperparameters.items():
-            name, text, known = _name(name), str(value)[:_LONGEST], run.data.params
-            if name not in known:
-                self._client.log_param(self._run_id, name, text)
-            elif known[name] != text:
-                self._client.set_tag(self._run_id, name, text)
+            key, text, known = _name(name), str(value)[:_LONGEST], run.data.params
+            if key not in known:
+                self._client.log_param(self._run_id, key, text)
+            elif known[key] != text:
+                self._client.set_tag(self._run_id, key, text)
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         if self._owns:
@@ -102,7 +104,7 @@ class MLflowWriter(Owner):
     def flush(self) -> None:
         points, self._points = self._points, []
         if self._owns and self._run_id is not None:
-            self._latest = self._log(self._run_id, points, self._latest)
+            self._latest = _log(self._client, self._run_id, points, self._latest)
 
     def end(self, figures: Mapping[str, float]) -> None:
         self.flush()
@@ -121,43 +123,14 @@ class MLflowWriter(Owner):
             with open(self._run_id_file) as file:
                 self._run_id = file.read().strip()
         if self._run_id is None:
-            return self._new_run(self._run_name)
+            found = self._client.get_experiment_by_name(self._experiment)
+            key = found.experiment_id if found else self._client.create_experiment(self._experiment)
+            return self._client.create_run(key, run_name=self._run_name)
         self._claim(f"mlflow:{self._run_id}")
         run = self._client.get_run(self._run_id)
         while _SUPERSEDED in run.data.tags:
             run = self._client.get_run(run.data.tags[_SUPERSEDED])
         return run
-
-    def _new_run(self, name: str | None) -> Any:
-        experiment = self._client.get_experiment_by_name(self._experiment)
-        key = experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
-        return self._client.create_run(key, run_name=name)
-
-    def _superseding(self, old: Any, step: int) -> Any:
-        """A new run with what the old one holds, but for the points of later steps."""
-        new = self._client.create_run(old.info.experiment_id, run_name=old.info.run_name)
-        for name, value in old.data.params.items():
-            self._client.log_param(new.info.run_id, name, value)
-        for name, value in old.data.tags.items():
-            if not name.startswith("mlflow."):
-                self._client.set_tag(new.info.run_id, name, value)
-        for name in old.data.metrics:
-            points = self._client.get_metric_history(old.info.run_id, name)
-            kept = [point for point in points if point.step <= step or not name.startswith(_OURS)]
-            self._log(new.info.run_id, kept, 0)
-        self._client.set_tag(new.info.run_id, _LATEST, str(step))
-        self._client.set_tag(old.info.run_id, _SUPERSEDED, new.info.run_id)
-        self._client.set_terminated(old.info.run_id, "KILLED")
-        return self._client.get_run(new.info.run_id)
-
-    def _log(self, run_id: str, points: list[Any], latest: int) -> int:
-        """Sends the points; the greatest step that the run holds then."""
-        for first in range(0, len(points), _CHUNK):
-            chunk = points[first : first + _CHUNK]
-            latest = max(latest, *(point.step for point in chunk))
-            tag = self._entities.RunTag(_LATEST, str(latest))
-            self._client.log_batch(run_id, metrics=chunk, tags=[tag])
-        return latest
 
 
 @functools.lru_cache(maxsize=1024)
@@ -165,3 +138,31 @@ def _name(tag: str) -> str:
     """The tag as a name that MLflow takes, which may be a path in a file system."""
     parts = re.sub(r"[^\w./ -]", "_", tag).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))[:250]
+
+
+def _log(client: Any, run_id: str, points: list[Any], latest: int) -> int:
+    """Sends the points; the greatest step that the run holds then."""
+    from mlflow.entities import RunTag
+
+    for first in range(0, len(points), _CHUNK):
+        chunk = points[first : first + _CHUNK]
+        latest = max(latest, *(point.step for point in chunk))
+        client.log_batch(run_id, metrics=chunk, tags=[RunTag(_LATEST, str(latest))])
+    return latest
+
+
+def _superseding(client: Any, old: Any, step: int) -> Any:
+    """A new run with what the old one holds, but for our points of later steps."""
+    new = client.create_run(old.info.experiment_id, run_name=old.info.run_name).info.run_id
+    for name, value in old.data.params.items():
+        client.log_param(new, name, value)
+    for name, value in old.data.tags.items():
+        if not name.startswith("mlflow."):
+            client.set_tag(new, name, value)
+    for name in old.data.metrics:
+        points = client.get_metric_history(old.info.run_id, name)
+        _log(client, new, [point for point in points if point.step <= step or not _OURS.match(name)], 0)
+    client.set_tag(new, _LATEST, str(step))
+    client.set_tag(old.info.run_id, _SUPERSEDED, new)
+    client.set_terminated(old.info.run_id, "KILLED")
+    return client.get_run(new)

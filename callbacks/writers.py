@@ -109,8 +109,9 @@ class EventWriter:
 
     def restart(self, step: int) -> None:
         """Lets a TensorBoard that is open forget what it has read of this step and later ones."""
-        start = SessionLog(status=SessionLog.START)
-        self._write(Event(wall_time=time.time(), step=step, session_log=start))
+        start = Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
+        for _ in range(2):  # it may take the first for the beginning of the training
+            self._write(start)
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system."""

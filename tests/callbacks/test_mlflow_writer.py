@@ -117,7 +117,9 @@ def test_fits_of_one_writer_are_one_run(client, begun, points):
     first = writer.run_id
     writer.begin(2, {"gamma": 1.0, "alpha": 0.25, "name": "x" * 7000})
     assert client.get_run(first).info.status == "RUNNING"
-    write(writer, 3, 4)
+    write(writer, 3, 3)
+    writer.begin(3, {})  # that fit was interrupted
+    write(writer, 4, 4)
     writer.end({"loss": 0.25})
     writer.close()
     assert writer.run_id == first

@@ -8,17 +8,23 @@ import os
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.backend.event_processing import (
+    data_provider,
+    plugin_event_accumulator,
+    plugin_event_multiplexer,
+)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_ndarray
 
 from keras_losses.callbacks import TensorBoardWriter, tensorboard_writer
-from keras_losses.callbacks.writers import EventWriter
 from tests.callbacks.small import curve, tags
 
 
@@ -172,7 +178,7 @@ def test_what_belongs_together_is_on_one_chart(tmp_path):
 
 
 def test_the_runs_are_compared(tmp_path):
-    for name, gamma, loss in (("a", 2.0, 0.5), ("b", math.inf, 0.25)):
+    for name, gamma, loss in (("a", 2.0, 0.5), ("b", math.inf, 0.25), ("same as a", 2.0, 1.0)):
         writer = begun(tmp_path / name, loss="focal", gamma=gamma, multi_label=False)
         write(writer, 3, 3, tag="epoch/loss", value=loss)
         write(writer, 6, 6, tag="epoch/loss", value=loss / 2)
@@ -192,6 +198,11 @@ def test_the_runs_are_compared(tmp_path):
             {**kinds, "gamma": "string_value"},
             "STATUS_UNKNOWN",
             {("train", "epoch/loss"): (6, 0.125), ("validation", "epoch/loss"): (6, 0.5)},
+        ),
+        "same as a": (
+            {**kinds, "gamma": "number_value"},
+            "STATUS_UNKNOWN",
+            {("train", "epoch/loss"): (6, 0.5), ("validation", "epoch/loss"): (6, 2.0)},
         ),
     }
 
@@ -225,6 +236,22 @@ def test_a_killed_training_goes_on_without_overlap_or_gap(tmp_path):
     assert set(runs) == {".", "train", "validation"}  # what is superseded is not read
 
 
+def test_wherever_the_kill_came(tmp_path):
+    killed = begun(tmp_path / "killed")
+    write(killed, 1, 3)
+    killed.close()
+    (file,) = (tmp_path / "killed" / "train").iterdir()
+    content = file.read_bytes()
+    (tmp_path / "logs" / "train").mkdir(parents=True)
+    seen = set()
+    for size in range(len(content)):
+        (tmp_path / "logs" / "train" / file.name).write_bytes(content[:size])
+        begun(tmp_path / "logs", 2).close()
+        seen.add(tuple(curve(tmp_path / "logs", "train", "batch/loss")))
+    assert seen == {(), ((1, 1.0),), ((1, 1.0), (2, 1.0))}
+    assert not (tmp_path / "logs" / "superseded").exists()  # step 3 was never whole
+
+
 def test_a_kill_within_a_record_alone_loses_that_record(tmp_path):
     killed = begun(tmp_path)
     write(killed, 1, 4)
@@ -235,19 +262,19 @@ def test_a_kill_within_a_record_alone_loses_that_record(tmp_path):
     write(resumed, 4, 5, value=0.5)
     resumed.close()
     assert curve(tmp_path, "train", "batch/loss") == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5), (5, 0.5)]
-    assert not (tmp_path / "superseded").exists()
 
 
 def test_an_open_tensorboard_sees_each_step_once(tmp_path):
     killed = begun(tmp_path)
     write(killed, 1, 4)
     killed.close()
-    reader = EventAccumulator(str(tmp_path / "train")).Reload()
+    reader = plugin_event_accumulator.EventAccumulator(str(tmp_path / "train")).Reload()
     resumed = begun(tmp_path, 2)
     write(resumed, 3, 4, value=0.5)
     resumed.close()
-    events = reader.Reload().Scalars("batch/loss")
-    assert [(event.step, event.value) for event in events] == [(1, 1.0), (2, 1.0), (3, 0.5), (4, 0.5)]
+    points = reader.Reload().Tensors("batch/loss")
+    points = [(point.step, make_ndarray(point.tensor_proto).item()) for point in points]
+    assert points == [(1, 1.0), (2, 1.0), (3, 0.5), (4, 0.5)]
 
 
 def test_a_new_training_in_an_old_directory(tmp_path):
@@ -262,15 +289,17 @@ def test_a_new_training_in_an_old_directory(tmp_path):
 
 
 def test_files_of_others_stay_as_they_are(tmp_path):
-    theirs = EventWriter(tmp_path / "train")
-    theirs._file.close()
-    (file,) = (tmp_path / "train").iterdir()
-    file.write_bytes(b"")
+    theirs = EventFileWriter(str(tmp_path / "train"))
+    theirs.add_event(Event(step=9, summary=Summary(value=[Summary.Value(tag="theirs", simple_value=1.0)])))
+    theirs.close()
+    (tmp_path / "train" / "events.out.tfevents.empty").touch()
+    (tmp_path / "train" / "notes.txt").write_text("text")
+    contents = {path: path.read_bytes() for path in (tmp_path / "train").iterdir()}
     own = begun(tmp_path)
     write(own, 1, 1)
     own.close()
     begun(tmp_path).close()
-    assert file.read_bytes() == b""
+    assert {path: path.read_bytes() for path in (tmp_path / "train").iterdir()} == contents
 
 
 def test_fits_of_one_writer_go_on(tmp_path):

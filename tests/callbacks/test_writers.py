@@ -10,10 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
+from tensorboard.util.tensor_util import make_ndarray
 
 from keras_losses.callbacks import writers
 from keras_losses.callbacks.writers import EventWriter
@@ -97,12 +99,13 @@ def test_an_open_tensorboard_forgets(tmp_path):
     for step in (1, 2, 3):
         first.scalar("loss", 1.0, step)
     first.close()
-    reader = EventAccumulator(str(tmp_path)).Reload()
+    reader = plugin_event_accumulator.EventAccumulator(str(tmp_path)).Reload()  # the one of its server
     second = EventWriter(tmp_path)
     second.restart(2)
     second.scalar("loss", 0.5, 2)
     second.close()
-    assert [(event.step, event.value) for event in reader.Reload().Scalars("loss")] == [(1, 1.0), (2, 0.5)]
+    points = reader.Reload().Tensors("loss")
+    assert [(point.step, make_ndarray(point.tensor_proto)) for point in points] == [(1, 1.0), (2, 0.5)]
 
 
 def test_a_file_in_the_way(tmp_path):
