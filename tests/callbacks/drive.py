@@ -116,9 +116,11 @@ def board(log_dir):
     for option in OPTIONS:
         options.add_argument(option)
     url = f"http://127.0.0.1:{free_port()}"
-    command = ["-m", "tensorboard.main", "--logdir", pathlib.Path(log_dir).absolute(), "--load_fast=false"]
+    log_dir = pathlib.Path(log_dir).absolute()
+    # Its pages name the directory as they are told it: in a picture the whole path would be a nuisance.
+    command = ["-m", "tensorboard.main", "--logdir", log_dir.name, "--load_fast=false"]
     command += ["--host", "127.0.0.1", "--port", url.rpartition(":")[2]]
-    with running(command, f"{url}/data/runs"):
+    with running(command, f"{url}/data/runs", directory=log_dir.parent):
         browser = selenium.Chrome(options=options, service=Service(driver))
         try:
             yield Board(browser, url)
