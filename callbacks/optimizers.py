@@ -53,27 +53,19 @@ def as_number(value: Any) -> float:
 
 
 def copies(variables: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """What copies the values of these variables, on the device, in one call and without waiting.
-
-    Copied one by one, three of them take 0.4 ms on TensorFlow and 0.14 ms on JAX: as much again as the rest of
-    a callback at every batch.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        def copied(values: Sequence[Any]) -> Sequence[Any]:
-            found: Sequence[Any] = traced(list(values))
-            return found
-
-        traced = jax.jit(lambda values: [jax.numpy.copy(value) for value in values])
-        return copied
+    """What takes the values of these variables as they are now, on the device, without waiting."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Of the variables, not of their values, which would be copied once more on the way in.
-        read = tf.function(lambda: [tf.identity(variable.value) for variable in variables])
-        return lambda values: read()
-    return lambda values: [keras.ops.copy(value) for value in values]
+        # What is read of a variable stays what it is when the variable is set: no copy of ours is needed.
+        return lambda values: [tf.convert_to_tensor(variable.value) for variable in variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # JAX gives the old buffers away; one by one their copies would take five times as long.
+        copied = jax.jit(lambda values: [jax.numpy.copy(value) for value in values])
+        return lambda values: copied(list(values))  # type: ignore[no-any-return]
+    return lambda values: [keras.ops.copy(value) for value in values]  # PyTorch sets them in place
 
 
 def compiled(schedule: Callable[[Any], Any]) -> Callable[[Sequence[int]], list[Any]]:
