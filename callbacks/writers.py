@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import socket
+import struct
 import time
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -12,11 +14,14 @@ from typing import BinaryIO
 import numpy as np
 
 # TensorBoard's own EventFileWriter would import TensorFlow wherever it is installed; these do not.
-from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary, SummaryMetadata
-from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 _file_numbers = itertools.count()
+_SCALAR = SummaryMetadata(
+    plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"), data_class=DATA_CLASS_SCALAR
+)
 
 
 class Writer:
@@ -71,7 +76,8 @@ class EventWriter:
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         os.makedirs(log_dir, exist_ok=True)
-        self._records = RecordWriter(_new_event_file(log_dir))
+        self._file = _new_event_file(log_dir)
+        self._described: set[str] = set()  # the tags of this file of which it says what they are
         self._write(
             Event(
                 wall_time=time.time(),
@@ -90,22 +96,40 @@ class EventWriter:
             step: Where it stands on the x-axis, 0 or greater.
             wall_time: When it was measured, in seconds since 1970; now by default.
         """
-        metadata = SummaryMetadata(
-            plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"), data_class=DATA_CLASS_SCALAR
-        )
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
-        self._write(Event(wall_time=wall_time or time.time(), step=step, summary=summary))
+        point = Summary.Value(tag=tag, simple_value=value)
+        if tag not in self._described:  # as `tf.summary` does, once is enough
+            self._described.add(tag)
+            point.metadata.CopyFrom(_SCALAR)
+        self.summary(point, step, wall_time)
+
+    def summary(self, value: Summary.Value, step: int, wall_time: float | None = None) -> None:
+        """Adds a value of any of TensorBoard's plugins, as the plugin has it."""
+        self._write(Event(wall_time=wall_time or time.time(), step=step, summary=Summary(value=[value])))
+
+    def restart(self, step: int) -> None:
+        """Lets a TensorBoard that is open forget what it has read of this step and later ones."""
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=time.time(), step=step, session_log=start))
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system."""
-        self._records.flush()
+        self._file.flush()
 
     def close(self) -> None:
         """Writes what is left and closes the file; a second call does nothing."""
-        self._records.close()
+        self._file.close()
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
+        data = event.SerializeToString()
+        footer = struct.pack("<I", masked_crc32c(data))
+        self._file.write(record_header(len(data)) + data + footer)
+
+
+@functools.lru_cache  # few lengths come up, and the checksum is computed in Python
+def record_header(length: int) -> bytes:
+    """What stands in an event file before so many bytes: their number and its checksum."""
+    number = struct.pack("<Q", length)
+    return number + struct.pack("<I", masked_crc32c(number))
 
 
 def _new_event_file(log_dir: str | os.PathLike[str]) -> BinaryIO:
