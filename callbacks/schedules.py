@@ -636,6 +636,39 @@ class Chain(Schedule):
         return begin + min(length_of(schedule), math.inf if steps is None else steps)
 
 
+class Scaled(Schedule):
+    """A schedule times a factor, which `PlateauDecay` makes of the schedule of an optimizer.
+
+        rate(s) = max(factor * schedule(s), min(schedule(s), min_rate))
+
+    The factor is a plain number, saved with the optimizer's config. A variable would have to be among those
+    of the optimizer for JAX to see it change, and Keras saves these by number: an optimizer with one more
+    than its class makes is loaded without any of them, its slots and its iterations included.
+
+    Args:
+        schedule: The `LearningRateSchedule`, or a number.
+        factor: Above 0.
+        min_rate: The factor leads no lower than this; the schedule itself may.
+
+    Example:
+
+    >>> Scaled(0.5, factor=0.1).preview(1).round(3).tolist()
+    [0.05]
+    """
+
+    schedule: Any = parameter(convert=_inner)
+    factor: float = parameter(default=1.0, within="(0, inf)")
+    min_rate: float = parameter(default=0.0, within="[0, inf)")
+
+    def rate(self, step: Any) -> Any:
+        rate = _rate_of(self.schedule, step)
+        return ops.maximum(self.factor * rate, ops.minimum(rate, self.min_rate))
+
+    @property
+    def length(self) -> float:
+        return length_of(self.schedule)
+
+
 # Does it fit the training? ------------------------------------------------------------------------------
 
 

@@ -64,11 +64,13 @@ class Remembers:
         return states[-1] if states else None
 
     def _states(self) -> list[list[Any]]:
-        if self._state_file is None or not self._state_file.exists():
+        if self._state_file is None:
             return []
         try:
             content = json.loads(self._state_file.read_text(encoding="utf-8"))
             return [[int(at), dict(state)] for at, state in content["states"]]
+        except FileNotFoundError:
+            return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._warn(f"its state cannot be read from {self._state_file}, and begins anew: {error!r}")
             return []
