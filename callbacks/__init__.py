@@ -2,39 +2,24 @@
 
 from .curves import LossCurves
 from .learning_rate import LearningRateDecay
+from .live_plot import LivePlot
 from .loss_parameters import LossParameterSchedule
 from .momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
 from .plateau import PlateauDecay
-from .schedules import (
-    Chain,
-    CosineRestarts,
-    InverseSquareRoot,
-    OneCycle,
-    Polynomial,
-    Schedule,
-    Step,
-    Warmup,
-    WarmupStableDecay,
-)
+from .report import LossReport
+from .schedules import 
 from .task_weights import DynamicWeightAverage, GradNorm
 
 __all__ = [
-    "Chain",
-    "CosineRestarts",
     "DynamicWeightAverage",
     "GradNorm",
-    "InverseSquareRoot",
     "LearningRateDecay",
+    "LivePlot",
     "LossCurves",
     "LossParameterSchedule",
-    "OneCycle",
+    "LossReport",
     "PlateauDecay",
-    "Polynomial",
-    "Schedule",
     "ScheduledAdam",
     "ScheduledAdamW",
     "ScheduledSGD",
-    "Step",
-    "Warmup",
-    "WarmupStableDecay",
 ]

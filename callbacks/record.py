@@ -1,0 +1,140 @@
+"""A record of a training in memory, small however long the training: what is drawn of it is made of this."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+V = TypeVar("V")
+
+POINTS = 4000  # of a curve are kept at least: more than a picture has columns
+LEVELS = np.linspace(0.0, 100.0, 101)  # percentiles that are kept of a histogram
+
+
+@dataclass
+class Series(Generic[V]):
+    """What stands at the steps of a curve."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[V] = field(default_factory=list)
+
+    def append(self, step: int, value: V) -> None:
+        self.steps.append(step)
+        self.values.append(value)
+
+    def keep(self, indices: Sequence[int]) -> None:
+        self.steps = [self.steps[index] for index in indices]
+        self.values = [self.values[index] for index in indices]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class Record:
+    """The points of a training by run and tag, with the interface of a `Writer`.
+
+    A curve of more than 8000 points is thinned to those that show in a picture: of each of equal parts of
+    the x-axis the least value, the greatest, and the first that is NaN or infinite. Histograms are kept as
+    their percentiles, 500 to 1000 of a curve.
+    """
+
+    def __init__(self) -> None:
+        self.hyperparameters: dict[str, float | str | bool] = {}
+        self.curves: dict[tuple[str, str], Series[float]] = {}
+        self.histograms: dict[tuple[str, str], Series[list[float]]] = {}
+
+    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        self.hyperparameters = dict(hyperparameters)
+        series: Any
+        for kind in (self.curves, self.histograms):
+            for key, series in list(kind.items()):
+                series.keep([index for index, at in enumerate(series.steps) if at <= step])
+                if not len(series):
+                    del kind[key]  # type: ignore[attr-defined]
+
+    def scalar(self, run: str, tag: str, value: float, step: int) -> None:
+        curve = self.curves.setdefault((run, tag), Series())
+        curve.append(int(step), float(value))
+        if len(curve) > 2 * POINTS:
+            _thin(curve)
+
+    def histogram(self, run: str, tag: str, values: np.ndarray, step: int) -> None:
+        finite = np.asarray(values, float)
+        finite = finite[np.isfinite(finite)]
+        if finite.size:
+            series = self.histograms.setdefault((run, tag), Series())
+            series.append(int(step), np.percentile(finite, LEVELS).tolist())
+            if len(series) > 1000:
+                series.keep(range(1, len(series), 2))
+
+    def curve(self, run: str, tag: str) -> Series[float]:
+        """Without points where there is none."""
+        return self.curves.get((run, tag), Series())
+
+    def names(self, prefix: str) -> list[str]:
+        """What follows the prefix in the tags of all runs, in the order in which they came; numbers by size."""
+        tags = dict.fromkeys(tag for _, tag in (*self.curves, *self.histograms))
+        names = [tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)]
+        return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+
+    def best(self) -> tuple[str, int] | None:
+        """The run whose loss tells the epochs apart, validation if there is one, and the index of its least."""
+        for run in ("validation", "train"):
+            values = self.curve(run, "epoch/loss").values
+            finite = [index for index, value in enumerate(values) if math.isfinite(value)]
+            if finite:
+                return run, min(finite, key=values.__getitem__)
+        return None
+
+    def to_json(self) -> str:
+        """In ASCII; NaN and infinities, which JSON lacks, as texts that `float` reads."""
+        content = {
+            "version": 1,
+            "hyperparameters": {name: _plain(value) for name, value in self.hyperparameters.items()},
+            "curves": [
+                [run, tag, curve.steps, [_plain(value) for value in curve.values]]
+                for (run, tag), curve in self.curves.items()
+            ],
+            "histograms": [
+                [run, tag, series.steps, [[_plain(value) for value in row] for row in series.values]]
+                for (run, tag), series in self.histograms.items()
+            ],
+        }
+        return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        content, record = json.loads(text), cls()
+        record.hyperparameters = content["hyperparameters"]
+        for run, tag, steps, values in content["curves"]:
+            record.curves[run, tag] = Series(steps, [float(value) for value in values])
+        for run, tag, steps, rows in content["histograms"]:
+            record.histograms[run, tag] = Series(steps, [[float(value) for value in row] for row in rows])
+        return record
+
+
+def _thin(curve: Series[float]) -> None:
+    width = (curve.steps[-1] - curve.steps[0]) * 2 // POINTS + 1
+    kept: set[int] = set()
+    for _, group in itertools.groupby(range(len(curve)), lambda index: curve.steps[index] // width):
+        part = list(group)
+        finite = [index for index in part if math.isfinite(curve.values[index])]
+        kept.update([index for index in part if not math.isfinite(curve.values[index])][:1])
+        if finite:
+            kept.update(
+                (min(finite, key=curve.values.__getitem__), max(finite, key=curve.values.__getitem__))
+            )
+    curve.keep(sorted(kept))
+
+
+def _plain(value: float | str | bool) -> float | str | bool:
+    if isinstance(value, (bool, str, int)):
+        return value
+    number = float(value)
+    return float(f"{number:.9g}") if math.isfinite(number) else str(number)  # as float32 has them
