@@ -131,13 +131,14 @@ class LearningRateCurve:
             ax.set_xscale("log")
         ax.plot(self.rates, self.losses, color="#9aa5b1", linewidth=1, alpha=0.6)
         ax.plot(self.rates, self.smoothed, color="#1f4e79", linewidth=2)
-        # The end of a test that diverges would flatten all the rest.
+        # The single losses of a test that diverges would flatten all the rest.
         low, high = min(self.smoothed), max(self.smoothed)
-        room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-        ax.set_ylim(low - 2.5 * room, high + room)
+        low = max(min(self.losses), low - (high - low) / 2)
+        room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        ax.set_ylim(low - room, high + room)
         _mark(ax, self)
         ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss")
+        ax.set_ylabel("loss (thin: of each batch)")
         ax.spines[["top", "right"]].set_visible(False)
         return ax
 
@@ -159,26 +160,21 @@ class LearningRateCurve:
 
 
 def _mark(ax: Any, curve: LearningRateCurve) -> None:
-    """The suggestions as points of the smoothed line, and their names and rates in a row under it."""
+    """The suggestions as points of the smoothed line, and their names and rates in a row over it."""
     found = sorted(curve.suggestions.items(), key=lambda item: item[1])
-    if not found:
-        return
-    axis = np.log if curve.spacing == "exponential" else np.asarray
-    left, right = (axis(x) for x in ax.get_xlim())
-    width, wanted = 0.15, [(axis(rate) - left) / (right - left) for _, rate in found]
-    # Side by side, each as close to its point as the ones before and after it let it be.
-    places: list[float] = []
-    for turn, place in enumerate(wanted):
-        first = places[-1] + width if places else width / 2
-        after = 1 - width * (len(wanted) - turn - 0.5)
-        places.append(min(max(place, first), after))
-    for (name, rate), place in zip(found, places, strict=True):
-        loss = np.interp(axis(rate), axis(curve.rates), curve.smoothed)
+    scale = np.log if curve.spacing == "exponential" else np.asarray
+    left, right = (scale(limit) for limit in ax.get_xlim())
+    width, place = 0.12, -1.0  # as fractions of the axis
+    for turn, (name, rate) in enumerate(found):
+        # As close to its point as those before it, and the room for those after it, allow.
+        last = 1 - width * (len(found) - turn - 0.5)
+        place = min(max((scale(rate) - left) / (right - left), place + width, width / 2), last)
+        loss = np.interp(scale(rate), scale(curve.rates), curve.smoothed)
         ax.plot(rate, loss, "o", color="#c8553d", markersize=6, zorder=3)
         ax.annotate(
-            f"{name}\n{rate:.1e}",
+            f"{name}\n{rate:.2g}",
             (rate, loss),
-            (place, 0.03),
+            (place, 1.02),
             textcoords="axes fraction",
             ha="center",
             va="bottom",
@@ -528,13 +524,15 @@ def _compiled_parts(model: Any) -> Callable[[], None]:
 
 def _random_states() -> Callable[[], None]:
     """Notes the global random states, and returns what puts them back."""
-    python, numpy, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")
+    # NumPy's old global state, as it is what Keras shuffles arrays with.
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch = sys.modules.get("torch")
     on_cpu = torch.get_rng_state() if torch else None
     on_gpus = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else None
 
     def put_back() -> None:
         random.setstate(python)
-        np.random.set_state(numpy)
+        np.random.set_state(numpy)  # noqa: NPY002
         if torch:
             torch.set_rng_state(on_cpu)
         if torch and on_gpus is not None:
