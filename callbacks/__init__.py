@@ -1,6 +1,7 @@
 """Callbacks that decay the learning rate and show what the loss is doing."""
 
 from .curves import LossCurves
+from .finder import LearningRateCurve, find_learning_rate
 from .learning_rate import LearningRateDecay
 from .live_plot import LivePlot
 from .loss_parameters import LossParameterSchedule
@@ -13,6 +14,7 @@ from .task_weights import DynamicWeightAverage, GradNorm
 __all__ = [
     "DynamicWeightAverage",
     "GradNorm",
+    "LearningRateCurve",
     "LearningRateDecay",
     "LivePlot",
     "LossCurves",
@@ -22,4 +24,5 @@ __all__ = [
     "ScheduledAdam",
     "ScheduledAdamW",
     "ScheduledSGD",
+    "find_learning_rate",
 ]
