@@ -8,21 +8,47 @@ from .loss_parameters import LossParameterSchedule
 from .momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
 from .plateau import PlateauDecay
 from .report import LossReport
-from .schedules import 
+from .schedules import (
+    Chain,
+    CosineRestarts,
+    InverseSquareRoot,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Step,
+    Warmup,
+    WarmupStableDecay,
+)
 from .task_weights import DynamicWeightAverage, GradNorm
+from .tensorboard_writer import TensorBoardWriter
+from .text_writers import CSVWriter, JSONLinesWriter
+from .writers import Writer
 
 __all__ = [
+    "CSVWriter",
+    "Chain",
+    "CosineRestarts",
     "DynamicWeightAverage",
     "GradNorm",
+    "InverseSquareRoot",
+    "JSONLinesWriter",
     "LearningRateCurve",
     "LearningRateDecay",
     "LivePlot",
     "LossCurves",
     "LossParameterSchedule",
     "LossReport",
+    "OneCycle",
     "PlateauDecay",
+    "Polynomial",
+    "Schedule",
     "ScheduledAdam",
     "ScheduledAdamW",
     "ScheduledSGD",
+    "Step",
+    "TensorBoardWriter",
+    "Warmup",
+    "WarmupStableDecay",
+    "Writer",
     "find_learning_rate",
 ]
