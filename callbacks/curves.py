@@ -20,6 +20,7 @@ from .learning_rate import LISTENERS
 from .optimizers import as_number
 from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints, schedule_of
 from .samples import Examined
+from .schedules import check_length
 from .tensorboard_writer import TensorBoardWriter
 from .writers import Writer
 
@@ -153,10 +154,12 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._record.flush()  # what an epoch has left whose end an evaluation with this callback has hidden
         self._reader = Reader(self.model)
         self._first_iteration = self._reader.iterations()
+        self._record.follow(self._reader)
         if not self._begun:
             # Only now: other callbacks may have restored the model when the training began.
             self._begun = True
-            self._record.begin(self.model, self._reader, self._unfinished())
+            check_length(self.model.optimizer, self.params)
+            self._record.training.begin(self._first_iteration, self._unfinished())
             self._writers.tell("begin", self._first_iteration, hyperparameters(self.model, self.params))
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -228,11 +231,11 @@ class _Record:
         self.training = TrainingPoints()
         self._schedule: OptimizerSchedule | None = None
 
-    def begin(self, model: Any, reader: Reader, unfinished: np.ndarray | None) -> None:
-        self._terms: LossTerms = model.loss_terms
+    def follow(self, reader: Reader) -> None:
+        """For an epoch: `PlateauDecay` puts another schedule into the optimizer at the end of one."""
+        self._terms: LossTerms = reader.model.loss_terms
         self._per_iteration = reader.per_iteration
-        self.training.begin(reader.iterations(), unfinished)
-        schedule = schedule_of(model.optimizer)
+        schedule = schedule_of(reader.model.optimizer)
         if self._schedule is None or self._schedule.schedule is not schedule:
             self._schedule = None if schedule is None else OptimizerSchedule(schedule)
 
