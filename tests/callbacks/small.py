@@ -21,7 +21,7 @@ def model(optimizer=None, **compile_arguments):
     """The model, with a learning rate of 0 unless told otherwise."""
     weight = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     one_weight = keras.Sequential([keras.Input((1,)), weight])
-    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), loss="mse", **compile_arguments)
+    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", **compile_arguments})
     return one_weight
 
 
