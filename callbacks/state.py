@@ -69,7 +69,7 @@ class Remembers:
         try:
             content = json.loads(self._state_file.read_text(encoding="utf-8"))
             return [[int(at), dict(state)] for at, state in content["states"]]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._warn(f"its state cannot be read from {self._state_file}, and begins anew: {error!r}")
