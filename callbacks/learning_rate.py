@@ -76,12 +76,11 @@ class LearningRateDecay(FollowsSchedule):
             )
         params = self.params or {}
         params[SETS_RATE] = True
-        if self.unit == "epoch":
-            check_length(self.schedule, {**params, "steps": 1})
-        elif params.get("steps"):
+        if params.get("steps"):
             per_update = batches_per_iteration(self.model.optimizer)
-            made = batches_seen(self.model.optimizer) // per_update
-            check_length(self.schedule, {**params, "steps": params["steps"] / per_update}, made)
+            counted = params["steps"] if self.unit == "epoch" else per_update
+            made = batches_seen(self.model.optimizer) // counted
+            check_length(self.schedule, {**params, "steps": params["steps"] / counted}, made)
 
     def adjusted(self, value: float) -> float:
         scaled = (self.params or {}).get(SCALED_RATE)

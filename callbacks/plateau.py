@@ -15,8 +15,8 @@ from .optimizers import as_number, batches_seen, rate_variable, updating
 from .schedules import Scaled, schedule_of
 from .state import Remembers
 
-# Where, in the `params` that all callbacks of one fit share, a callback says that it sets the rate, and we say
-# what is to become of that rate.
+# Where, in the `params` that all callbacks of one fit share, a callback says that it sets the rate, and
+# PlateauDecay says what is to become of that rate.
 SETS_RATE = "keras_losses.sets_rate"
 SCALED_RATE = "keras_losses.scaled_rate"
 _SMALLEST = 1e-30  # of factors: below, products are no numbers of float32
@@ -90,8 +90,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
             mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(
-                f"PlateauDecay: mode must be 'min' where less of {monitor!r} is better, or 'max' where more is. "
-                f"Received: {mode!r}"
+                f"PlateauDecay: mode must be 'min' where less of {monitor!r} is better, or 'max' where "
+                f"more is. Received: {mode!r}"
             )
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
         self.factor = _number("factor", factor, "(0, 1)")

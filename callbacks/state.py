@@ -15,11 +15,11 @@ _KEPT = 1000  # entries; a checkpoint of the best epoch may be hundreds of epoch
 class Remembers:
     """Keeps a callback's state beside the backup of the model, in one small file, from which it goes on.
 
-    The file has the state of several moments, each with the optimizer's count of batches, which is saved with
-    the model. So a model that was restored from any backup, the last one or an older one, finds the state that
-    belonged to it, and what came later never was. It is written whole, beside the old one, and then put in its
-    place: a kill leaves one of the two. A file that cannot be written, or read, is warned of once, and the
-    training goes on.
+    The file has the state of many moments, each with the optimizer's count of batches, which is saved with
+    the model. So a model that was restored from any backup, the last one or an older one, finds the state
+    that belonged to it, and what came later never was. The file is written whole, beside the old one, and
+    then put in its place: a kill leaves one of the two. One that cannot be written, or read, is warned of
+    once, and the training goes on.
 
     A callback that comes before those that save the model has written first, so that no kill comes between
     a backup and the state that belongs to it.
@@ -69,7 +69,7 @@ class Remembers:
         try:
             content = json.loads(self._state_file.read_text(encoding="utf-8"))
             return [[int(at), dict(state)] for at, state in content["states"]]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._warn(f"its state cannot be read from {self._state_file}, and begins anew: {error!r}")
