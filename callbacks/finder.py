@@ -461,11 +461,8 @@ def _put_back(model: Any) -> Iterator[None]:
             with of_replicas(model):
                 optimizer.build(model.trainable_variables)
         seeds = [] if generator is None else [generator.state]
-        # On the host: the device may have no room for a second model. Copies: NumPy may see the same
-        # memory, which PyTorch and TensorFlow write to and JAX gives away.
-        values = [
-            (v, np.array(keras.ops.convert_to_numpy(v.value), copy=True)) for v in _variables(model, seeds)
-        ]
+        # On the host: the device may have no room for a second model.
+        values = [(variable, _copy(variable)) for variable in _variables(model, seeds)]
         try:
             yield
         finally:
@@ -493,6 +490,12 @@ def _variables(model: Any, others: list[Any]) -> list[Any]:
         others,
     )
     return list({id(variable): variable for group in groups for variable in group}.values())
+
+
+def _copy(variable: Any) -> Any:
+    # NumPy may see the memory that PyTorch and TensorFlow write to, and JAX gives away. A variable of
+    # several replicas is an array only as a tensor.
+    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)), copy=True)
 
 
 def _unbuild(optimizer: Any, before: set[int]) -> None:

@@ -115,7 +115,7 @@ def test_the_seed_generator_of_unseeded_random_numbers():
 
 
 def test_an_optimizer_that_gets_a_rate_in_place_of_its_schedule_and_lets_go_of_its_slots():
-    """finder.py sets Optimizer._learning_rate, and undoes build with _untrack_variable and the names below."""
+    """finder.py sets Optimizer._learning_rate, and undoes build with _untrack_variable and more."""
     schedule = keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.5)
     optimizer = keras.optimizers.Adam(schedule)
     assert optimizer._learning_rate is schedule

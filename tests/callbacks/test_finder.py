@@ -365,7 +365,10 @@ def interrupt(error, monkeypatch):
 ENDINGS = {
     "finished": ({"diverge": math.inf, "max_rate": 1e-3}, None),
     "diverged": ({"diverge": 1.0001, "max_rate": 1e3}, None),
-    "nan": ({"shuffle": False, "y": np.array([[0.0]] * 23 + [[math.nan]], "float32")}, None),
+    "nan": (
+        {"shuffle": False, "diverge": math.inf, "y": np.array([[0.0]] * 23 + [[math.nan]], "float32")},
+        None,
+    ),
     "interrupted": ({}, KeyboardInterrupt),
     "failed": ({}, MemoryError),
 }
