@@ -264,7 +264,8 @@ def find_learning_rate(
     x = _built(model, x)
     optimizer = model.optimizer
     with _put_back(model):
-        test = _RangeTest(rates, _executions(model), smoothing, diverge, verbose)
+        once = isinstance(x, types.GeneratorType)
+        test = _RangeTest(rates, _executions(model), smoothing, diverge, once, verbose)
         if rate_variable(optimizer) is None:
             # Public is only the way from a number to a schedule, which _put_back takes.
             with of_replicas(model):
@@ -353,10 +354,11 @@ class _RangeTest(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the rates, and records the losses."""
 
     def __init__(
-        self, rates: list[float], executions: int, smoothing: float, diverge: float, verbose: int
+        self, rates: list[float], executions: int, smoothing: float, diverge: float, once: bool, verbose: int
     ) -> None:
         super().__init__()
         self.rates, self.executions, self.smoothing, self.diverge = rates, executions, smoothing, diverge
+        self.once = once
         self.progress = keras.utils.Progbar(len(rates), stateful_metrics=["loss"]) if verbose else None
         self.losses: list[float] = []
         self.smoothed: list[float] = []
@@ -389,7 +391,8 @@ class _RangeTest(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._batches == 0:  # a generator is at its end
+        # Keras would go on with the first batches of a generator that is at its end.
+        if self.once or self._batches == 0:
             self.model.stop_training = True
 
     def _add(self, loss: float) -> None:
@@ -458,9 +461,8 @@ def _put_back(model: Any) -> Iterator[None]:
             with of_replicas(model):
                 optimizer.build(model.trainable_variables)
         seeds = [] if generator is None else [generator.state]
-        # On the host: the device may have no room for a second model. Copies: NumPy may see the same
-        # memory, which PyTorch and TensorFlow write to and JAX gives away.
-        values = [(v, np.array(keras.ops.convert_to_numpy(v), copy=True)) for v in _variables(model, seeds)]
+        # On the host: the device may have no room for a second model.
+        values = [(variable, _copy(variable)) for variable in _variables(model, seeds)]
         try:
             yield
         finally:
@@ -488,6 +490,12 @@ def _variables(model: Any, others: list[Any]) -> list[Any]:
         others,
     )
     return list({id(variable): variable for group in groups for variable in group}.values())
+
+
+def _copy(variable: Any) -> Any:
+    # NumPy may see the memory that PyTorch and TensorFlow write to, and JAX gives away. A variable of
+    # several replicas is an array only as a tensor.
+    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)), copy=True)
 
 
 def _unbuild(optimizer: Any, before: set[int]) -> None:

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import AdaptiveBarronLoss, HuberLoss, LossAwareModel
+from keras_losses import HuberLoss, LossAwareModel, PseudoHuberLoss
 from keras_losses.callbacks import LearningRateCurve, LossParameterSchedule, find_learning_rate, finder
 from keras_losses.callbacks.optimizers import rate_variable
+from keras_losses.card import Learned
 from tests.callbacks import small
 
 ONES = (1.0,) * 4
@@ -288,9 +289,8 @@ def test_the_plot_names_its_suggestions(spacing):
     ax = Figure().subplots()
     assert curve.plot(ax) is ax
     assert ax.get_xscale() == ("log" if spacing == "exponential" else "linear")
-    assert [text.get_text() for text in ax.texts] == ["steepest\n1e-06", "valley\n1e-06", "minimum\n0.001"]
-    assert [line.get_xydata()[0].tolist() for line in ax.lines[2:]][2] == pytest.approx([1e-3, 3.0])
-    Figure().subplots()
+    assert [text.get_text() for text in ax.texts] == ["valley\n1e-06", "steepest\n1e-06", "minimum\n0.001"]
+    assert [line.get_xydata()[0].tolist() for line in ax.lines[2:]][2] == pytest.approx([1e-3, 2.0])
     curve_of([]).plot(Figure().subplots())  # with none
 
 
@@ -315,19 +315,19 @@ class Model:
             ]
         )
         self.model = LossAwareModel.from_model(inner)
-        # It has numbers that are learned, and one that a callback sets.
-        loss = AdaptiveBarronLoss() + HuberLoss(delta=1.0)
+        # One number is learned, another set by a callback.
+        loss = HuberLoss(delta=Learned(1.0)) + PseudoHuberLoss(delta=1.0)
         self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"])
 
     def fit(self):
-        controlled = LossParameterSchedule("delta", lambda epoch: 1.0 + epoch)
+        controlled = LossParameterSchedule("pseudo_huber_loss/delta", lambda epoch: 1.0 + epoch)
         return self.model.fit(
             self.x, self.y, batch_size=8, epochs=2, verbose=0, callbacks=[controlled]
         ).history
 
     def state(self):
         groups = (self.model.variables, self.model.metrics_variables, self.model.optimizer.variables)
-        values = [keras.ops.convert_to_numpy(v).tobytes() for group in groups for v in group]
+        values = [keras.ops.convert_to_numpy(v.value).tobytes() for group in groups for v in group]
         generator = finder.global_state.get_global_attribute(finder.GLOBAL_SEED_GENERATOR)
         return {
             "values": values,
@@ -365,7 +365,10 @@ def interrupt(error, monkeypatch):
 ENDINGS = {
     "finished": ({"diverge": math.inf, "max_rate": 1e-3}, None),
     "diverged": ({"diverge": 1.0001, "max_rate": 1e3}, None),
-    "nan": ({"diverge": math.inf, "max_rate": 1e30}, None),
+    "nan": (
+        {"shuffle": False, "diverge": math.inf, "y": np.array([[0.0]] * 23 + [[math.nan]], "float32")},
+        None,
+    ),
     "interrupted": ({}, KeyboardInterrupt),
     "failed": ({}, MemoryError),
 }
@@ -376,7 +379,9 @@ def test_nothing_is_left_of_it(ending, trained, monkeypatch):
     arguments, error = ENDINGS[ending]
     before = trained.state()
     if error is None:
-        curve = find_learning_rate(trained.model, Model.x, Model.y, batch_size=8, steps=12, **arguments)
+        curve = find_learning_rate(
+            trained.model, Model.x, batch_size=8, steps=12, **{"y": Model.y, **arguments}
+        )
         assert curve.stopped == ending
     else:
         interrupt(error, monkeypatch)
@@ -405,7 +410,7 @@ def test_the_next_fit_is_what_it_would_have_been():
     expected = [alone.fit(), alone.fit()]
     tested = Model()
     for history in expected:
-        assert find_learning_rate(tested.model, Model.x, Model.y, steps=4).stopped == "finished"
+        find_learning_rate(tested.model, Model.x, Model.y, steps=4, batch_size=8)
         assert tested.fit() == history
     assert [w.tolist() for w in tested.model.get_weights()] == [w.tolist() for w in alone.model.get_weights()]
 
