@@ -5,6 +5,7 @@ from .finder import LearningRateCurve, find_learning_rate
 from .learning_rate import LearningRateDecay
 from .live_plot import LivePlot
 from .loss_parameters import LossParameterSchedule
+from .mlflow_writer import MLflowWriter
 from .momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
 from .plateau import PlateauDecay
 from .report import LossReport
@@ -38,6 +39,7 @@ __all__ = [
     "LossCurves",
     "LossParameterSchedule",
     "LossReport",
+    "MLflowWriter",
     "OneCycle",
     "PlateauDecay",
     "Polynomial",

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
-import tempfile
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
@@ -31,9 +31,9 @@ class Owner(Writer):
         if older is self:
             return False
         if older is not None:
-            older._owns = False
-            with contextlib.suppress(Exception):  # what it could not write is no concern of ours
+            with contextlib.suppress(Exception):  # what it cannot write is no concern of ours
                 older.close()
+            older._owns = False
         _owners[place] = self
         self._owns = True
         return True
@@ -60,16 +60,18 @@ class FileWriter(Owner):
 @contextlib.contextmanager
 def rewriting(path: str) -> Iterator[BinaryIO]:
     """A file to take the path's place, whole or not at all, once all of it is on the disk."""
-    descriptor, unfinished = tempfile.mkstemp(prefix="unfinished-", dir=os.path.dirname(path))
+    unfinished = os.path.join(os.path.dirname(path), f"unfinished-{os.getpid()}-{time.time_ns()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(unfinished, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(path, unfinished)
+        if os.path.exists(path):
+            shutil.copymode(path, unfinished)
         os.replace(unfinished, path)
     except BaseException:
-        os.unlink(unfinished)
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
         raise
 
 

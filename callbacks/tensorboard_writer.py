@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 # As in writers.py: the parts of TensorBoard that do not import TensorFlow.
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 from tensorboard.plugins.histogram import metadata as histograms
@@ -84,7 +84,7 @@ class TensorBoardWriter(FileWriter):
             self._files.pop(".").close()
         _rewrite(self.path, lambda event: not _is_about_the_session(event))
         self._laid_out = 0
-        self._file(".").summary(_session_start(hyperparameters), 0)
+        self._file(".").summary(_session_start(self.path, hyperparameters), 0)
         self._file(".").flush()
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
@@ -180,13 +180,14 @@ def _is_about_the_session(event: Event) -> bool:
     return any(value.tag in about for value in event.summary.value)
 
 
-def _session_start(hyperparameters: Mapping[str, float | str | bool]) -> Summary.Value:
+def _session_start(name: str, hyperparameters: Mapping[str, float | str | bool]) -> Summary.Value:
     # The page cannot show a number that JSON does not have.
     shown = {
         name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in hyperparameters.items()
     }
-    return summary_v2.hparams_pb(shown).value[0]
+    # By default, fits with the same hyperparameters would be one line of the page, with their means.
+    return summary_v2.hparams_pb(shown, trial_id=name).value[0]
 
 
 def _session_end() -> Summary.Value:

@@ -25,7 +25,7 @@ class _LineWriter(FileWriter):
         super().begin(step, hyperparameters)
         if self._file is None:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            self._file = open(self.path, "ab")
+            self._file = open(self.path, "ab")  # noqa: SIM115  # until `close`
             if self._file.tell() == 0:
                 self._file.write(self._header.encode())
                 self._file.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import re
 import socket
 import struct
 import time
@@ -108,8 +109,9 @@ class EventWriter:
 
     def restart(self, step: int) -> None:
         """Lets a TensorBoard that is open forget what it has read of this step and later ones."""
-        start = SessionLog(status=SessionLog.START)
-        self._write(Event(wall_time=time.time(), step=step, session_log=start))
+        start = Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
+        for _ in range(2):  # it may take the first for the beginning of the training
+            self._write(start)
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system."""
@@ -133,10 +135,13 @@ def record_header(length: int) -> bytes:
 
 
 def _new_event_file(log_dir: str | os.PathLike[str]) -> BinaryIO:
+    # TensorBoard reads the files of a run in the order of their names.
+    stamps = [re.match(r"events\.out\.tfevents\.(\d{10})\.", name) for name in os.listdir(log_dir)]
+    seconds = max([int(time.time()), *(int(stamp[1]) + 1 for stamp in stamps if stamp)])
     # Two containers may share host name, process id and directory: "x" refuses a file that is there.
     while True:
         number = next(_file_numbers)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{number}"
+        name = f"events.out.tfevents.{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{number}"
         try:
             return open(os.path.join(log_dir, name), "xb")
         except FileExistsError:

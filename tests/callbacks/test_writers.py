@@ -4,16 +4,18 @@ import doctest
 import importlib.util
 import math
 import os
-import pathlib
+import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
+from tensorboard.util.tensor_util import make_ndarray
 
 from keras_losses.callbacks import writers
 from keras_losses.callbacks.writers import EventWriter
@@ -59,11 +61,51 @@ def test_flush_is_enough_and_close_may_be_repeated(tmp_path):
 
 
 def test_no_file_is_written_twice(tmp_path, monkeypatch):
-    for numbers in ([0, 1], [0, 1, 2]):  # as another process with the same name would count
-        monkeypatch.setattr(writers, "_file_numbers", iter(numbers))
-        monkeypatch.setattr(writers.time, "time", lambda: 1.0)
-        EventWriter(tmp_path).close()
-    assert sorted(path.name.rsplit(".", 1)[1] for path in tmp_path.iterdir()) == ["0", "1"]
+    made = tmp_path / f"events.out.tfevents.0000000001.{socket.gethostname()}.{os.getpid()}.0"
+    monkeypatch.setattr(writers, "_file_numbers", iter([0, 1]))  # as another process with the same name
+    monkeypatch.setattr(writers.time, "time", lambda: 1.0)
+    monkeypatch.setattr(writers.os, "listdir", lambda path: [])  # which makes its file just after we looked
+    made.write_bytes(b"theirs")
+    EventWriter(tmp_path).close()
+    assert made.read_bytes() == b"theirs"
+    assert made.with_suffix(".1").exists()
+
+
+def test_a_later_file_is_read_later(tmp_path, monkeypatch):
+    # By name: "9" stands after "10", and a clock may go back.
+    for step, (number, now) in enumerate([(9, 2.0), (10, 2.0), (11, 1.0)]):
+        monkeypatch.setattr(writers, "_file_numbers", iter([number]))
+        monkeypatch.setattr(writers.time, "time", lambda now=now: now)
+        writer = EventWriter(tmp_path)
+        writer.scalar("loss", 1.0, step)
+        writer.close()
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
+    assert [event.step for event in events] == [0, 1, 2]
+
+
+def test_a_tag_is_described_once_in_each_file(tmp_path):
+    for _ in range(2):
+        writer = EventWriter(tmp_path)
+        for step in range(2):
+            writer.scalar("loss", 1.0, step)
+        writer.close()
+    for path in tmp_path.iterdir():
+        events = [Event.FromString(record) for record in RawEventFileLoader(str(path)).Load()]
+        assert [value.HasField("metadata") for e in events for value in e.summary.value] == [True, False]
+
+
+def test_an_open_tensorboard_forgets(tmp_path):
+    first = EventWriter(tmp_path)
+    for step in (1, 2, 3):
+        first.scalar("loss", 1.0, step)
+    first.close()
+    reader = plugin_event_accumulator.EventAccumulator(str(tmp_path)).Reload()  # the one of its server
+    second = EventWriter(tmp_path)
+    second.restart(2)
+    second.scalar("loss", 0.5, 2)
+    second.close()
+    points = reader.Reload().Tensors("loss")
+    assert [(point.step, make_ndarray(point.tensor_proto)) for point in points] == [(1, 1.0), (2, 0.5)]
 
 
 def test_a_file_in_the_way(tmp_path):
@@ -75,13 +117,14 @@ def test_a_file_in_the_way(tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
 def test_tensorflow_is_not_imported(tmp_path):
     program = (
-        "import sys; from keras_losses.callbacks.writers import EventWriter;"
-        f"w = EventWriter({os.fspath(tmp_path)!r}); w.scalar('loss', 1.0, 1); w.close();"
+        "import sys; from keras_losses.callbacks import TensorBoardWriter;"
+        f"w = TensorBoardWriter({os.fspath(tmp_path)!r}); w.begin(0, {{'gamma': 2.0}});"
+        "w.scalar('train', 'loss', 1.0, 1, 1.0); w.end({}); w.close(); w.begin(0, {});"
         "assert 'tensorflow' not in sys.modules"
     )
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
-    assert len(list(pathlib.Path(tmp_path).iterdir())) == 1
+    assert (tmp_path / "superseded" / "train").is_dir()  # it was read, too
 
 
 def test_the_example():

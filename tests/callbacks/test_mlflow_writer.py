@@ -1,0 +1,199 @@
+"""What the writer for MLflow leaves in a tracking server with a SQLite store, read back by its client."""
+
+import builtins
+import gc
+import math
+
+import pytest
+
+from keras_losses.callbacks import MLflowWriter
+from tests.callbacks.servers import free_port, running
+
+
+def test_without_mlflow_it_says_what_to_install(monkeypatch):
+    real_import = builtins.__import__
+
+    def without_mlflow(name, *arguments):
+        if name.partition(".")[0] == "mlflow":
+            raise ImportError(name)
+        return real_import(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without_mlflow)
+    with pytest.raises(ImportError, match=r"pip install \"keras-losses\[mlflow\]\""):
+        MLflowWriter()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    mlflow = pytest.importorskip("mlflow", reason="needs MLflow")
+    pytest.importorskip("sqlalchemy", reason="needs MLflow with its server, not mlflow-skinny")
+    directory = tmp_path_factory.mktemp("mlflow")
+    url = f"http://127.0.0.1:{free_port()}"
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", url.rpartition(":")[2]]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        with running(command, url + "/health", directory=directory):
+            yield mlflow.MlflowClient(url)
+
+
+@pytest.fixture
+def begun(client):
+    def begin(step=0, hyperparameters=None, **arguments):
+        writer = MLflowWriter("curves", tracking_uri=client.tracking_uri, **arguments)
+        writer.begin(step, hyperparameters or {})
+        return writer
+
+    return begin
+
+
+def write(writer, first, last, value=1.0):
+    for step in range(first, last + 1):
+        writer.scalar("train", "batch/loss", value, step, 1e9 + step)
+
+
+@pytest.fixture
+def points(client):
+    def read(run_id, name="train/batch/loss"):
+        return sorted((point.step, point.value) for point in client.get_metric_history(run_id, name))
+
+    return read
+
+
+def test_a_training_is_a_run(client, begun):
+    writer = begun(hyperparameters={"loss": "focal", "gamma": 2.0, "multi_label": False}, run_name="first")
+    writer.scalar("train", "batch/loss", 0.1, 1, 1700000000.1234)
+    writer.scalar("validation", "epoch/loss", math.nan, 1, 1.0)
+    writer.scalar("validation", "epoch/loss", math.inf, 2, 1.0)
+    writer.flush()
+    run = client.get_run(writer.run_id)
+    assert run.info.status == "RUNNING"
+    writer.end({"loss": 0.25, "val_loss": 0.5})
+    writer.close()
+    run = client.get_run(writer.run_id)
+    assert run.info.run_name == "first"
+    assert client.get_experiment(run.info.experiment_id).name == "curves"
+    assert run.data.params == {"loss": "focal", "gamma": "2.0", "multi_label": "False"}
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["final/loss"] == 0.25
+    assert run.data.metrics["final/val_loss"] == 0.5
+    (point,) = client.get_metric_history(writer.run_id, "train/batch/loss")
+    assert (point.step, point.value, point.timestamp) == (1, 0.1, 1700000000123)
+    first, second = client.get_metric_history(writer.run_id, "validation/epoch/loss")
+    assert math.isnan(first.value)
+    assert second.value == 1.7976931348623157e308  # what a SQL store has for infinity
+
+
+def test_more_points_than_a_request_takes(begun, points):
+    writer = begun()
+    write(writer, 1, 2001)
+    writer.close()
+    assert points(writer.run_id) == [(step, 1.0) for step in range(1, 2002)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("epoch/a,b[0]", "train/epoch/a_b_0_"),
+        ("/epoch//f1/../x/.", "train/epoch/f1/x"),
+        ("größe: 1", "train/größe_ 1"),
+        ("x" * 300, "train/" + "x" * 244),
+    ],
+)
+def test_a_tag_becomes_a_name_that_mlflow_takes(begun, points, tag, name):
+    writer = begun()
+    writer.scalar("train", tag, 0.5, 1, 1.0)
+    writer.close()
+    assert points(writer.run_id, name) == [(1, 0.5)]
+
+
+def test_fits_of_one_writer_are_one_run(client, begun, points):
+    writer = begun(hyperparameters={"gamma": 2.0, "name": "x" * 7000})
+    write(writer, 1, 2)
+    writer.end({"loss": 0.5})
+    writer.close()
+    first = writer.run_id
+    writer.begin(2, {"gamma": 1.0, "alpha": 0.25, "name": "x" * 7000})
+    assert client.get_run(first).info.status == "RUNNING"
+    write(writer, 3, 3)
+    writer.begin(3, {})  # that fit was interrupted
+    write(writer, 4, 4)
+    writer.end({"loss": 0.25})
+    writer.close()
+    assert writer.run_id == first
+    assert points(first) == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0)]
+    assert points(first, "final/loss") == [(2, 0.5), (4, 0.25)]
+    run = client.get_run(first)
+    assert run.data.params == {"gamma": "2.0", "alpha": "0.25", "name": "x" * 6000}
+    assert run.data.tags["gamma"] == "1.0"
+    assert "name" not in run.data.tags
+
+
+def test_a_killed_training_goes_on_in_its_run(begun, points, tmp_path):
+    file = tmp_path / "deep" / "run_id"
+    killed = begun(run_id_file=file)
+    write(killed, 1, 4)
+    killed.flush()
+    resumed = begun(4, run_id_file=file)
+    write(resumed, 5, 6)
+    resumed.close()
+    assert resumed.run_id == killed.run_id == file.read_text()
+    assert points(killed.run_id) == [(step, 1.0) for step in range(1, 7)]
+    by_id = begun(6, run_id=killed.run_id)
+    write(by_id, 7, 7)
+    by_id.close()
+    assert points(killed.run_id) == [(step, 1.0) for step in range(1, 8)]
+
+
+def test_what_a_killed_training_had_beyond_its_backup_is_in_a_run_of_its_own(client, begun, points, tmp_path):
+    file = tmp_path / "run_id"
+    killed = begun(run_id_file=file, hyperparameters={"gamma": 2.0}, run_name="again")
+    write(killed, 1, 7)
+    killed.scalar("validation", "epoch/loss", 0.5, 3, 1.0)
+    killed.scalar("validation", "epoch/loss", 0.5, 6, 1.0)
+    killed.flush()
+    client.log_metric(killed.run_id, "of/others", 3.0, step=99)
+    client.set_tag(killed.run_id, "of_others", "kept")
+    resumed = begun(4, run_id_file=file, hyperparameters={"gamma": 2.0})
+    write(resumed, 5, 8, value=0.5)
+    resumed.end({})
+    assert file.read_text() == resumed.run_id != killed.run_id
+    assert points(resumed.run_id) == [(step, 1.0 if step <= 4 else 0.5) for step in range(1, 9)]
+    assert points(resumed.run_id, "validation/epoch/loss") == [(3, 0.5)]
+    assert points(resumed.run_id, "of/others") == [(99, 3.0)]
+    run = client.get_run(resumed.run_id)
+    assert (run.info.run_name, run.data.params) == ("again", {"gamma": "2.0"})
+    assert run.data.tags["of_others"] == "kept"
+    assert points(killed.run_id) == [(step, 1.0) for step in range(1, 8)]
+    old = client.get_run(killed.run_id)
+    assert old.info.status == "KILLED"
+    assert old.data.tags["keras_losses.superseded_by"] == resumed.run_id
+    by_the_old_id = begun(8, run_id=killed.run_id)
+    assert by_the_old_id.run_id == resumed.run_id
+
+
+def test_of_two_writers_of_a_run_the_newer_one_writes(begun, points):
+    older = begun()
+    write(older, 1, 3)
+    newer = begun(3, run_id=older.run_id)  # in the same process: nothing that was handed over is lost
+    write(older, 4, 5)
+    older.flush()
+    older.end({"loss": 1.0})
+    older.close()
+    run_id = older.run_id
+    del older
+    gc.collect()
+    write(newer, 4, 4, value=0.5)
+    newer.close()
+    assert newer.run_id == run_id
+    assert points(run_id) == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5)]
+
+
+def test_a_server_that_is_gone_is_an_error(client, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    writer = MLflowWriter("curves", tracking_uri=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(mlflow.exceptions.MlflowException):
+        writer.begin(0, {})
