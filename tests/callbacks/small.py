@@ -44,7 +44,7 @@ def tags(directory, run):
 
 
 def points_of(run):
-    """The curves of a run by tag, each a list of (step, value) in the order in which TensorBoard reads them."""
+    """The curves of a run by tag, each a list of (step, value) as TensorBoard reads them."""
     if not run.exists():
         return {}
     events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
