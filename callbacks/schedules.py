@@ -44,6 +44,9 @@ class Schedule(Declared, _KerasSchedule):  # type: ignore[misc]
     `steps_per_epoch`, in epochs, of which a fraction will do; `self.steps_of` makes steps of them, to the
     nearest whole number.
 
+    A model whose optimizer has one is loaded without `custom_objects` once `keras_losses.callbacks` has been
+    imported.
+
     Positions are subtracted as integers, and each form is computed from the end at which it vanishes: so
     the rates have the digits of float32 at any step up to 2^24 of a phase, next to 0 as well.
     """
