@@ -433,13 +433,28 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
     assert fit(model) == fit(fresh())
 
 
-def test_layers_may_be_frozen_after_the_test():
-    """The optimizer has no slots of it: a built one would not take other variables."""
+@pytest.mark.parametrize("frozen", [True, False])
+def test_layers_may_be_frozen_after_the_test(frozen):
+    """The optimizer knows of no variables from it: a built one would not take others."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(), loss="mse")
-    model.layers[0].trainable = False
+    model.layers[0].trainable = frozen
     find(model, steps=2)
-    model.layers[0].trainable = True
+    model.layers[0].trainable = not frozen
     model.compile(model.optimizer, loss="mse")
     small.fit(model)
-    assert len(model.optimizer.variables) == 2 + 2 * 4
+    assert len(model.optimizer.variables) == 2 + 2 * len(model.trainable_variables)
+    assert len(model.optimizer._trainable_variables_indices) == len(model.trainable_variables)
+
+
+def test_a_global_seed_made_by_the_test_goes_with_it(monkeypatch):
+    state, name = finder.global_state, finder.GLOBAL_SEED_GENERATOR
+    before = state.get_global_attribute(name)
+    state.set_global_attribute(name, None)
+    try:
+        interrupt(KeyboardInterrupt, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            find(small.model(), diverge=math.inf)
+        assert state.get_global_attribute(name) is None
+    finally:
+        state.set_global_attribute(name, before)
