@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
-import os
 import re
 import textwrap
 import time
@@ -39,6 +39,8 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
     "axes.formatter.limits": (-4, 6),
+    "axes.xmargin": 0.015,
+    "figure.constrained_layout.w_pad": 0.1,
     "lines.linewidth": 1.6,
     "text.color": INK,
     "xtick.color": INK,
@@ -93,8 +95,8 @@ def sections(record: Record) -> Iterator[Section]:
     if parameters:
         yield _panels("Parameters of the loss", record, {name: f"parameters/{name}" for name in parameters})
     for run, tag in record.histograms:
-        title = f"{tag.removeprefix('epoch/').replace('_', ' ').capitalize()}, {run}: how they are spread"
-        yield Section(title, 3.0, _heat_of_histograms(record, run, tag))
+        name = "the losses of the samples" if tag == "epoch/sample_loss" else tag
+        yield Section(f"Spread of {name}, {run}", 3.0, _heat_of_histograms(record, run, tag))
     for run in RUNS:
         yield from _rows("Loss of each class", record, run, "class_loss/", "class ")
         yield from _rows("Norm of the gradient in each weight", record, run, "gradient_norm/", "")
@@ -157,20 +159,21 @@ def wrapped(name: str, width: int) -> str:
 
 def table(title: str, rows: Sequence[Sequence[str]]) -> Section:
     """The rows, of which the first is the head, as text."""
-    width = 100 // len(rows[0])
-    cells = [[wrapped(cell, width) for cell in row] for row in rows]
+    places = [0.0, *np.linspace(0.45, 1.0, len(rows[0]))[:-1]]  # of the columns; names are the longest
+    widths = [50, *[60 // (len(rows[0]) - 1)] * (len(rows[0]) - 1)]
+    cells = [[wrapped(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     heights = [1 + max(cell.count("\n") for cell in row) for row in cells]
     tops = np.concatenate([[0], np.cumsum(heights)])
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        axes.set(xlim=(0, len(rows[0])), ylim=(tops[-1], 0))
+        axes.set(xlim=(0, 1), ylim=(tops[-1], 0))
         axes.set_axis_off()
         for top, row in zip(tops, cells, strict=False):
             axes.axhline(top, color=FAINT_INK, lw=0.5)
-            for column, cell in enumerate(row):
+            for place, cell in zip(places, row, strict=True):
                 weight = "bold" if top == 0 else "normal"
-                axes.text(column, top + 0.2, cell, va="top", fontsize=8, fontweight=weight)
+                axes.text(place, top + 0.2, cell, va="top", fontsize=8, fontweight=weight)
 
     return Section(title, 0.2 * float(tops[-1]) + 0.1, draw)
 
@@ -193,16 +196,8 @@ def _loss(figure: Any, record: Record) -> None:
         curve = record.curve(run, "epoch/loss")
         step, value = curve.steps[index], curve.values[index]
         axes.plot([step], [value], "o", ms=9, mfc="none", mec=INK, mew=1.3, zorder=5)
-        right = step > (axes.get_xlim()[0] + axes.get_xlim()[1]) / 2
-        axes.annotate(
-            f"best {run} epoch: {value:.4g}",
-            (step, value),
-            xytext=(-8 if right else 8, -11),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="top",
-            annotation_clip=False,
-        )
+        epoch = f"{index + 1} of {len(curve)}"
+        axes.set_title(f"○ the best {run} epoch, {epoch}: {value:.4g}", loc="right")
 
 
 def _runs(axes: Any, record: Record, tag: str, faint: str | None, size: float, labels: bool = True) -> None:
@@ -262,23 +257,21 @@ def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], height: float
     places = []
     for value, name, color in ends:
         at = axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], value)))[1]
-        places.append([min(max(float(at), 0.0), 1.0), wrapped(name, 26), color])
+        places.append((min(max(float(at), 0.0), 1.0), wrapped(name, 26), color))
     places.sort(key=lambda place: place[0])
     line = 0.17 / height  # of text, as a part of the axes
-    below = -math.inf
-    for place in places:
-        half = line * (place[1].count("\n") + 1) / 2
-        place[0] = max(place[0], below + half)
-        below = place[0] + half
-    # What was pushed over the top pushes the others down.
-    above = max(1.0 + line / 2, below - max(0.0, below - 1.0 - line / 2))
-    for place in reversed(places):
-        half = line * (place[1].count("\n") + 1) / 2
-        place[0] = min(place[0], above - half)
-        above = place[0] - half
-    for at, name, color in places:
+    halves = [line * (text.count("\n") + 1) / 2 for _, text, _ in places]
+    centres, below = [], -math.inf
+    for (at, _, _), half in zip(places, halves, strict=True):
+        centres.append(max(at, below + half))
+        below = centres[-1] + half
+    above = 1.0 + line / 2  # what was pushed over the top pushes the others down
+    for index in reversed(range(len(places))):
+        centres[index] = min(centres[index], above - halves[index])
+        above = centres[index] - halves[index]
+    for at, (_, text, color) in zip(centres, places, strict=True):
         axes.annotate(
-            name, (1.0, at), xycoords="axes fraction", xytext=(5, 0), textcoords="offset points",
+            text, (1.0, at), xycoords="axes fraction", xytext=(5, 0), textcoords="offset points",
             color=color, va="center", ha="left", annotation_clip=False,
         )  # fmt: skip
 
@@ -367,7 +360,6 @@ def _heat_of_histograms(record: Record, run: str, tag: str) -> Callable[[Any], N
         )  # fmt: skip
         axes.set_yscale("log" if positive else "linear")
         axes.set_xlabel("updates of the optimizer")
-        axes.set_ylabel("loss of a sample")
         figure.colorbar(mesh, ax=axes, label="% of the samples", pad=0.01)
 
     return draw
@@ -397,8 +389,7 @@ def _rows(title: str, record: Record, run: str, prefix: str, called: str) -> Ite
         largest = sorted(names, key=lambda name: -_largest(record.curve(run, prefix + name)))[:most]
         title += f": the {most} largest of {len(names)}"
         names = [name for name in names if name in set(largest)]
-    common = os.path.commonprefix(names) if len(names) > 1 else ""
-    common = common[: common.rfind("/") + 1]
+    common = _common_folder(names) if len(names) > 1 else ""
     labels = [called + wrapped(name.removeprefix(common), 44) for name in names]
     if common:
         title += f" ({common}…)"
@@ -430,6 +421,12 @@ def _rows(title: str, record: Record, run: str, prefix: str, called: str) -> Ite
         figure.colorbar(mesh, ax=axes, pad=0.01, aspect=30)
 
     yield Section(title, 0.9 + 0.19 * lines, draw)
+
+
+def _common_folder(names: Sequence[str]) -> str:
+    first, last = min(names).split("/")[:-1], max(names).split("/")
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(f"{folder}/" for folder, _ in alike)
 
 
 def _largest(curve: Series[float]) -> float:

@@ -78,13 +78,13 @@ class Record:
         return self.curves.get((run, tag), Series())
 
     def names(self, prefix: str) -> list[str]:
-        """What follows the prefix in the tags of all runs, in the order in which they came; numbers by size."""
+        """What follows the prefix in the tags of all runs, as they came; numbers by size."""
         tags = dict.fromkeys(tag for _, tag in (*self.curves, *self.histograms))
         names = [tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)]
         return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
 
     def best(self) -> tuple[str, int] | None:
-        """The run whose loss tells the epochs apart, validation if there is one, and the index of its least."""
+        """The run that tells the epochs apart, validation if there is one, and where its loss is least."""
         for run in ("validation", "train"):
             values = self.curve(run, "epoch/loss").values
             finite = [index for index, value in enumerate(values) if math.isfinite(value)]
