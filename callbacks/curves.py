@@ -17,8 +17,8 @@ from keras_losses.terms import LossTerms
 
 from .hyperparameters import hyperparameters
 from .learning_rate import LISTENERS
-from .optimizers import as_number
-from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints, schedule_of
+from .optimizers import as_number, rate_source
+from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
 from .samples import Examined
 from .schedules import check_length
 from .tensorboard_writer import TensorBoardWriter
@@ -235,7 +235,7 @@ class _Record:
         """For an epoch: `PlateauDecay` puts another schedule into the optimizer at the end of one."""
         self._terms: LossTerms = reader.model.loss_terms
         self._per_iteration = reader.per_iteration
-        schedule = schedule_of(reader.model.optimizer)
+        schedule = rate_source(reader.model.optimizer)
         if self._schedule is None or self._schedule.schedule is not schedule:
             self._schedule = None if schedule is None else OptimizerSchedule(schedule)
 

@@ -10,8 +10,7 @@ import keras
 from keras_losses.base import Loss
 from keras_losses.terms import outputs
 
-from .optimizers import as_number, updating
-from .readings import schedule_of
+from .optimizers import as_number, rate_source, updating
 
 Value = float | str | bool
 
@@ -28,12 +27,12 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
             found[f"loss_weights/{output.name}"] = output.weight
     optimizer = updating(model.optimizer)
     found["optimizer"] = type(optimizer).__name__
-    schedule = schedule_of(optimizer)
+    schedule = rate_source(optimizer)
     found["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
     for name in ("epochs", "steps"):
-        value = (params or {}).get(name)
-        if value is not None:
-            found["steps_per_epoch" if name == "steps" else name] = value
+        asked: int | None = (params or {}).get(name)
+        if asked is not None:
+            found["steps_per_epoch" if name == "steps" else name] = asked
     return found
 
 

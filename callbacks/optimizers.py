@@ -40,6 +40,16 @@ def rate_variable(optimizer: Any) -> Any | None:
     return next((v for v in updating(optimizer).variables if v.name == "learning_rate"), None)
 
 
+def rate_source(optimizer: Any) -> Callable[..., Any] | None:
+    """What computes the learning rate, a schedule or a function; None where it is a number."""
+    if rate_variable(optimizer) is not None:
+        return None
+    # `learning_rate` is its value now, computed op by op; what computes it is private, and
+    # tests/test_private_keras.py watches it.
+    source: Callable[..., Any] = updating(optimizer)._learning_rate
+    return source
+
+
 def as_number(value: Any) -> float:
     """A Python float from a number, a NumPy scalar or a tensor of one; TypeError for all else."""
     if isinstance(value, keras.Variable):

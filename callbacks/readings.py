@@ -20,7 +20,6 @@ from .optimizers import (
     compiled,
     copies,
     rate_variable,
-    updating,
 )
 
 
@@ -186,12 +185,3 @@ class OptimizerSchedule:
     def before(self, batches: Sequence[int]) -> list[float]:
         """The rates of the updates after which the optimizer had seen so many batches."""
         return [as_number(rate) for rate in self._rates_at([max(count - 1, 0) for count in batches])]
-
-
-def schedule_of(optimizer: Any) -> Callable[..., Any] | None:
-    """What computes the rate, where it is no number."""
-    if rate_variable(optimizer) is not None:
-        return None
-    # `learning_rate` is the schedule's value now, computed op by op; the schedule itself is private.
-    schedule: Callable[..., Any] = updating(optimizer)._learning_rate
-    return schedule

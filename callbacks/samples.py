@@ -47,7 +47,8 @@ class Examined:
             for label, mean in _of_classes(losses, ops.convert_to_numpy(own.y_true)):
                 scalars[f"class_loss{name}/{label}"] = mean
         for variable, norm in zip(model.trainable_variables, self._norms(step), strict=True):
-            scalars[f"gradient_norm/{variable.path}"] = norm
+            # Without the model's name, to which Keras gives another number for each model of a process.
+            scalars[f"gradient_norm/{variable.path.removeprefix(f'{model.name}/')}"] = norm
         return histograms, scalars
 
     def _norms(self, step: Step) -> list[float]:

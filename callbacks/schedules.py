@@ -14,7 +14,7 @@ from keras import ops
 
 from keras_losses.card import Declared, Learned, Parameter, parameter, signature
 
-from .optimizers import as_number, batches_seen, compiled, updating
+from .optimizers import as_number, batches_seen, compiled, rate_source
 
 _LAST_STEP = 2**31 - 1  # of JAX's counter, which has 32 bits
 
@@ -727,7 +727,6 @@ def check_length(rate: Any, params: Mapping[str, Any] | None, made: int = 0) -> 
 
 
 def schedule_of(optimizer: Any) -> Any | None:
-    """The optimizer's learning-rate schedule, or None where its rate is a number or a function."""
-    # `learning_rate` is the schedule's value now; the schedule itself is private, as curves.py says.
-    schedule = updating(optimizer)._learning_rate
-    return schedule if isinstance(schedule, _KerasSchedule) else None
+    """An optimizer's learning-rate schedule, or None where its rate is a number or a function."""
+    source = rate_source(optimizer)
+    return source if isinstance(source, _KerasSchedule) else None
