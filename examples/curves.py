@@ -119,6 +119,7 @@ def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any
             batch_size=BATCH,
             epochs=epochs,
             validation_data=(x_test, y_test),
+            shuffle=False,  # so that what goes on sees what it would have seen
             callbacks=[*plateau, curves, *others],
             verbose=0,
         )
@@ -178,7 +179,7 @@ def table_of(scores: dict[str, list[dict[str, list[float]]]]) -> Table:
 def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(13, 8.5), layout="constrained")
     found.plot(axes[0, 0])
-    axes[0, 0].set_title("find_learning_rate: the loss at each rate", loc="left")
+    axes[0, 0].set_title("find_learning_rate: the loss at each rate", loc="left", pad=40)
     colors = dict(zip(logs, plt.get_cmap("tab10").colors, strict=False))
     for name, directory in logs.items():
         curves = points(directory)
