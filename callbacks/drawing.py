@@ -207,7 +207,7 @@ def _runs(axes: Any, record: Record, tag: str, faint: str | None, size: float, l
     for run, color in RUNS.items():
         behind = record.curve(run, faint) if faint is not None else Series()
         if len(behind):
-            axes.plot(behind.steps, _finite(behind), color=color, lw=0.6, alpha=0.4, zorder=1.5)
+            axes.plot(behind.steps, _finite(behind), color=color, lw=0.6, alpha=0.35, zorder=1.5)
         curve = record.curve(run, tag)
         if len(curve):
             # A point that stands between two that are not finite would be no line.
