@@ -4,8 +4,8 @@
 
 The same network is trained on the same batches in three ways, an epoch of each in turn, with a small network
 whose step is about the least that Keras takes and one whose step takes about 20 milliseconds. The time of a
-step is the epoch's over its steps, with the median over the rounds. Keras's callback writes the running mean of
-the loss for each batch; LossCurves the batch's own loss and the learning rate.
+step is the epoch's over its steps, with the median over the rounds. Keras's callback writes the running mean
+of the loss for each batch; LossCurves the batch's own loss and the learning rate.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python examples/curves.py [--output DIR] [--epochs N] [--seeds N]
 
-A small network learns scikit-learn's handwritten digits. A range test suggests a learning rate; the network is
-trained with it by several schedules, over several seeds; one training is broken off in the middle of an
+A small network learns scikit-learn's handwritten digits. A range test suggests a learning rate; the network
+is trained with it by several schedules, over several seeds; one training is broken off in the middle of an
 epoch and goes on from its backup, and its curves are compared with those of one that was not. In the output
 folder are the logs for TensorBoard, a report of a training as a page and as a picture, and a picture of all.
 """
