@@ -42,6 +42,10 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         """Sets it; `ValueError` for a number that cannot be."""
         raise NotImplementedError
 
+    def adjusted(self, value: float) -> float:
+        """What is set, where that is not the schedule's number itself."""
+        return value
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if getattr(self.model, "optimizer", None) is None:
             raise ValueError(f"{self._owner}: the model has no optimizer; compile it with one.")
@@ -89,7 +93,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     def _set(self, position: int) -> float:
         value = self._value_at(position)
         try:
-            number = as_number(value)
+            number = self.adjusted(as_number(value))
         except (TypeError, ValueError):
             number = math.nan
         try:

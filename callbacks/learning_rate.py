@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .follows import FollowsSchedule
-from .optimizers import rate_variable
+from .optimizers import batches_per_iteration, batches_seen, rate_variable
+from .plateau import SCALED_RATE, SETS_RATE
+from .schedules import check_length
 
 # Where, in the `params` that all callbacks of one fit share, those stand who want to hear of a new rate
 # in the middle of an epoch: whoever reads the rate before each batch may come before us in the list.
@@ -72,6 +74,17 @@ class LearningRateDecay(FollowsSchedule):
                 "cannot be set. Give the optimizer a number, as in Adam(learning_rate=1e-3), or drop "
                 "this callback."
             )
+        params = self.params or {}
+        params[SETS_RATE] = True
+        if params.get("steps"):
+            per_update = batches_per_iteration(self.model.optimizer)
+            counted = params["steps"] if self.unit == "epoch" else per_update
+            made = batches_seen(self.model.optimizer) // counted
+            check_length(self.schedule, {**params, "steps": params["steps"] / counted}, made)
+
+    def adjusted(self, value: float) -> float:
+        scaled = (self.params or {}).get(SCALED_RATE)
+        return value if scaled is None else float(scaled(value))
 
     def apply(self, value: float) -> None:
         if not (math.isfinite(value) and value >= 0):

@@ -40,6 +40,16 @@ def rate_variable(optimizer: Any) -> Any | None:
     return next((v for v in updating(optimizer).variables if v.name == "learning_rate"), None)
 
 
+def rate_source(optimizer: Any) -> Callable[..., Any] | None:
+    """What computes the learning rate, a schedule or a function; None where it is a number."""
+    if rate_variable(optimizer) is not None:
+        return None
+    # `learning_rate` is its value now, computed op by op; what computes it is private, and
+    # tests/test_private_keras.py watches it.
+    source: Callable[..., Any] = updating(optimizer)._learning_rate
+    return source
+
+
 def as_number(value: Any) -> float:
     """A Python float from a number, a NumPy scalar or a tensor of one; TypeError for all else."""
     if isinstance(value, keras.Variable):
@@ -50,6 +60,22 @@ def as_number(value: Any) -> float:
         raise TypeError(f"not a number: {value!r}")
     number: float = float(value)
     return number
+
+
+def copies(variables: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What takes the values of these variables as they are now, on the device, without waiting."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # What is read of a variable stays what it is when the variable is set: no copy of ours is needed.
+        return lambda values: [tf.convert_to_tensor(variable.value) for variable in variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # JAX gives the old buffers away; one by one their copies would take five times as long.
+        copied = jax.jit(lambda values: [jax.numpy.copy(value) for value in values])
+        return lambda values: copied(list(values))  # type: ignore[no-any-return]
+    return lambda values: [keras.ops.copy(value) for value in values]  # PyTorch sets them in place
 
 
 def compiled(schedule: Callable[[Any], Any]) -> Callable[[Sequence[int]], list[Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,17 @@ from keras_losses import numerics
 from keras_losses.card import Interval
 from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, outputs
 
+from .optimizers import batches_seen
+from .state import Remembers
 
-class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
+
+class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     """Base of callbacks that set the weights of the terms of the model's losses, which are then tasks."""
 
-    def __init__(self, terms: Sequence[str] | None) -> None:
+    memory: keras.Variable
+    """What else is kept with the model: zeros where nothing has been yet."""
+
+    def __init__(self, terms: Sequence[str] | None, backup_dir: str | os.PathLike[str] | None) -> None:
         super().__init__()
         if isinstance(terms, str) or (terms is not None and len(terms) < 2):
             raise ValueError(
@@ -26,6 +33,8 @@ class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
                 f"Received: {terms!r}"
             )
         self.terms = None if terms is None else list(terms)
+        self.backup_dir = backup_dir
+        self.keep_state(backup_dir, "")
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -52,10 +61,31 @@ class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
         ]
         # Another callback of the kind may have other terms.
         self.kept_as = f"{type(self).__name__} {','.join(self.paths.values())}"
+        self.keep_state(self.backup_dir, self.kept_as)
+        self._began = False
         self.prepare(found)
 
     def prepare(self, terms: LossTerms) -> None:
-        """What else is kept with the model."""
+        """Makes `memory`."""
+        raise NotImplementedError
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # Others have restored the model by now, and with it what it keeps itself.
+        began, self._began = self._began, True
+        if began or np.any(ops.convert_to_numpy(self.memory)):
+            return
+        found = self.remembered(batches_seen(self.model.optimizer))
+        if found is not None:
+            _, state = found
+            self.memory.assign(np.array(state["memory"], "float32"))
+            self._set(state["weights"])
+
+    def _remember(self) -> None:
+        if self.backup_dir is None:
+            return
+        memory = ops.convert_to_numpy(self.memory).tolist()
+        weights = [self._weight(task) for task in range(len(self.controls))]
+        self.remember(batches_seen(self.model.optimizer), {"memory": memory, "weights": weights})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
@@ -63,6 +93,10 @@ class _TaskWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _weight(self, task: int) -> float:
         return float(ops.convert_to_numpy(self.controls[task].variable))
+
+    def _set(self, weights: Iterable[float]) -> None:
+        for control, weight in zip(self.controls, weights, strict=True):
+            control.assign(float(weight))
 
 
 class DynamicWeightAverage(_TaskWeights):
@@ -74,14 +108,16 @@ class DynamicWeightAverage(_TaskWeights):
     Of K tasks, in the first two epochs with weights of 1. The tasks are the terms of a `CompositeLoss`, of
     all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
     as `weights/<term>`. They go on after a restart with `BackupAndRestore`, and when a `LossAwareModel` was
-    saved and loaded; on a plain model that was loaded they begin again with 1. `GradNorm` looks at gradients,
-    in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
+    saved and loaded; on a plain model that was loaded they need `backup_dir` for it. `GradNorm` looks at
+    gradients, in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
 
     Place it before callbacks that save the model at the end of an epoch.
 
     Args:
         temperature: How even the weights are, above 0; the paper has 2.
         terms: The terms that are tasks, as they are called in the logs; by default all.
+        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
+            the checkpoints.
 
     Raises:
         ValueError: For a temperature that is not above 0; when training, if the loss has fewer than two
@@ -92,32 +128,34 @@ class DynamicWeightAverage(_TaskWeights):
           https://arxiv.org/abs/1803.10704
     """
 
-    def __init__(self, temperature: float = 2.0, terms: Sequence[str] | None = None) -> None:
-        super().__init__(terms)
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        terms: Sequence[str] | None = None,
+        backup_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(terms, backup_dir)
         self.temperature = _in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
         # Of the epoch before last and the last one; 0 where there has been none.
-        self._losses = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
+        self.memory = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if not np.any(ops.convert_to_numpy(self._losses)):
+        if not np.any(ops.convert_to_numpy(self.memory)):
             self._set(np.ones(len(self.controls)))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
         last = np.array([float((logs or {})[name]) for name in self.paths])
-        before = ops.convert_to_numpy(self._losses)[1].astype("float64")
-        self._losses.assign(np.stack([before, last]))
+        before = ops.convert_to_numpy(self.memory)[1].astype("float64")
+        self.memory.assign(np.stack([before, last]))
         # A loss that is not a number is left to who watches for that: the weights stay.
         if np.all(before > 0) and np.all(np.isfinite(last)):
             slowness = last / before / self.temperature
             shares = np.exp(slowness - np.max(slowness))
             self._set(len(last) * shares / np.sum(shares))
-
-    def _set(self, weights: np.ndarray) -> None:
-        for control, weight in zip(self.controls, weights, strict=True):
-            control.assign(float(weight))
+        self._remember()
 
 
 class GradNorm(_TaskWeights):
@@ -142,6 +180,8 @@ class GradNorm(_TaskWeights):
         alpha: How much slower tasks are helped, 0 or more: with 0 all gradients are to have one size.
         learning_rate: By how much of themselves the weights change in a step, about; above 0.
         terms: The terms that are tasks, as they are called in the logs; by default all.
+        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
+            the checkpoints.
 
     Raises:
         ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
@@ -158,14 +198,15 @@ class GradNorm(_TaskWeights):
         alpha: float = 1.5,
         learning_rate: float = 0.025,
         terms: Sequence[str] | None = None,
+        backup_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(terms)
+        super().__init__(terms, backup_dir)
         self.shared = shared if isinstance(shared, str) else shared.name
         self.alpha = _in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
         self.learning_rate = _in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
-        self._first = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
+        self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
         # Of one callback for these terms, however often the model is fitted with it.
         terms.hooks[self.kept_as] = self.in_step
         self.model.train_function = None
@@ -181,6 +222,7 @@ class GradNorm(_TaskWeights):
         super().on_epoch_end(epoch, logs)
         for task, control in enumerate(self.controls):
             control.setting.keep(self._weight(task))
+        self._remember()
 
     def in_step(self, step: Step) -> None:
         """Sets the weights for the next step, in graphs."""
@@ -193,9 +235,9 @@ class GradNorm(_TaskWeights):
             )
         losses, norms = self._losses_and_norms(step)
         weights = ops.stack([control.variable.value for control in self.controls])
-        first = self._first.value
+        first = self.memory.value
         first = ops.where(first > 0, first, losses)
-        self._first.assign(first)
+        self.memory.assign(first)
         ratios = numerics.ratio(losses, first)
         slowness = numerics.ratio(ratios, ops.mean(ratios))
         sizes = weights * norms

@@ -22,7 +22,7 @@ from keras_losses import FocalLoss
 from keras_losses.callbacks import LossCurves, Writer
 
 
-class WandbWriter(Writer):
+class WandbWriter(Writer):  # type: ignore[misc]
     """Takes what `wandb.init` takes; several fits are one run."""
 
     def __init__(self, **arguments: Any) -> None:

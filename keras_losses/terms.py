@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,9 @@ REGULARIZATION = "regularization"
 WEIGHTS = "weights/"
 Live = dict[Loss, dict[str, Callable[[], Any]]]
 """For each loss, what its hyper-parameters are now, by name."""
+
+FIRST_TERM = 4
+"""Where the values of the terms begin in `LossTerms.totals`."""
 
 LOUD = 0.95
 """The share of a term from which on the others are hardly trained on."""
@@ -282,7 +285,6 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         self._restored: dict[str, Any] = {}
         self._warned: set[str] = set()
         self.hooks: dict[str, Callable[[Step], None]] = {}
-        self.count = self.add_variable((), "zeros", name="count")
         self.totals: Any = None
 
     @classmethod
@@ -305,9 +307,12 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         if (names, now) == (self.names, self.outputs) and self.totals is not None:
             return
         if self.totals is None or len(names) != len(self.names):
-            # Of each term, and of the penalties: the value, and what it adds to the loss; then the loss.
+            # Samples and steps; then, times the samples: the loss, the penalties, of each term the value, and
+            # of each what it adds to the loss. Since the epoch began, and of the last execution alone.
+            width = FIRST_TERM + 2 * len(names)
             with of_replicas(model):
-                self.totals = self.add_variable((2 * len(names) + 2,), "zeros", name="totals")
+                self.totals = self.add_variable((width,), "zeros", name="totals")
+                self.last = self.add_variable((width,), "zeros", name="last")
                 # In how many batches of the epoch each was finite, up to the first where it was not.
                 self.clean = self.add_variable((len(names) + 2,), "zeros", aggregation="mean", name="clean")
         self.names, self.outputs = names, now
@@ -413,10 +418,10 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         def finish(total: Tensor) -> None:
             self._penalised = bool(step.model.losses)
             penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in step.model.losses), 0.0)
-            own = (numerics.of_all_replicas(ops.cast(x, self.dtype)) for x in (*values, *weighted, total))
-            *terms, whole = own
+            own = (numerics.of_all_replicas(ops.cast(x, self.dtype)) for x in (total, *values, *weighted))
+            whole, *terms = own
             self._add(
-                ops.stack([ops.convert_to_tensor(x, self.dtype) for x in (*terms, penalties, whole)]), step
+                ops.stack([ops.convert_to_tensor(x, self.dtype) for x in (whole, penalties, *terms)]), step
             )
 
         state = getattr(step.model, "loss_state", None)
@@ -466,36 +471,57 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def _add(self, values: Tensor, step: Step) -> None:
         size = ops.cast(ops.shape(keras.tree.flatten(step.y_pred)[0])[0], self.dtype)
-        self.count.assign_add(size)
-        self.totals.assign_add(size * values)
+        row = ops.concatenate([ops.stack([size, ops.ones_like(size)]), size * values])
+        in_execution = getattr(step.model, "steps_per_execution", None) or 1
+        if in_execution > 1:
+            replicas = numerics.replicas()  # which add up what each of them assigns
+            begins = ops.equal(ops.mod(self.totals[1] / replicas, in_execution), 0)
+            self.last.assign(ops.where(begins, row, row + ops.convert_to_tensor(self.last) / replicas))
+        else:
+            self.last.assign(row)
+        self.totals.assign_add(row)
         if step.training:
-            count = len(self.names)
-            each = ops.concatenate([self.totals[:count], self.totals[2 * count :]])
+            # Each term, the penalties and the loss.
+            found = ops.convert_to_tensor(self.totals)
+            values = found[FIRST_TERM : FIRST_TERM + len(self.names)]
+            each = ops.concatenate([values, found[3:4], found[2:3]])
             self.clean.assign_add(ops.cast(ops.isfinite(each), self.clean.dtype))
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: the model's steps are recorded."""
 
     def reset_state(self) -> None:
-        for variable in (self.count, *([] if self.totals is None else [self.totals])):
+        for variable in () if self.totals is None else (self.totals, self.last):
             variable.assign(ops.zeros(variable.shape))
 
     def result(self) -> dict[str, Tensor]:
         if self.totals is None:
             return {}
-        means = numerics.ratio(ops.convert_to_tensor(self.totals), ops.convert_to_tensor(self.count))
-        terms, total = len(self.names), means[2 * len(self.names) + 1]
-        rows = [(name, means[k], means[terms + k]) for k, name in enumerate(self.names)]
+        totals = ops.convert_to_tensor(self.totals)
+        means = numerics.ratio(totals[2:], totals[0])
+        loss, penalties, terms = means[0], means[1], len(self.names)
+        rows = [(name, means[2 + k], means[2 + terms + k]) for k, name in enumerate(self.names)]
         if self._penalised:
-            rows.append((REGULARIZATION, means[2 * terms], means[2 * terms]))
+            rows.append((REGULARIZATION, penalties, penalties))
         found: dict[str, Tensor] = {}
         for name, value, weighted in rows:
             found |= {
                 name: value,
                 f"{name}_weighted": weighted,
-                f"{name}_share": numerics.ratio(weighted, total),
+                f"{name}_share": numerics.ratio(weighted, loss),
             }
         return found
+
+    def of_means(self, means: Sequence[float]) -> tuple[float, dict[str, float]]:
+        """The loss, and the value of each term, from what is behind the samples and steps of `last`."""
+        values = dict(zip(self.names, means[2 : 2 + len(self.names)], strict=True))
+        return means[0], values | ({REGULARIZATION: means[1]} if self._penalised else {})
+
+    @property
+    def logged(self) -> set[str]:
+        """What is in the logs by this metric."""
+        names = [*self.names, *([REGULARIZATION] if self._penalised else [])]
+        return {f"{name}{kind}" for name in names for kind in ("", "_weighted", "_share")}
 
     # What is to be warned of --------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ def second_derivative(loss: Any, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
         rows = [outer.gradient(column, pred, unconnected_gradients=none) for column in columns]
         return np.stack([numpy(row) for row in rows], axis=1)
     if BACKEND == "jax":
-        whole = numpy(jax.hessian(lambda p: ops.sum(loss(y_true, p)))(pred))
+        whole = numpy(jax.jit(jax.hessian(lambda p: ops.sum(loss(y_true, p))))(pred))
         return np.stack([whole[i, :, i, :] for i in range(len(y_pred))])
     pred.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(y_true, pred).sum(), pred, create_graph=True)

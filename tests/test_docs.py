@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_losses
+import keras_losses.callbacks
 from tests.backends import value_and_gradient
 from tests.contract.samples import LOSSES
 
@@ -34,6 +35,11 @@ def test_the_readme_has_the_two_commands():
 @pytest.mark.parametrize("name", [n for n in keras_losses.__all__ if n not in ("Loss", "config")])
 def test_the_readme_has_every_public_name(name):
     assert f"`{name}(" in README
+
+
+@pytest.mark.parametrize("name", keras_losses.callbacks.__all__)
+def test_the_readme_has_every_callback(name):
+    assert re.search(rf"`{name}[(`]", README)
 
 
 def test_signatures_are_those_of_what_is_called():
@@ -77,8 +83,6 @@ def test_doctests():
     """The examples in the docstrings, run on whichever backend this is."""
     import doctest
     import pkgutil
-
-    import keras_losses.callbacks
 
     packages = (keras_losses, keras_losses.callbacks)
     names = [

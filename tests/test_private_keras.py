@@ -94,3 +94,67 @@ def test_a_model_that_takes_and_lets_go_of_layers():
         model._tracker.untrack(model.other)
     assert len(model.trainable_variables) == 2
     assert model._tracker.locked
+
+
+def test_the_seed_generator_of_unseeded_random_numbers():
+    """finder.py gets and sets it where Keras keeps it, as there may be none yet."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    before = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    try:
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
+        keras.random.normal((1,))
+        found = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        assert isinstance(found, keras.random.SeedGenerator)
+        state = keras.ops.convert_to_numpy(found.state.value).tolist()
+        keras.random.normal((1,))
+        assert keras.ops.convert_to_numpy(found.state.value).tolist() != state
+    finally:
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before)
+
+
+def test_an_optimizer_that_gets_a_rate_in_place_of_its_schedule_and_lets_go_of_its_slots():
+    """finder.py sets Optimizer._learning_rate, and undoes build with _untrack_variable and more."""
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.5)
+    optimizer = keras.optimizers.Adam(schedule)
+    assert optimizer._learning_rate is schedule
+    optimizer._learning_rate = keras.Variable(0.25, name="learning_rate")
+    optimizer.learning_rate = 0.125
+    assert [variable.name for variable in optimizer.variables] == ["iteration", "learning_rate"]
+    assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == 0.125
+    optimizer.learning_rate = schedule
+    assert optimizer._learning_rate is schedule
+    assert len(optimizer.variables) == 1
+
+    trained = keras.Variable(1.0)
+    optimizer.build([trained])
+    assert list(optimizer._trainable_variables_indices.values()) == [0]
+    assert optimizer._trainable_variables == [trained]
+    for variable in optimizer.variables[1:]:
+        optimizer._untrack_variable(variable)
+    assert len(optimizer.variables) == 1
+    optimizer.built = False
+    optimizer.build([trained])
+    assert len(optimizer.variables) == 3
+
+
+def test_the_compiled_parts_of_a_model():
+    """finder.py takes back that Model._compile_metrics and Model._compile_loss are built."""
+    inputs = keras.Input((1,))
+    outputs = [keras.layers.Dense(1, name="a")(inputs), keras.layers.Dense(1, name="b")(inputs)]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", loss=["mse", "mae"], metrics=[["mae"], ["mse"]])
+    assert not model._compile_metrics.built
+    assert not model._compile_loss.built
+    x = np.ones((1, 1), "float32")
+    model.train_on_batch(x, [x, x])
+    names = [metric.name for metric in model.metrics]
+    assert model._compile_metrics.built
+    assert model._compile_loss.built
+    for metric in list(model._compile_loss.metrics):
+        model._compile_loss._tracker.untrack(metric)
+    model._compile_metrics.built = model._compile_loss.built = False
+    model.train_function = None
+    model.train_on_batch(x, [x, x])
+    assert [metric.name for metric in model.metrics] == names

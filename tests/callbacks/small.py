@@ -21,7 +21,7 @@ def model(optimizer=None, **compile_arguments):
     """The model, with a learning rate of 0 unless told otherwise."""
     weight = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     one_weight = keras.Sequential([keras.Input((1,)), weight])
-    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), loss="mse", **compile_arguments)
+    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", **compile_arguments})
     return one_weight
 
 
@@ -36,12 +36,19 @@ def fit(one_weight, *callbacks, targets=TARGETS, **arguments):
 
 def curve(directory, run, tag):
     """The curve's points, as a list of (step, value)."""
-    events = EventAccumulator(str(directory / run), size_guidance={"scalars": 0}).Reload()
-    return [(event.step, event.value) for event in events.Scalars(tag)] if tag in tags(directory, run) else []
+    return points_of(directory / run).get(tag, [])
 
 
 def tags(directory, run):
-    return set(EventAccumulator(str(directory / run)).Reload().Tags()["scalars"])
+    return set(points_of(directory / run))
+
+
+def points_of(run):
+    """The curves of a run by tag, each a list of (step, value) as TensorBoard reads them."""
+    if not run.exists():
+        return {}
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 class Interrupt(keras.callbacks.Callback):

@@ -9,9 +9,28 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from keras_losses.callbacks import LearningRateDecay, LossCurves, curves, writers
-from tests.callbacks.small import TARGETS, Interrupt, curve, data, fit, model, one_execution_on_torch, tags
+from keras_losses import AbsoluteErrorLoss, HuberLoss, JacobianPenalty, LossAwareModel, SquaredErrorLoss
+from keras_losses.callbacks import LearningRateDecay, LossCurves, Writer, curves, samples, writers
+from tests.callbacks.small import (
+    TARGETS,
+    Interrupt,
+    curve,
+    data,
+    fit,
+    model,
+    one_execution_on_torch,
+    points_of,
+    tags,
+)
+
+
+def warnings_of(training):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        training()
+    return [str(warning.message) for warning in caught if "LossCurves" in str(warning.message)]
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])
@@ -149,19 +168,145 @@ def test_what_is_left_is_written_when_the_callback_goes(tmp_path):
 def test_evaluate_outside_of_fit_is_not_written(tmp_path):
     evaluated, callback = model(), LossCurves(tmp_path)
     evaluated.evaluate(*data(), callbacks=[callback], verbose=0)
-    assert not list(tmp_path.iterdir())
+    assert not tmp_path.exists() or not list(tmp_path.iterdir())
     fit(evaluated, callback, validation_data=data())
     before = curve(tmp_path, "validation", "batch/loss")
     evaluated.evaluate(*data((9.0,)), callbacks=[callback], verbose=0)
     assert curve(tmp_path, "validation", "batch/loss") == before == [(1, 2.5), (2, 12.5), (3, 25.0)]
 
 
-def test_infinite_losses_are_written_as_such(tmp_path):
-    fit(model(), LossCurves(tmp_path), targets=(1.0, 2.0, np.inf, 4.0, 5.0))
-    (_, first), (_, second), (_, third) = curve(tmp_path, "train", "batch/loss")
-    assert (first, second) == (2.5, math.inf)
-    assert math.isnan(third)
-    assert not math.isfinite(curve(tmp_path, "train", "epoch/loss")[0][1])
+def test_an_infinite_loss_is_that_of_its_batch_alone(tmp_path):
+    """The epoch's mean is infinite; the batches after it are what they are."""
+
+    def infinite_at_three(y_true, y_pred):
+        squares = ops.mean(ops.square(y_true - y_pred), axis=-1)
+        return ops.where(ops.equal(y_true[:, 0], 3.0), math.inf, squares)
+
+    fitted = model(loss=infinite_at_three)
+    with pytest.warns(UserWarning, match="loss became infinite or NaN in batch 1 of epoch 0"):
+        fit(fitted, LossCurves(tmp_path))
+    assert curve(tmp_path, "train", "batch/loss") == [(1, 2.5), (2, math.inf), (3, 25.0)]
+    assert curve(tmp_path, "train", "epoch/loss") == [(3, math.inf)]
+
+
+def test_the_terms_of_each_batch(tmp_path):
+    """Squares 1, 4 | 9, 16 | 25 and sizes 1, 2 | 3, 4 | 5, of which half is added."""
+    fitted = model(loss=SquaredErrorLoss() + 0.5 * AbsoluteErrorLoss())
+    fit(fitted, LossCurves(tmp_path), validation_data=data((2.0,)))
+    found = points_of(tmp_path / "train")
+    assert found["batch/terms/squared_error_loss"] == [(1, 2.5), (2, 12.5), (3, 25.0)]
+    assert found["batch/terms/absolute_error_loss"] == [(1, 1.5), (2, 3.5), (3, 5.0)]
+    assert found["batch/loss"] == [(1, 2.5 + 0.75), (2, 12.5 + 1.75), (3, 25.0 + 2.5)]
+    assert found["epoch/terms/absolute_error_loss"] == [(3, 3.0)]
+    assert found["epoch/terms/absolute_error_loss_weighted"] == [(3, 1.5)]
+    assert found["epoch/terms/absolute_error_loss_share"] == [(3, pytest.approx(1.5 / 12.5))]
+    validation = points_of(tmp_path / "validation")
+    assert validation["batch/terms/absolute_error_loss"] == [(3, 2.0)]
+    assert validation["epoch/terms/squared_error_loss"] == [(3, 4.0)]
+    assert not [tag for tag in {*found, *validation} if tag.startswith("epoch/") and "epoch/terms" not in tag
+                and tag != "epoch/loss"]  # fmt: skip
+
+
+class Remembered(Writer):
+    """What a writer is told, in order."""
+
+    def __init__(self):
+        self.told = []
+
+    def begin(self, step, hyperparameters):
+        self.told.append(("begin", step, hyperparameters))
+
+    def scalar(self, run, tag, value, step, wall_time):
+        self.told.append((run, tag, value, step))
+
+    def histogram(self, run, tag, values, step, wall_time):
+        self.told.append((run, tag, sorted(values.tolist()), step))
+
+    def end(self, figures):
+        self.told.append(("end", figures))
+
+    def close(self):
+        self.told.append(("close",))
+
+
+def test_what_writers_are_told():
+    writer, fitted = Remembered(), model(loss=SquaredErrorLoss() + 0.5 * HuberLoss(delta=2.0))
+    curves = LossCurves(writers=[writer], batches=False)
+    fit(fitted, curves, targets=(1.0,))
+    fit(fitted, curves, targets=(1.0,))
+    first = {
+        "loss": "CompositeLoss",
+        "weights/squared_error_loss": 1.0,
+        "weights/huber_loss": 0.5,
+        "huber_loss/delta": 2.0,
+        "optimizer": "SGD",
+        "learning_rate": 0.0,
+        "epochs": 1,
+        "steps_per_epoch": 1,
+    }
+    begins = [told for told in writer.told if told[0] == "begin"]
+    assert [(what, step) for what, step, _ in begins] == [("begin", 0), ("begin", 1)]
+    assert first.items() <= begins[0][2].items()
+    assert ("train", "epoch/loss", 1.25, 1) in writer.told  # 1 + 0.5 * 0.5
+    assert [told[0] for told in writer.told[-2:]] == ["end", "close"]
+    assert writer.told[-2][1]["loss"] == 1.25
+
+
+def test_a_writer_that_fails_is_dropped_alone(tmp_path):
+    class Fails(Remembered):
+        def scalar(self, *given):
+            raise RuntimeError("the server is gone")
+
+    kept, fails = Remembered(), Fails()
+    (message,) = warnings_of(lambda: fit(model(), LossCurves(writers=[fails, kept]), epochs=2))
+    assert "Fails" in message
+    assert "RuntimeError: the server is gone" in message
+    assert [told[0] for told in fails.told] == ["begin", "close"]
+    assert [told[3] for told in kept.told if told[1:2] == ("batch/loss",)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_close_look_at_some_samples(tmp_path):
+    """Weight 1.5 after one batch; labels 0, 1, 1 with an input of 1: r = 1.5, 0.5, 0.5."""
+    writer = Remembered()
+    x, y = data((0.0, 1.0, 1.0))
+    curves = LossCurves(writers=[writer], examine=(x, y))
+    fit(model(keras.optimizers.SGD(0.5)), curves, targets=(1.0, 2.0))
+    told = {tag: (value, step) for run, tag, value, step in (t for t in writer.told if len(t) == 4)}
+    assert told["epoch/sample_loss"] == ([0.25, 0.25, 2.25], 1)
+    assert told["class_loss/0"] == (2.25, 1)
+    assert told["class_loss/1"] == (0.25, 1)
+    (path,) = (tag for tag in told if tag.startswith("gradient_norm/"))
+    assert told[path] == (pytest.approx(2 * (1.5 + 0.5 + 0.5) / 3), 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array([2, 0, 2]), {0: 3.0, 2: 2.5}),
+        (np.array([[2], [0], [2]]), {0: 3.0, 2: 2.5}),
+        (np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), {0: 3.0, 1: 2.5}),
+        (np.array([0.5, 1.0, 0.0]), {}),
+        (np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]), {}),
+    ],
+)
+def test_the_loss_of_each_class(labels, classes):
+    assert dict(samples._of_classes(np.array([1.0, 3.0, 4.0]), labels)) == classes
+
+
+def test_samples_of_several_outputs_and_penalties_that_ask_the_model():
+    inputs = keras.Input((1,))
+    heads = [keras.layers.Dense(1, kernel_initializer="zeros", name=name)(inputs) for name in "ab"]
+    two = LossAwareModel(inputs, heads)
+    loss = SquaredErrorLoss() + 0.5 * JacobianPenalty()
+    two.compile(keras.optimizers.SGD(0.0), loss={"a": loss, "b": "mae"}, loss_weights={"a": 1.0, "b": 2.0})
+    x, y = data((1.0, 3.0))
+    histograms, scalars = samples.Examined(x, [y, y]).of(two)
+    assert {tag: sorted(values.tolist()) for tag, values in histograms.items()} == {
+        "epoch/sample_loss/a": [1.0, 9.0],
+        "epoch/sample_loss/b": [1.0, 3.0],
+    }
+    norms = [value for tag, value in scalars.items() if tag.startswith("gradient_norm/")]
+    assert norms == [pytest.approx(2 * 2.0), pytest.approx(4.0), pytest.approx(2.0), pytest.approx(2.0)]
 
 
 def test_without_batches(tmp_path):
@@ -189,13 +334,6 @@ def test_several_outputs(tmp_path):
     assert {"epoch/a_loss", "epoch/b_loss"} <= tags(tmp_path, "train")
 
 
-def warnings_of(training):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        training()
-    return [str(warning.message) for warning in caught if "LossCurves" in str(warning.message)]
-
-
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "logs").write_text("in the way")
     histories = []
@@ -216,7 +354,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
     def fills_up(log_dir):
         full.append(log_dir)
-        return open("/dev/full", "wb") if len(full) > 1 else new_event_file(log_dir)
+        return open("/dev/full", "wb") if len(full) > 2 else new_event_file(log_dir)
 
     monkeypatch.setattr(writers, "_new_event_file", fills_up)
     (message,) = warnings_of(lambda: fit(model(), LossCurves(tmp_path), validation_data=data(), epochs=2))
@@ -234,6 +372,13 @@ def test_no_dispatch_is_held_up():
 def test_flush_every_is_a_whole_number(tmp_path, flush_every):
     with pytest.raises(ValueError, match=f"flush_every.*{flush_every}"):
         LossCurves(tmp_path, flush_every=flush_every)
+
+
+def test_there_is_something_to_write_to(tmp_path):
+    with pytest.raises(ValueError, match="give it a log_dir for TensorBoard, or writers, or both"):
+        LossCurves()
+    with pytest.raises(TypeError, match=r"writers must be instances of .*Writer.* Received: 'curves.csv'"):
+        LossCurves(tmp_path, writers=["curves.csv"])
 
 
 def test_the_example():

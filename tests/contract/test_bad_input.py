@@ -324,6 +324,7 @@ def test_checks_of_values_can_be_turned_off(name, options, y_true, y_pred):
 ONE_OF_EACH = {name: (name, *rest) for name, *rest in DEFINED}
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), ONE_OF_EACH.values(), ids=ONE_OF_EACH)
 def test_compiled_graphs_do_not_check_values(name, options, y_true, y_pred, mode):

@@ -322,6 +322,7 @@ ON_IMAGES = {
 
 
 @pytest.mark.costly
+@pytest.mark.of_the_base
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("loss", samples.LOSSES)
 def test_half_precision_on_images(loss, dtype):

@@ -13,12 +13,13 @@ from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, CumulativeLink, HingeLoss, SquaredErrorLoss
-from tests.backends import value
+from tests.backends import BACKEND, value
 from tests.contract import samples
 from tests.contract.test_gradients import differences
 from tests.oracles import REGISTRY, differentiated
 
 STEPS = 500
+TOGETHER = 100 if BACKEND == "tensorflow" else 1  # JAX would compile as many steps one after another
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +234,9 @@ def fitted(name: str, population: Population) -> np.ndarray:
     model = keras.Sequential([keras.Input((1,)), last])
     schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
     model.compile(
-        keras.optimizers.Adam(schedule), loss=samples.build(name, population.options, population.outputs)
+        keras.optimizers.Adam(schedule),
+        loss=samples.build(name, population.options, population.outputs),
+        steps_per_execution=TOGETHER,
     )
     labels = np.asarray(population.labels)
     zeros = np.zeros((STEPS * len(labels), 1), "float32")  # they leave the kernel without a gradient
@@ -247,6 +250,7 @@ def tiled(bias: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.costly
+@pytest.mark.of_the_base
 @pytest.mark.parametrize(("name", "population"), SAID)
 def test_fit_reaches_what_is_elicited(name, population):
     """Means and probabilities are reached to 1e-3, medians to 1e-2, the likeliest class by its side."""
@@ -278,6 +282,7 @@ def test_fit_reaches_what_is_elicited(name, population):
 
 
 @pytest.mark.costly
+@pytest.mark.of_the_base
 @pytest.mark.parametrize(("name", "population"), FITS)
 def test_fit_reaches_the_minimum_of_the_reference(name, population):
     """From where fit has got to, the reference's own minimum is less than 1e-4 lower.
@@ -313,7 +318,7 @@ def agreeing(name: str, x: np.ndarray, y: np.ndarray) -> keras.Model:
     model = keras.Sequential([keras.Input((x.shape[1],)), keras.layers.Dense(3, activation="softmax")])
     schedule = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
     loss = samples.build(name, {"num_classes": 3})
-    model.compile(keras.optimizers.Adam(schedule), loss=loss)
+    model.compile(keras.optimizers.Adam(schedule), loss=loss, steps_per_execution=TOGETHER)
     model.fit(np.tile(x, (STEPS, 1)), np.tile(y, STEPS), batch_size=len(y), shuffle=False, verbose=0)
     return model
 

@@ -1,0 +1,48 @@
+"""What a training was made with, as a flat dict: for tables that compare trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from keras_losses.base import Loss
+from keras_losses.terms import outputs
+
+from .optimizers import as_number, rate_source, updating
+
+Value = float | str | bool
+
+
+def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None) -> dict[str, Value]:
+    """Those of the losses by path, the optimizer and its rate, and what `fit` was asked for."""
+    found: dict[str, Value] = {}
+    for output in outputs(model):
+        found["/".join(part for part in (output.name, "loss") if part)] = _name(output.loss)
+        for path, loss in output.losses:
+            for name, value in _numbers_of(loss):
+                found["/".join(part for part in (path, name) if part)] = value
+        if output.weight != 1.0:
+            found[f"loss_weights/{output.name}"] = output.weight
+    optimizer = updating(model.optimizer)
+    found["optimizer"] = type(optimizer).__name__
+    schedule = rate_source(optimizer)
+    found["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
+    for name in ("epochs", "steps"):
+        asked: int | None = (params or {}).get(name)
+        if asked is not None:
+            found["steps_per_epoch" if name == "steps" else name] = asked
+    return found
+
+
+def _numbers_of(loss: Loss) -> Iterator[tuple[str, Value]]:
+    for name, value in loss.get_config().items():
+        if isinstance(value, int | float | str) and name not in ("name", "reduction", "dtype"):
+            yield name, value
+        elif name == "weights" and isinstance(value, dict):
+            yield from ((f"weights/{term}", weight) for term, weight in value.items())
+
+
+def _name(thing: Any) -> str:
+    return thing if isinstance(thing, str) else getattr(thing, "__name__", type(thing).__name__)
