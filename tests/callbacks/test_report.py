@@ -1,6 +1,7 @@
 """What the report keeps, and that it stands, whatever becomes of the training."""
 
 import collections
+import gc
 import html.parser
 import json
 import math
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_losses.callbacks import LossReport, drawing, report
+from keras_losses.callbacks import LossCurves, LossReport, drawing, report
 from keras_losses.callbacks.record import Record
+from tests.callbacks import small
 
 FORMATS = pytest.mark.parametrize("suffix", ["html", "png"])
 
@@ -73,6 +75,20 @@ def test_a_report_goes_on_in_a_new_process(tmp_path, suffix):
     assert hyperparameters == {"gamma": 3.0, "path": "</script>"}
     assert curves == {("train", "epoch/loss"): [(10, 0.1), (20, 0.05), (30, 0.2), (40, 0.15)]}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_an_interrupted_fit_leaves_its_report(tmp_path):
+    """Batch losses of 2.5, 12.5 and 25 (see `small`), each epoch; broken off in the second."""
+    path = tmp_path / "report.html"
+    curves = LossCurves(writers=[LossReport(path)])
+    with pytest.raises(KeyboardInterrupt):
+        small.fit(small.model(), curves, small.Interrupt(epoch=1, batch=2), epochs=2)
+    del curves  # as at the end of the process
+    gc.collect()
+    hyperparameters, recorded = record_of(path)
+    assert recorded["train", "batch/loss"][:5] == [(1, 2.5), (2, 12.5), (3, 25.0), (4, 2.5), (5, 12.5)]
+    assert recorded["train", "epoch/loss"] == [(3, 11.0)]  # (1 + 4 + 9 + 16 + 25) / 5
+    assert "loss" in hyperparameters
 
 
 def test_a_fit_from_the_start_begins_an_empty_report(tmp_path):
