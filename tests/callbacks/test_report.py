@@ -236,11 +236,12 @@ def test_everything_is_shown():
 def test_matplotlib_is_left_as_it_was():
     import matplotlib as mpl
 
-    before = dict(mpl.rcParams)
+    def figures():  # of whom draws beside us
+        return sys.modules["matplotlib.pyplot"].get_fignums() if "matplotlib.pyplot" in sys.modules else []
+
+    before = dict(mpl.rcParams), figures()
     drawing.png([*drawing.sections(everything())], dpi=20)
-    assert dict(mpl.rcParams) == before
-    if "matplotlib.pyplot" in sys.modules:
-        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+    assert (dict(mpl.rcParams), figures()) == before
 
 
 def texts_of(figure):
