@@ -37,11 +37,13 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
 
 
 def _numbers_of(loss: Loss) -> Iterator[tuple[str, Value]]:
-    for name, value in loss.get_config().items():
-        if isinstance(value, int | float | str) and name not in ("name", "reduction", "dtype"):
+    """What one might try other values of; not how labels and predictions are encoded."""
+    for name in loss.hyperparameters:
+        value = loss.stated(name)
+        if name == "weights" and isinstance(value, dict):
+            yield from ((f"{name}/{term}", weight) for term, weight in value.items())
+        elif isinstance(value, int | float | str) and not isinstance(value, bool) and name != "axis":
             yield name, value
-        elif name == "weights" and isinstance(value, dict):
-            yield from ((f"weights/{term}", weight) for term, weight in value.items())
 
 
 def _name(thing: Any) -> str:

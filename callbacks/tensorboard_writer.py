@@ -72,6 +72,7 @@ class TensorBoardWriter(FileWriter):
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         super().__init__(log_dir)
+        self._trial = os.fspath(log_dir)  # as it is called on the page HParams, where a long path is cut off
         self._files: dict[str, EventWriter] = {}
         self._tags: set[str] = set()
         self._laid_out = 0  # how many tags the layout knows
@@ -84,7 +85,7 @@ class TensorBoardWriter(FileWriter):
             self._files.pop(".").close()
         _rewrite(self.path, lambda event: not _is_about_the_session(event))
         self._laid_out = 0
-        self._file(".").summary(_session_start(self.path, hyperparameters), 0)
+        self._file(".").summary(_session_start(self._trial, hyperparameters), 0)
         self._file(".").flush()
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:

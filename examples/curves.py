@@ -119,6 +119,7 @@ def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any
             batch_size=BATCH,
             epochs=epochs,
             validation_data=(x_test, y_test),
+            validation_batch_size=300,
             shuffle=False,  # so that what goes on sees what it would have seen
             callbacks=[*plateau, curves, *others],
             verbose=0,
@@ -217,7 +218,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("curves-output"), help="folder for all that is written"
     )
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     begun, console, output = time.perf_counter(), Console(), arguments.output
