@@ -133,7 +133,7 @@ def _thin(curve: Series[float]) -> None:
 
 
 def _rounded(value: float) -> float:
-    # To the digits that float32 has: 0.001 comes as 0.0010000000475, and differences behind them mean nothing.
+    # The digits that float32 has: 0.001 comes as 0.0010000000475, and what differs behind them means nothing.
     return float(f"{value:.7g}")
 
 
