@@ -60,7 +60,7 @@ class Record:
 
     def scalar(self, run: str, tag: str, value: float, step: int) -> None:
         curve = self.curves.setdefault((run, tag), Series())
-        curve.append(int(step), float(value))
+        curve.append(int(step), _rounded(value))
         if len(curve) > 2 * POINTS:
             _thin(curve)
 
@@ -69,7 +69,7 @@ class Record:
         finite = finite[np.isfinite(finite)]
         if finite.size:
             series = self.histograms.setdefault((run, tag), Series())
-            series.append(int(step), np.percentile(finite, LEVELS).tolist())
+            series.append(int(step), [_rounded(value) for value in np.percentile(finite, LEVELS)])
             if len(series) > 1000:
                 series.keep(range(1, len(series), 2))
 
@@ -102,8 +102,7 @@ class Record:
                 for (run, tag), curve in self.curves.items()
             ],
             "histograms": [
-                [run, tag, series.steps, [[_plain(value) for value in row] for row in series.values]]
-                for (run, tag), series in self.histograms.items()
+                [run, tag, series.steps, series.values] for (run, tag), series in self.histograms.items()
             ],
         }
         return json.dumps(content, separators=(",", ":"), allow_nan=False)
@@ -115,7 +114,7 @@ class Record:
         for run, tag, steps, values in content["curves"]:
             record.curves[run, tag] = Series(steps, [float(value) for value in values])
         for run, tag, steps, rows in content["histograms"]:
-            record.histograms[run, tag] = Series(steps, [[float(value) for value in row] for row in rows])
+            record.histograms[run, tag] = Series(steps, rows)
         return record
 
 
@@ -133,8 +132,10 @@ def _thin(curve: Series[float]) -> None:
     curve.keep(sorted(kept))
 
 
+def _rounded(value: float) -> float:
+    # The digits that float32 has: 0.001 comes as 0.0010000000475, and what differs behind them means nothing.
+    return float(f"{value:.7g}")
+
+
 def _plain(value: float | str | bool) -> float | str | bool:
-    if isinstance(value, (bool, str, int)):
-        return value
-    number = float(value)
-    return float(f"{number:.9g}") if math.isfinite(number) else str(number)  # as float32 has them
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -26,10 +26,11 @@ class WandbWriter(Writer):  # type: ignore[misc]
     """Takes what `wandb.init` takes; several fits are one run."""
 
     def __init__(self, **arguments: Any) -> None:
-        self._arguments = {"id": wandb.util.generate_id(), "resume": "allow", **arguments}
+        self._arguments = arguments
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         self._run = wandb.init(**self._arguments)
+        self._arguments.update(id=self._run.id, resume="allow")
         self._run.config.update(dict(hyperparameters), allow_val_change=True)
         self._run.define_metric("*", step_metric="iteration")  # the x-axis of all
 

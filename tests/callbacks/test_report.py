@@ -5,6 +5,7 @@ import gc
 import html.parser
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -156,6 +157,7 @@ def test_a_disk_that_fills_leaves_the_old_report(tmp_path, monkeypatch):
 
     def full(path, content):
         path.touch()
+        os.truncate(path, 0)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report.Path, "write_bytes", full)
@@ -324,6 +326,14 @@ def test_a_long_curve_keeps_what_stands_out():
     at = dict(zip(curve.steps, curve.values, strict=True))
     assert (at[7], at[50_001], at[99_999]) == (9.0, -9.0, 1.0)
     assert math.isnan(at[70_001])
+
+
+def test_a_rate_in_float32_is_flat_before_and_after_a_restart():
+    record = Record()
+    record.scalar("train", "learning_rate", float(np.float32(0.001)), 1)
+    record = Record.from_json(record.to_json())
+    record.scalar("train", "learning_rate", 0.001, 2)
+    assert record.curve("train", "learning_rate").values == [0.001, 0.001]
 
 
 def test_many_histograms_stay_few():
