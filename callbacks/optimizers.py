@@ -104,7 +104,7 @@ def compiled(schedule: Callable[[Any], Any]) -> Callable[[Sequence[int]], list[A
 
         # A call of a traced function takes 0.3 ms, so it takes all the steps; of any number, or it
         # would be traced again for each.
-        @tf.function(input_signature=[tf.TensorSpec([None], "int32")], autograph=False)  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec([None], "int32")], autograph=False)  # type: ignore
         def traced(steps: Any) -> Any:
             return tf.map_fn(
                 lambda step: tf.cast(schedule(step), "float32"), steps, fn_output_signature="float32"
