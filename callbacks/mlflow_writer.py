@@ -83,16 +83,9 @@ class MLflowWriter(Owner):
         self._run_id, self._latest = run.info.run_id, step
         self._claim(f"mlflow:{self._run_id}")
         if self._run_id_file is not None:
-            os.makedirs(os.path.dirname(self._run_id_file), exist_ok=True)
-            with rewriting(self._run_id_file) as file:
-                file.write(self._run_id.encode())
+            _keep(self._run_id_file, self._run_id)
         self._client.update_run(self._run_id, status="RUNNING")
-        for name, value in hyperparameters.items():
-            key, text, known = _name(name), str(value)[:_LONGEST], run.data.params
-            if key not in known:
-                self._client.log_param(self._run_id, key, text)
-            elif known[key] != text:
-                self._client.set_tag(self._run_id, key, text)
+        _log_parameters(self._client, run, hyperparameters)
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         if self._owns:
@@ -123,14 +116,9 @@ class MLflowWriter(Owner):
             with open(self._run_id_file) as file:
                 self._run_id = file.read().strip()
         if self._run_id is None:
-            found = self._client.get_experiment_by_name(self._experiment)
-            key = found.experiment_id if found else self._client.create_experiment(self._experiment)
-            return self._client.create_run(key, run_name=self._run_name)
+            return _new_run(self._client, self._experiment, self._run_name)
         self._claim(f"mlflow:{self._run_id}")
-        run = self._client.get_run(self._run_id)
-        while _SUPERSEDED in run.data.tags:
-            run = self._client.get_run(run.data.tags[_SUPERSEDED])
-        return run
+        return _newest(self._client, self._run_id)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -138,6 +126,36 @@ def _name(tag: str) -> str:
     """The tag as a name that MLflow takes, which may be a path in a file system."""
     parts = re.sub(r"[^\w./ -]", "_", tag).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))[:250]
+
+
+def _keep(path: str, run_id: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with rewriting(path) as file:
+        file.write(run_id.encode())
+
+
+def _new_run(client: Any, experiment: str, name: str | None) -> Any:
+    found = client.get_experiment_by_name(experiment)
+    return client.create_run(
+        found.experiment_id if found else client.create_experiment(experiment), run_name=name
+    )
+
+
+def _newest(client: Any, run_id: str) -> Any:
+    """The run, or the last of those that took its place."""
+    run = client.get_run(run_id)
+    while _SUPERSEDED in run.data.tags:
+        run = client.get_run(run.data.tags[_SUPERSEDED])
+    return run
+
+
+def _log_parameters(client: Any, run: Any, hyperparameters: Mapping[str, float | str | bool]) -> None:
+    for name, value in hyperparameters.items():
+        key, text, known = _name(name), str(value)[:_LONGEST], run.data.params
+        if key not in known:
+            client.log_param(run.info.run_id, key, text)
+        elif known[key] != text:
+            client.set_tag(run.info.run_id, key, text)
 
 
 def _log(client: Any, run_id: str, points: list[Any], latest: int) -> int:

@@ -110,7 +110,7 @@ def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any
         writers += [LossReport(logs / "report.html"), LossReport(logs / "report.png")]
     examine = (x_test[:256], y_test[:256]) if name == BROKEN_OFF and seed == 0 else None
     curves = LossCurves(logs, writers=writers, examine=examine)
-    plateau = [PlateauDecay("val_loss", factor=0.3, patience=2)] if name == "PlateauDecay" else []
+    plateau = [PlateauDecay("val_loss", factor=0.3, patience=1)] if name == "PlateauDecay" else []
     history: dict[str, list[float]] = (
         compiled(seed, rate)
         .fit(
@@ -203,7 +203,7 @@ def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path)
     x, y = zip(*parts["train", "batch/loss"], strict=True)
     last.plot(x, y, color="#b03a2e", linewidth=1, label="broken off and gone on with")
     last.axvline(half, color="black", linestyle=":", linewidth=1)
-    last.annotate(" broken off here", (half, max(y)), va="top", fontsize=9)
+    last.annotate(" broken off here", (half, min(y)), va="bottom", fontsize=9)
     last.set(xlabel="update", ylabel="loss of each batch", yscale="log")
     last.set_title("Broken off, and gone on with: the same curve", loc="left")
     last.legend(frameon=False, fontsize=9)

@@ -73,6 +73,20 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"logs", "model.keras"}
 
 
+def test_the_examples_of_the_callbacks_run(monkeypatch, capsys):
+    """All but the one that writes to a server."""
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    names = {"model": model, "x": np.ones((128, 2), "float32"), "y": np.ones((128, 1), "float32")}
+    for number in (0, 1, 2, 4):
+        exec(block("docs/callbacks.md", number), names)
+    assert "valley" in capsys.readouterr().out
+    assert names["Hyperbola"](1.0, half=4).preview(5).tolist() == [1.0, 1 / 1.25, 1 / 1.5, 1 / 1.75, 0.5]
+    names["Printed"]().scalar("train", "epoch/loss", 0.25, 7, 0.0)
+    assert capsys.readouterr().out == "     7 train      0.2500\n"
+
+
 def test_a_new_loss_costs_its_author_under_forty_lines():
     """And it is proved: tests/contract runs on it like on any other."""
     assert len(block("CONTRIBUTING.md").splitlines()) < 40

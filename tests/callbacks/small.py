@@ -16,6 +16,10 @@ one_execution_on_torch = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="Keras has no steps_per_execution on PyTorch"
 )
 
+on_one_backend = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="no backend has a part in it: tried beside TensorFlow"
+)
+
 
 def model(optimizer=None, **compile_arguments):
     """The model, with a learning rate of 0 unless told otherwise."""

@@ -8,7 +8,9 @@ import pytest
 
 from keras_losses.callbacks import TensorBoardWriter
 from tests.callbacks import drive
+from tests.callbacks.small import on_one_backend
 
+pytestmark = on_one_backend
 RUNS = ["first/train", "first/validation", "second/train", "second/validation"]
 
 

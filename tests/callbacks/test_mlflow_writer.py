@@ -8,6 +8,9 @@ import pytest
 
 from keras_losses.callbacks import MLflowWriter
 from tests.callbacks.servers import free_port, running
+from tests.callbacks.small import on_one_backend
+
+pytestmark = on_one_backend
 
 
 def test_without_mlflow_it_says_what_to_install(monkeypatch):
