@@ -20,7 +20,7 @@ from benchmarks.steps import Ways, compare, network
 from keras_losses import SquaredErrorLoss
 from keras_losses.callbacks import LossCurves
 
-SIZES = {"smallest": (8, 1, 32, 400), "20 ms": (1024, 2, 128, 100)}
+SIZES = {"smallest": (8, 1, 32, 400), "20 ms": (1024, 2, 256, 60)}
 
 
 def ways(units: int, layers: int) -> Ways:

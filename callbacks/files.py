@@ -58,8 +58,10 @@ class FileWriter(Owner):
 
 
 @contextlib.contextmanager
-def rewriting(path: str) -> Iterator[BinaryIO]:
+def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to take the path's place, whole or not at all, once all of it is on the disk."""
+    path = os.path.realpath(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     unfinished = os.path.join(os.path.dirname(path), f"unfinished-{os.getpid()}-{time.time_ns()}")
     try:
         with open(unfinished, "xb") as file:

@@ -83,7 +83,8 @@ class MLflowWriter(Owner):
         self._run_id, self._latest = run.info.run_id, step
         self._claim(f"mlflow:{self._run_id}")
         if self._run_id_file is not None:
-            _keep(self._run_id_file, self._run_id)
+            with rewriting(self._run_id_file) as file:
+                file.write(run.info.run_id.encode())
         self._client.update_run(self._run_id, status="RUNNING")
         _log_parameters(self._client, run, hyperparameters)
 
@@ -126,12 +127,6 @@ def _name(tag: str) -> str:
     """The tag as a name that MLflow takes, which may be a path in a file system."""
     parts = re.sub(r"[^\w./ -]", "_", tag).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))[:250]
-
-
-def _keep(path: str, run_id: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with rewriting(path) as file:
-        file.write(run_id.encode())
 
 
 def _new_run(client: Any, experiment: str, name: str | None) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import drawing
+from .files import rewriting
 from .record import Record, Series
 from .writers import Writer
 
@@ -89,13 +90,8 @@ class LossReport(Writer):
         self._epoch_ended = self._unwritten = False
         html_wanted = self.path.suffix.lower() == ".html"
         content = page(self._record).encode() if html_wanted else picture(self._record)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_bytes(content)
-            os.replace(beside, self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with rewriting(self.path) as file:
+            file.write(content)
         self._pace.took(begun)
 
 

@@ -9,6 +9,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from .files import rewriting
+
 _KEPT = 1000  # entries; a checkpoint of the best epoch may be hundreds of epochs old
 
 
@@ -47,14 +49,9 @@ class Remembers:
             "of": self._state_of,
             "states": [*states, [batches, state]][-_KEPT:],
         }
-        beside = self._state_file.with_suffix(f".{os.getpid()}.tmp")
         try:
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self._state_file)
+            with rewriting(self._state_file) as file:
+                file.write(json.dumps(content).encode())
         except OSError as error:
             self._warn(f"its state cannot be written, and will be missing after a restart: {error}")
 
