@@ -35,9 +35,10 @@ class Reading:
     """The learning rate, when it was set after the reading."""
 
     def fetch(self) -> tuple[np.ndarray, int, float]:
-        """The row of the last execution, the batches of the optimizer so far, and the learning rate."""
-        row, batches, rate = (keras.ops.convert_to_numpy(value) for value in self.values)
-        return row.astype("float64"), int(batches), float(rate) if self.rate is None else self.rate
+        """The row of the last execution, the batches of the optimizer so far, and its rate, if a number."""
+        row, batches, *rates = (keras.ops.convert_to_numpy(value) for value in self.values)
+        rate = self.rate if self.rate is not None else float(rates[0]) if rates else float("nan")
+        return row.astype("float64"), int(batches), rate
 
 
 class Reader:
@@ -48,9 +49,7 @@ class Reader:
         self.per_iteration = batches_per_iteration(model.optimizer)
         terms: LossTerms = model.loss_terms
         rate = rate_variable(model.optimizer)
-        counter = batch_counter(model.optimizer)
-        # A schedule computes the rate from the counter; what stands for it here is what scales it.
-        self._variables = [terms.last, counter, counter if rate is None else rate]
+        self._variables = [terms.last, batch_counter(model.optimizer), *([] if rate is None else [rate])]
         self._places = [_place(model, variable) for variable in self._variables]
         self._copies = copies(self._variables)
 
