@@ -72,7 +72,8 @@ def load_images() -> list[Any]:
     digits = load_digits()
     images = (digits.data / 16.0).astype("float32")
     x, x_test, y, y_test = train_test_split(images, digits.target, test_size=0.5, random_state=0)
-    return [x, y, x_test, y_test]
+    whole = len(x) // BATCH * BATCH  # a last batch of two images would weigh as much as any other
+    return [x[:whole], y[:whole], x_test, y_test]
 
 
 def schedules(peak: float, steps: int) -> dict[str, Any]:
@@ -193,9 +194,9 @@ def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path)
             )
     axes[0, 1].set(xlabel="update", ylabel="learning rate")
     axes[0, 1].set_title("What LossCurves has read of each schedule", loc="left")
-    axes[0, 1].legend(frameon=False, fontsize=9)
     axes[1, 0].set(xlabel="update", ylabel="cross-entropy of held-out digits", yscale="log")
     axes[1, 0].set_title("What comes of it", loc="left")
+    axes[1, 0].legend(frameon=False, fontsize=9)
     last = axes[1, 1]
     whole, parts = points(logs[BROKEN_OFF]), points(logs[f"{BROKEN_OFF}, broken off"])
     x, y = zip(*whole["train", "batch/loss"], strict=True)
@@ -203,7 +204,7 @@ def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path)
     x, y = zip(*parts["train", "batch/loss"], strict=True)
     last.plot(x, y, color="#b03a2e", linewidth=1, label="broken off and gone on with")
     last.axvline(half, color="black", linestyle=":", linewidth=1)
-    last.annotate(" broken off here", (half, min(y)), va="bottom", fontsize=9)
+    last.annotate("broken off here ", (half, max(y)), ha="right", va="top", fontsize=9)
     last.set(xlabel="update", ylabel="loss of each batch", yscale="log")
     last.set_title("Broken off, and gone on with: the same curve", loc="left")
     last.legend(frameon=False, fontsize=9)
@@ -231,7 +232,7 @@ def main() -> None:
     console.print(f"find_learning_rate suggests: {suggested} (the test has {found.stopped}).")
     # A tenth of the rate with the lowest loss: what decays may begin higher than what stays as it is.
     peak = found.suggestions.get("minimum", 0.1)
-    steps = arguments.epochs * -(-len(x) // BATCH)
+    steps = arguments.epochs * (len(x) // BATCH)
 
     scores: dict[str, list[dict[str, list[float]]]] = {}
     logs: dict[str, Path] = {}
@@ -254,7 +255,7 @@ def main() -> None:
     console.print(
         f"Broken off and gone on with: the same steps, and no point differs by more than {difference:.1g}."
     )
-    half = arguments.epochs // 2 * -(-len(x) // BATCH) + 5
+    half = arguments.epochs // 2 * (len(x) // BATCH) + 5
     draw(found, logs, half, output / "curves.png")
     console.print(
         f"A picture: {output / 'curves.png'}, a report: {logs[f'{BROKEN_OFF}, broken off'] / 'report.html'}"
