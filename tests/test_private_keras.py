@@ -158,3 +158,20 @@ def test_the_compiled_parts_of_a_model():
     model.train_function = None
     model.train_on_batch(x, [x, x])
     assert [metric.name for metric in model.metrics] == names
+
+
+def test_what_an_optimizer_hands_to_its_schedule_and_where_its_slots_are():
+    """momentum.py reads Optimizer._iterations and _get_variable_index."""
+    handed = []
+
+    class Noted(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            handed.append(step)
+            return 0.5
+
+    optimizer = keras.optimizers.SGD(Noted(), momentum=0.9)
+    assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == 0.5
+    assert handed[-1] is optimizer._iterations
+    variables = [keras.Variable([0.0]), keras.Variable([0.0, 0.0])]
+    optimizer.build(variables)
+    assert [optimizer.momentums[optimizer._get_variable_index(v)].shape for v in variables] == [(1,), (2,)]
