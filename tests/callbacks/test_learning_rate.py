@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses.callbacks import LearningRateDecay, learning_rate
+from keras_losses.callbacks import LearningRateDecay, learning_rate, optimizers
 from tests.callbacks.small import Interrupt, data, fit, model, one_execution_on_torch
 
 
@@ -199,3 +199,18 @@ def test_arguments():
 
 def test_the_example():
     assert doctest.testmod(learning_rate).failed == 0
+
+
+def test_what_cannot_be_traced_leaves_tensorflow_as_it_was():
+    """It is called as it is, and a strategy's scope can still be entered."""
+
+    class Branches(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.5 if float(step) < 2 else 0.25
+
+    assert [float(rate) for rate in optimizers.compiled(Branches())([0, 1, 2])] == [0.5, 0.5, 0.25]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            pass

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_losses.callbacks import LossCurves, LossReport, drawing, report
+from keras_losses.callbacks import LossCurves, LossReport, drawing, files, report
 from keras_losses.callbacks.record import Record
 from tests.callbacks import small
 
@@ -155,12 +155,11 @@ def test_a_disk_that_fills_leaves_the_old_report(tmp_path, monkeypatch):
     writer.close()
     before = writer.path.read_text()
 
-    def full(path, content):
-        path.touch()
-        os.truncate(path, 0)
+    def full(descriptor):
+        os.truncate(descriptor, 0)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report.Path, "write_bytes", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     epochs(writer, 2)
     with pytest.raises(OSError, match="No space"):
         writer.close()
