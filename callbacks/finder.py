@@ -17,11 +17,12 @@ import numpy as np
 # Keras has no public way to the generator behind unseeded random numbers, without making one where there
 # is none; tests/test_private_keras.py watches these.
 from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from keras_losses.terms import of_replicas
 
 from .optimizers import as_number, batches_per_iteration, rate_variable, updating
+
+GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 # fastai's: what its suggestions leave out of the curve's ends, and the interval and slope of `slide`.
 BEGINNING, END = 10, 5

@@ -99,7 +99,8 @@ def test_a_model_that_takes_and_lets_go_of_layers():
 def test_the_seed_generator_of_unseeded_random_numbers():
     """finder.py gets and sets it where Keras keeps it, as there may be none yet."""
     from keras.src.backend.common import global_state
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    from keras_losses.callbacks.finder import GLOBAL_SEED_GENERATOR
 
     before = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     try:

@@ -7,7 +7,6 @@ import json
 import math
 import os
 
-import pandas as pd
 import pytest
 
 from keras_losses.callbacks import CSVWriter, JSONLinesWriter, text_writers
@@ -84,6 +83,7 @@ def test_a_tag_of_two_lines_is_a_point_all_the_same(writer, path):
 
 
 def test_pandas_reads_both(tmp_path):
+    pd = pytest.importorskip("pandas", reason="needs pandas")
     for writer, name in ((CSVWriter, "a.csv"), (JSONLinesWriter, "a.jsonl")):
         written = begun(writer, tmp_path / name)
         written.scalar("train", "loss", 0.25, 1, 1.0)
