@@ -474,9 +474,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         row = ops.concatenate([ops.stack([size, ops.ones_like(size)]), size * values])
         in_execution = getattr(step.model, "steps_per_execution", None) or 1
         if in_execution > 1:
-            replicas = numerics.replicas()  # which add up what each of them assigns
-            begins = ops.equal(ops.mod(self.totals[1] / replicas, in_execution), 0)
-            self.last.assign(ops.where(begins, row, row + ops.convert_to_tensor(self.last) / replicas))
+            # Each replica has its own of both, which are added up when they are read.
+            begins = ops.equal(ops.mod(ops.convert_to_tensor(self.totals)[1], in_execution), 0)
+            self.last.assign(ops.where(begins, row, row + ops.convert_to_tensor(self.last)))
         else:
             self.last.assign(row)
         self.totals.assign_add(row)

@@ -107,6 +107,22 @@ def test_a_step_that_is_an_execution(tmp_path):
     assert curve(tmp_path, "train", "epoch/loss") == [(5, 11.0)]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a facility of TensorFlow's")
+@pytest.mark.parametrize(
+    ("each", "points"), [(1, [(1, 2.5), (2, 12.5), (3, 20.5)]), (2, [(2, 7.5), (3, 20.5)])]
+)
+def test_two_replicas_are_one_batch(tmp_path, each, points):
+    """Squares 1, 4 | 9, 16 | 16, 25 in halves of one sample; two batches in one execution are their mean."""
+    import tensorflow as tf
+
+    to_one_device = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=to_one_device)
+    with strategy.scope():
+        mirrored = model(loss=SquaredErrorLoss(), steps_per_execution=each)
+    fit(mirrored, LossCurves(tmp_path), targets=(1.0, 2.0, 3.0, 4.0, 4.0, 5.0))
+    assert curve(tmp_path, "train", "batch/loss") == points
+
+
 def test_a_step_that_is_an_accumulation(tmp_path):
     optimizer = keras.optimizers.SGD(0.0, gradient_accumulation_steps=2)
     fit(model(optimizer), LossCurves(tmp_path), batch_size=1, epochs=2)
