@@ -17,7 +17,7 @@ from keras_losses.terms import LossTerms
 
 from .hyperparameters import hyperparameters
 from .learning_rate import LISTENERS
-from .optimizers import as_number, rate_source
+from .optimizers import as_number, batches_per_iteration, rate_source
 from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
 from .samples import Examined
 from .schedules import check_length
@@ -72,7 +72,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         examine: `(x, y)`, a few hundred samples to look at closely at the end of each epoch: the histogram of
             their losses (`epoch/sample_loss`), the mean loss of each class of integer or one-hot labels
             (`class_loss/<class>`), and for each weight the norm of the loss's gradient
-            (`gradient_norm/<path>`). It takes a pass forward and one backward an epoch.
+            (`gradient_norm/<path>`). It takes two passes forward and one backward an
+            epoch.
 
     Raises:
         ValueError: If `flush_every` is not a whole number, 1 or greater, or there is nothing to write to;
@@ -134,7 +135,11 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         terms = LossTerms.attach(model)
         # What an iteration that an epoch has left unfinished has come to; behind it the batches so far, by
         # which a training that goes on knows that it is its own.
-        self._left = terms.memory("curves", np.zeros(terms.totals.shape[0] + 1, "float32"))
+        self._left = (
+            terms.memory("curves", np.zeros(terms.totals.shape[0] + 1, "float32"))
+            if model.optimizer is not None and batches_per_iteration(model.optimizer) > 1
+            else None
+        )
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
@@ -208,12 +213,14 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if self.batches:
             self._record.training.add(self._reader.read())
             self._record.flush()
-        if self._reader.per_iteration > 1:
+        if self._left is not None:
             left = self._record.training.left
             row = np.zeros(self._left.shape) if left is None else [*left, self._reader.batches() % _COUNTED]
             self._left.assign(np.asarray(row, "float32"))
 
     def _unfinished(self) -> np.ndarray | None:
+        if self._left is None:
+            return None
         *row, batches = keras.ops.convert_to_numpy(self._left).astype("float64")
         known = row[0] > 0 and batches == self._reader.batches() % _COUNTED
         return np.array(row) if known else None

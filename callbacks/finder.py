@@ -20,6 +20,8 @@ from keras.src.backend.common import global_state
 
 from keras_losses.terms import of_replicas
 
+from .arguments import is_number
+from .drawing import need_matplotlib
 from .optimizers import as_number, batches_per_iteration, rate_variable, updating
 
 GLOBAL_SEED_GENERATOR = "global_seed_generator"
@@ -121,10 +123,8 @@ class LearningRateCurve:
 
     def plot(self, ax: Any = None) -> Any:
         """Draws the curve and its suggestions with matplotlib, on `ax` or a new figure; returns the axes."""
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError("LearningRateCurve.plot needs matplotlib: pip install matplotlib") from error
+        need_matplotlib("LearningRateCurve.plot")
+        import matplotlib.pyplot as plt
 
         if ax is None:
             ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")[1]
@@ -317,9 +317,6 @@ def _check(
         raise ValueError(
             "find_learning_rate: the model is not compiled. Call model.compile(optimizer, loss) first."
         )
-
-    def is_number(value: Any) -> bool:
-        return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
     if not (is_number(min_rate) and is_number(max_rate) and 0 < min_rate < max_rate < math.inf):
         raise ValueError(

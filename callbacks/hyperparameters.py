@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_losses.base import Loss
-from keras_losses.terms import outputs
+from keras_losses.terms import joined, outputs
 
 from .optimizers import as_number, rate_source, updating
 
@@ -19,10 +19,10 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
     """Those of the losses by path, the optimizer and its rate, and what `fit` was asked for."""
     found: dict[str, Value] = {}
     for output in outputs(model):
-        found["/".join(part for part in (output.name, "loss") if part)] = _name(output.loss)
+        found[joined(output.name, "loss")] = _name(output.loss)
         for path, loss in output.losses:
             for name, value in _numbers_of(loss):
-                found["/".join(part for part in (path, name) if part)] = value
+                found[joined(path, name)] = value
         if output.weight != 1.0:
             found[f"loss_weights/{output.name}"] = output.weight
     optimizer = updating(model.optimizer)

@@ -9,8 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_losses.card import Interval
-
+from .arguments import in_range
 from .optimizers import as_number, batches_seen, rate_variable, updating
 from .schedules import Scaled, schedule_of
 from .state import Remembers
@@ -94,9 +93,9 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
                 f"more is. Received: {mode!r}"
             )
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
-        self.factor = _number("factor", factor, "(0, 1)")
-        self.min_delta = _number("min_delta", min_delta, "[0, inf)")
-        self.min_rate = _number("min_rate", min_rate, "[0, inf)")
+        self.factor = in_range("PlateauDecay", "factor", factor, "(0, 1)")
+        self.min_delta = in_range("PlateauDecay", "min_delta", min_delta, "[0, inf)")
+        self.min_rate = in_range("PlateauDecay", "min_rate", min_rate, "[0, inf)")
         self.patience = _whole("patience", patience, 1)
         self.cooldown = _whole("cooldown", cooldown, 0)
         self.keep_state(backup_dir, f"{monitor} {mode}")
@@ -225,12 +224,6 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         if message.split(" epoch ")[0] not in self._warned:
             self._warned.add(message.split(" epoch ")[0])
             warnings.warn(f"PlateauDecay: {message}", stacklevel=3)
-
-
-def _number(name: str, value: Any, interval: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in Interval(interval):
-        raise ValueError(f"PlateauDecay: {name} must be a number in {interval}. Received: {value!r}")
-    return float(value)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -54,7 +54,6 @@ class Reader:
         self._copies = copies(self._variables)
 
     def read(self, batch: int | None = None) -> Reading:
-        # Copies: TensorFlow and PyTorch update in place, JAX gives the old buffers away.
         return Reading(self._copies(self._values()), time.time(), batch)
 
     def batches(self) -> int:

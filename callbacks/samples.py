@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.base import Loss
-from keras_losses.terms import LossTerms, Step, outputs
+from keras_losses.terms import LossTerms, Step
 
 MOST_CLASSES = 100
 """With more of them nobody reads their curves."""
@@ -36,9 +36,10 @@ class Examined:
         x, y = (keras.tree.map_structure(ops.convert_to_tensor, given) for given in (self.x, self.y))
         step = Step(model, x, y, None, None, training=False)
         step = replace(step, y_pred=step.forward(x))
-        for output in outputs(model):
+        terms: LossTerms = model.loss_terms
+        for output in terms.outputs:
             own = step.at(output)
-            with step.model.loss_terms.asking(step):
+            with terms.asking(step):
                 losses = None if output.loss is None else _of_each(output.loss, own)
             if losses is None:
                 continue

@@ -14,6 +14,8 @@ from keras import ops
 
 from keras_losses.card import Declared, Learned, Parameter, parameter, signature
 
+from .arguments import is_number
+from .drawing import need_matplotlib
 from .optimizers import as_number, batches_seen, compiled, rate_source
 
 _LAST_STEP = 2**31 - 1  # of JAX's counter, which has 32 bits
@@ -102,8 +104,9 @@ class Schedule(Declared, _KerasSchedule):  # type: ignore[misc]
     def plot(self, steps: int | None = None, ax: Any = None) -> Any:
         """Draws the rates of so many steps, by default until the decay's end, and returns the axes.
 
-        It needs Matplotlib, which `pip install keras-losses[examples]` brings.
+        It needs Matplotlib, which `pip install keras-losses[plot]` brings.
         """
+        need_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
         if steps is None and math.isinf(self.length):
@@ -132,13 +135,9 @@ class Schedule(Declared, _KerasSchedule):  # type: ignore[misc]
 # What schedules are made of -----------------------------------------------------------------------------
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
 def _inner(value: Any) -> Any:
     """a learning rate, 0 or more, or a keras.optimizers.schedules.LearningRateSchedule"""
-    if _is_number(value):
+    if is_number(value):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError
         return float(value)
@@ -585,7 +584,7 @@ def _links(value: Any) -> list[Any]:
             raise ValueError(f"link {number} is not a schedule and its steps")
         link[0] = _inner(link[0])
         last = number == len(links) - 1
-        if not (last and link[1] is None) and not (_is_number(link[1]) and 0 < link[1] < math.inf):
+        if not (last and link[1] is None) and not (is_number(link[1]) and 0 < link[1] < math.inf):
             raise ValueError(f"link {number} does not say how many steps it lasts, above 0")
     return links
 

@@ -12,9 +12,9 @@ import numpy as np
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.card import Interval
-from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, outputs
+from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, joined, outputs
 
+from .arguments import in_range
 from .optimizers import batches_seen
 from .state import Remembers
 
@@ -42,7 +42,7 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
             return
         found: LossTerms = LossTerms.attach(model)
         paths = {
-            log: "/".join(part for part in (output.name, WEIGHTS + name) if part)
+            log: joined(output.name, WEIGHTS + name)
             for output in outputs(model)
             for log, name in output.terms.items()
             if name in output.loss.losses
@@ -135,7 +135,7 @@ class DynamicWeightAverage(_TaskWeights):
         backup_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(terms, backup_dir)
-        self.temperature = _in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
+        self.temperature = in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
         # Of the epoch before last and the last one; 0 where there has been none.
@@ -202,8 +202,8 @@ class GradNorm(_TaskWeights):
     ) -> None:
         super().__init__(terms, backup_dir)
         self.shared = shared if isinstance(shared, str) else shared.name
-        self.alpha = _in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
-        self.learning_rate = _in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
+        self.alpha = in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
+        self.learning_rate = in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
         self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
@@ -291,9 +291,3 @@ class GradNorm(_TaskWeights):
 def _layers(model: keras.Model) -> list[Any]:
     # Keras has no public list of the layers inside of layers; tests/test_private_keras.py watches this one.
     return list(model._flatten_layers(include_self=False))
-
-
-def _in_range(owner: str, name: str, value: Any, interval: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in Interval(interval):
-        raise ValueError(f"{owner}: {name} must be a number in {interval}. Received: {value!r}")
-    return float(value)

@@ -97,10 +97,11 @@ def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
     """The loss and all inside of it, by path."""
     yield path, loss
     for name, part in loss.inside.items():
-        yield from with_parts(part, _joined(path, name))
+        yield from with_parts(part, joined(path, name))
 
 
-def _joined(*parts: str) -> str:
+def joined(*parts: str) -> str:
+    """The path of these, of which some may be empty."""
     return "/".join(part for part in parts if part)
 
 
@@ -179,10 +180,10 @@ def settings(model: keras.Model) -> dict[str, Setting]:
         for path, loss in output.losses:
             for name, declared in loss.hyperparameters.items():
                 if declared.is_real and isinstance(loss.stated(name), float):
-                    found.setdefault(_joined(path, name), Setting(loss, name))
+                    found.setdefault(joined(path, name), Setting(loss, name))
             # Those of a RegularizedLoss are hyper-parameters of its own.
             for name in loss.weights if "weights" in loss.hyperparameters else ():
-                found[_joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
+                found[joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
     # A loss of several outputs is set once, under the name that it has first.
     first = {setting: path for path, setting in reversed(found.items())}
     return {path: setting for path, setting in found.items() if first[setting] == path}
@@ -337,7 +338,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         """A hyper-parameter, by its name or path, behind a variable from now on."""
         found = settings(model)
         learned = [
-            _joined(path, each)
+            joined(path, each)
             for output in outputs(model)
             for path, loss in output.losses
             for each in loss.learned
@@ -371,7 +372,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         for output in self.outputs:
             for path, loss in output.losses:
                 for name in loss.learned:
-                    found[_joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
+                    found[joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
         scalars: dict[str, float] = {}
         for path, values in found.items():
             each = {path: values} if values.ndim == 0 else {f"{path}/{k}": x for k, x in enumerate(values)}
