@@ -1,6 +1,7 @@
 """What has to be settled before a backend starts."""
 
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ _EXAMPLES = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 12
 settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
 settings.register_profile("long", max_examples=100 * _EXAMPLES, print_blob=True, **_UNTIMED)
 settings.load_profile("ci")  # unless --hypothesis-profile names the other one
+
+
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    """Keras draws the seeds of layers from here: a test has the same weights alone and after any other."""
+    random.seed(0)
 
 
 def pytest_configure(config: pytest.Config) -> None:
