@@ -752,9 +752,10 @@ class SeesawLoss(CrossentropyFamily):
         shares = self._shares(predictions.values.shape[-1])
         if predictions.logits is None:
             return super().class_terms(predictions)
-        every, ids = predictions.logits, ops.arange(predictions.values.shape[-1], dtype="int32")
+        every = predictions.logits
         own = ops.expand_dims(every, -1)
         logits = ops.expand_dims(every, -2) + ops.zeros_like(own)
+        ids = ops.broadcast_to(ops.arange(every.shape[-1], dtype="int32"), ops.shape(every))
         return self._against(ids, own, logits, shares - ops.expand_dims(shares, -1))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ automatic differentiation makes of it, and second derivatives are intact.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -288,13 +289,23 @@ def _one_minus_power(minus_log: Tensor, q: float | Tensor) -> Tensor:
 
 
 def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
-    """-log softmax(z)_t = softplus(logsumexp_{j != t} z_j - z_t), for integer t.
+    """-log softmax(z)_t for integer t, NaN where t is no class.
 
     With the true class outside the sum nothing cancels: a loss of 2e-9 and its gradient come out as
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
-    margin = sparse_log_odds(ids, logits)
-    return Crossentropy(softplus(-margin), ops.sigmoid(-margin))
+    value = with_slope(_crossentropy_of_id, logits, ids)
+    return Crossentropy(value, one_minus_exp(value))
+
+
+def _crossentropy_of_id(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    top = ops.stop_gradient(peak(logits))
+    own = chosen(ids, logits) - top
+    others = put(ids, ops.exp(logits - ops.expand_dims(top, -1)), ops.zeros_like(own))
+    rest = ops.sum(others, axis=-1)
+    # The largest exponential is 1: that of t, or one of the rest.
+    total = ops.where(own < 0, rest - 1.0 + ops.exp(own), rest)
+    return ops.log1p(total) - own, put(ids, others, -rest), 1.0 / (rest + ops.exp(own))
 
 
 def dense_crossentropy(logits: Tensor) -> Crossentropy:
@@ -310,7 +321,17 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
 
 def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
     """log p_t - log(1 - p_t) = z_t - logsumexp_{j != t} z_j, for integer t."""
-    return _margin_over_others(logits, is_class(ids, logits))[0]
+    return with_slope(_log_odds_of_id, logits, ids)
+
+
+def _log_odds_of_id(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    own = chosen(ids, logits)
+    others = put(ids, logits, full(own, -np.inf))
+    # The bound matters only where all others are -inf, as a mask over classes may make them.
+    top = maximum(ops.stop_gradient(peak(others)), -1e38)
+    others = ops.exp(others - ops.expand_dims(top, -1))
+    rest = maximum(ops.sum(others, axis=-1), 1e-37)
+    return (own - top) - ops.log(rest), put(ids, others, -rest), -1.0 / rest
 
 
 def dense_log_odds(logits: Tensor) -> Tensor:
@@ -340,6 +361,27 @@ def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     tail = log1p(ops.exp(ops.where(positive, -logits, logits)))
     one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.sigmoid(-logits))
     return one, Crossentropy(ops.where(positive, logits, zeros) + tail, ops.sigmoid(logits))
+
+
+_FEW_CLASSES = 64
+"""Below so many it is faster to compare every class with the label than to write to the label's place."""
+
+
+def chosen(ids: Tensor, values: Tensor) -> Tensor:
+    """The values `(..., C)` of the classes `ids`, and NaN where there is no such class."""
+    inside = ops.logical_and(ids >= 0, ids < values.shape[-1])
+    safe = ops.where(inside, ids, ops.zeros_like(ids))
+    own = ops.squeeze(ops.take_along_axis(values, ops.expand_dims(safe, -1), axis=-1), -1)
+    return ops.where(inside, own, full(own, np.nan))
+
+
+def put(ids: Tensor, values: Tensor, own: Tensor) -> Tensor:
+    """The values `(..., C)` with others `(...)` in the places of the classes `ids`."""
+    if values.shape[-1] < _FEW_CLASSES:
+        return ops.where(is_class(ids, values), ops.expand_dims(own, -1), values)
+    ids, rows = ops.reshape(ids, (-1,)), ops.reshape(values, (-1, values.shape[-1]))
+    places = ops.stack([ops.arange(ops.shape(rows)[0], dtype=ids.dtype), ids], axis=-1)
+    return ops.reshape(ops.scatter_update(rows, places, ops.reshape(own, (-1,))), ops.shape(values))
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:
@@ -790,6 +832,91 @@ def _operation(x: Tensor) -> str:
         return x.grad_fn.name().removesuffix("Backward0").lower() if x.grad_fn is not None else ""
     kind: str = getattr(getattr(x, "op", None), "type", "")  # graphs of TensorFlow
     return kind.lower()
+
+
+def with_slope(parts: Callable[..., tuple[Tensor, Tensor, Tensor]], x: Tensor, *others: Tensor) -> Tensor:
+    """f(x) of every row, with a gradient that is computed beside it and shares its exponentials.
+
+    `parts(x, *others)` returns f `(...)`, and two whose product is its gradient, `(..., C)` and `(...)`. The
+    first derivative is that product, and derivatives of it are those of `parts`. It is a function of a
+    module, not a closure, and f has no gradient in the others.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return _on_jax(parts)(x, *others)
+    if backend == "torch":
+        return _on_torch().apply(parts, x, *others)[0]
+    import tensorflow as tf
+
+    def gradient(x: Tensor, upstream: Tensor) -> Tensor:
+        _, slope, times = parts(x, *others)
+        return slope * ops.expand_dims(upstream * times, -1)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def value_of(x: Tensor) -> Any:
+        value, slope, times = parts(x, *others)
+
+        def backward(upstream: Tensor) -> Tensor:
+            # To a tape all that is used here but was not made here is constant; so what it may differentiate
+            # again is the gradient as a function, made anew.
+            @tf.custom_gradient  # type: ignore[untyped-decorator]
+            def kept(x: Tensor, upstream: Tensor) -> Any:
+                def again(onwards: Tensor) -> Any:
+                    with tf.GradientTape() as tape:
+                        tape.watch((x, upstream))
+                        made = gradient(x, upstream)
+                    return tape.gradient(made, (x, upstream), onwards)
+
+                return slope * ops.expand_dims(upstream * times, -1), again
+
+            return kept(x, upstream)
+
+        return value, backward
+
+    return value_of(x)
+
+
+@functools.cache
+def _on_jax(parts: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
+    import jax
+
+    @jax.custom_jvp
+    def value_of(x: Tensor, *others: Tensor) -> Tensor:
+        return parts(x, *others)[0]
+
+    @value_of.defjvp
+    def _(given: Any, tangents: Any) -> Any:
+        value, slope, times = parts(*given)
+        return value, ops.sum(slope * tangents[0], axis=-1) * times
+
+    return value_of
+
+
+@functools.cache
+def _on_torch() -> Any:
+    import torch
+
+    class WithSlope(torch.autograd.Function):  # type: ignore[misc]
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(parts: Any, *given: Tensor) -> Any:
+            return parts(*given)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.parts, *given = inputs
+            ctx.mark_non_differentiable(*output[1:])
+            ctx.save_for_backward(*given, *output[1:])
+
+        @staticmethod
+        def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
+            *given, slope, times = ctx.saved_tensors
+            if torch.is_grad_enabled():  # the gradient will be differentiated
+                _, slope, times = ctx.parts(*given)
+            return None, slope * (upstream * times)[..., None], *(None for _ in given[1:])
+
+    return WithSlope
 
 
 def values_and_gradients(
