@@ -526,6 +526,13 @@ class CrossentropyFamily(ClassificationLoss):
         """The value of each class as the label `(..., C)`; a loss that compares classes states this alone."""
         return self.term(predictions.of_every_class())
 
+    def expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
+        """The sum of the values of the classes, each times y `(..., C)`."""
+        family = CrossentropyFamily
+        if type(self).term is family.term and type(self).class_terms is family.class_terms:
+            return predictions.expected(y)  # the cross-entropy itself
+        return ops.sum(y * self.class_terms(predictions), axis=-1)
+
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         """The values of the labels 1 and 0, where each output is a probability of its own."""
         one, zero = predictions.of_outputs()
@@ -584,7 +591,7 @@ class CrossentropyFamily(ClassificationLoss):
         weights = self.label_weights(truth.classes)
         if weights is not None:
             y = y * weights
-        return ops.sum(y * self.class_terms(predictions), axis=-1)
+        return self.expected_term(y, predictions)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

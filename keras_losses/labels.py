@@ -89,6 +89,12 @@ class Predictions:
             return numerics.dense_crossentropy(self.logits)
         return numerics.crossentropy_of_probability(self.values, self.dtype)
 
+    def expected(self, y: Tensor) -> Tensor:
+        """-sum_j y_j log p_j."""
+        if self.logits is not None:
+            return numerics.expected_crossentropy(y, self.logits)
+        return ops.sum(y * self.of_every_class().value, axis=-1)
+
     def of_outputs(self) -> tuple[Crossentropy, Crossentropy]:
         """Those of the labels 1 and 0, where each output is a probability of its own."""
         if self.logits is not None:

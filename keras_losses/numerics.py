@@ -119,12 +119,9 @@ def log1p(x: Tensor) -> Tensor:
     """log(1 + x) for x >= 0; that of XLA takes six times as long on a CPU."""
     if keras.backend.backend() == "torch":
         return ops.log1p(x)
-    # Kahan's: what rounding 1 + x has lost is in x / ((1 + x) - 1). It changes no derivative.
+    # What rounding 1 + x has lost is (x - ((1 + x) - 1)) / (1 + x). It changes no derivative.
     rounded = 1.0 + x
-    log, kept = ops.log(rounded), rounded - 1.0
-    none = ops.equal(kept, 0)
-    lost = ops.where(none, x, log * (x / ops.where(none, ops.ones_like(x), kept)) - log)
-    return log + ops.stop_gradient(lost)
+    return ops.log(rounded) + ops.stop_gradient((x - (rounded - 1.0)) / rounded)
 
 
 def log1p_square(x: Tensor) -> Tensor:
@@ -314,9 +311,30 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     Measured from the largest logit z_a, whose own term is softplus(logsumexp_{j != a} z_j - z_a): all
     that is added to it, z_a - z_j, is positive; and no other p_j is near enough to 1 for 1 - p_j to cancel.
     """
-    largest, margin, value = _from_the_largest(logits)
-    complement = ops.where(largest, ops.sigmoid(-margin), 1.0 - ops.exp(-value))
+    largest, least, value = _from_the_largest(logits)
+    complement = ops.where(largest, one_minus_exp(least), 1.0 - ops.exp(-value))
     return Crossentropy(value, complement, logits=logits)
+
+
+def expected_crossentropy(y: Tensor, logits: Tensor) -> Tensor:
+    """-sum_j y_j log softmax(z)_j for a distribution y, in one pass over both and one more for the gradient.
+
+    The sum of e^z_j - y_j, with logits below their largest, is what the sum of the exponentials has above 1:
+    all others' where the true class is the largest, since it is left out then as exactly as a class id is.
+    """
+    return with_slope(_expected_crossentropy, logits, y, of_other=_crossentropy_of_each)
+
+
+def _expected_crossentropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    below = below_peak(logits)
+    beside = ops.exp(below) - y
+    more, total = (ops.sum(x, axis=-1, keepdims=True) for x in (beside, y))
+    value = total * ops.log1p(more + (total - 1.0)) - ops.sum(y * below, axis=-1, keepdims=True)
+    return ops.squeeze(value, -1), total * beside - more * y, ops.squeeze(1.0 / (more + total), -1)
+
+
+def _crossentropy_of_each(logits: Tensor, y: Tensor) -> Tensor:
+    return dense_crossentropy(logits).value
 
 
 def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
@@ -339,28 +357,32 @@ def dense_log_odds(logits: Tensor) -> Tensor:
 
     The largest p_j is kept out of the logarithm of 1 - p_j; every other is at most a half.
     """
-    largest, margin, value = _from_the_largest(logits)
+    largest, _, value = _from_the_largest(logits)
+    margin = ops.expand_dims(sparse_log_odds(ops.argmax(logits, axis=-1), logits), -1)
     safe = ops.where(largest, ops.ones_like(value), value)
     return ops.where(largest, margin, -safe - ops.log(1.0 - ops.exp(-safe)))
 
 
 def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which logit is the largest, what it is above the others' logsumexp `(..., 1)`, and every -log p_j."""
-    largest = is_class(ops.argmax(logits, axis=-1), logits)
-    margin, top = _margin_over_others(logits, largest)
-    margin = ops.expand_dims(margin, -1)
-    below = ops.where(largest, ops.zeros_like(logits), ops.expand_dims(top, -1) - logits)
-    return largest, margin, softplus(-margin) + below
+    """Which logit is the largest, -log p of that class `(..., 1)`, and every -log p_j."""
+    ids = ops.argmax(logits, axis=-1)
+    largest = is_class(ids, logits)
+    top = ops.expand_dims(chosen(ids, logits), -1)
+    least = ops.expand_dims(with_slope(_crossentropy_of_id, logits, ids), -1)
+    return largest, least, least + ops.where(largest, ops.zeros_like(logits), top - logits)
 
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
-    # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
-    tail = log1p(ops.exp(ops.where(positive, -logits, logits)))
-    one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.sigmoid(-logits))
-    return one, Crossentropy(ops.where(positive, logits, zeros) + tail, ops.sigmoid(logits))
+    # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half. One exponential for all.
+    smaller = ops.exp(ops.where(positive, -logits, logits))
+    tail, likelier = log1p(smaller), 1.0 / (1.0 + smaller)
+    unlikelier = smaller * likelier
+    one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.where(positive, unlikelier, likelier))
+    zero = Crossentropy(ops.where(positive, logits, zeros) + tail, ops.where(positive, likelier, unlikelier))
+    return one, zero
 
 
 _FEW_CLASSES = 64
@@ -834,61 +856,75 @@ def _operation(x: Tensor) -> str:
     return kind.lower()
 
 
-def with_slope(parts: Callable[..., tuple[Tensor, Tensor, Tensor]], x: Tensor, *others: Tensor) -> Tensor:
-    """f(x) of every row, with a gradient that is computed beside it and shares its exponentials.
+def with_slope(
+    parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
+    x: Tensor,
+    other: Tensor,
+    of_other: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """f(x, other) of every row of x, with a gradient that is computed beside it and shares its exponentials.
 
-    `parts(x, *others)` returns f `(...)`, and two whose product is its gradient, `(..., C)` and `(...)`. The
-    first derivative is that product, and derivatives of it are those of `parts`. It is a function of a
-    module, not a closure, and f has no gradient in the others.
+    `parts(x, other)` returns f `(...)`, and two whose product is its gradient in x, `(..., C)` and `(...)`;
+    `of_other(x, other)`, where the other is no class id, the gradient in that. Derivatives of the gradient
+    are those of these two, which are functions of this module, not closures.
     """
     backend = keras.backend.backend()
     if backend == "jax":
-        return _on_jax(parts)(x, *others)
+        return _on_jax(parts, of_other)(x, other)
     if backend == "torch":
-        return _on_torch().apply(parts, x, *others)[0]
+        return _on_torch().apply(parts, of_other, x, other)[0]
     import tensorflow as tf
 
-    def gradient(x: Tensor, upstream: Tensor) -> Tensor:
-        _, slope, times = parts(x, *others)
-        return slope * ops.expand_dims(upstream * times, -1)
+    def slopes(x: Tensor, other: Tensor, upstream: Tensor, slope: Tensor, times: Tensor) -> list[Tensor]:
+        found = [slope * ops.expand_dims(upstream * times, -1)]
+        return found if of_other is None else [*found, ops.expand_dims(upstream, -1) * of_other(x, other)]
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def value_of(x: Tensor) -> Any:
-        value, slope, times = parts(x, *others)
+    def value_of(x: Tensor, other: Tensor) -> Any:
+        value, slope, times = parts(x, other)
 
-        def backward(upstream: Tensor) -> Tensor:
+        def backward(upstream: Tensor) -> Any:
             # To a tape all that is used here but was not made here is constant; so what it may differentiate
             # again is the gradient as a function, made anew.
             @tf.custom_gradient  # type: ignore[untyped-decorator]
-            def kept(x: Tensor, upstream: Tensor) -> Any:
-                def again(onwards: Tensor) -> Any:
+            def kept(x: Tensor, other: Tensor, upstream: Tensor) -> Any:
+                def again(*onwards: Tensor) -> Any:
+                    inputs = (x, other, upstream) if of_other else (x, upstream)
                     with tf.GradientTape() as tape:
-                        tape.watch((x, upstream))
-                        made = gradient(x, upstream)
-                    return tape.gradient(made, (x, upstream), onwards)
+                        tape.watch(inputs)
+                        made = slopes(x, other, upstream, *parts(x, other)[1:])
+                    zero = tf.UnconnectedGradients.ZERO
+                    found = tape.gradient(made, inputs, onwards, unconnected_gradients=zero)
+                    return found if of_other else (found[0], None, found[1])
 
-                return slope * ops.expand_dims(upstream * times, -1), again
+                return slopes(x, other, upstream, slope, times), again
 
-            return kept(x, upstream)
+            return kept(x, other, upstream) if of_other else (*kept(x, other, upstream), None)
 
         return value, backward
 
-    return value_of(x)
+    return value_of(x, other)
 
 
 @functools.cache
-def _on_jax(parts: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Any:
+def _on_jax(parts: Any, of_other: Any) -> Any:
     import jax
 
     @jax.custom_jvp
-    def value_of(x: Tensor, *others: Tensor) -> Tensor:
-        return parts(x, *others)[0]
+    def value_of(x: Tensor, other: Tensor) -> Tensor:
+        return parts(x, other)[0]
 
-    @value_of.defjvp
-    def _(given: Any, tangents: Any) -> Any:
+    def rule(given: Any, tangents: Any) -> Any:
         value, slope, times = parts(*given)
-        return value, ops.sum(slope * tangents[0], axis=-1) * times
+        zero = jax.custom_derivatives.SymbolicZero
+        tangent = ops.zeros_like(value)
+        if not isinstance(tangents[0], zero):
+            tangent = ops.sum(slope * tangents[0], axis=-1) * times
+        if of_other is not None and not isinstance(tangents[1], zero):
+            tangent = tangent + ops.sum(of_other(*given) * tangents[1], axis=-1)
+        return value, tangent
 
+    value_of.defjvp(rule, symbolic_zeros=True)
     return value_of
 
 
@@ -900,21 +936,23 @@ def _on_torch() -> Any:
         generate_vmap_rule = True
 
         @staticmethod
-        def forward(parts: Any, *given: Tensor) -> Any:
-            return parts(*given)
+        def forward(parts: Any, of_other: Any, x: Tensor, other: Tensor) -> Any:
+            return parts(x, other)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            ctx.parts, *given = inputs
+            ctx.parts, ctx.of_other, *given = inputs
             ctx.mark_non_differentiable(*output[1:])
             ctx.save_for_backward(*given, *output[1:])
 
         @staticmethod
         def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
-            *given, slope, times = ctx.saved_tensors
+            x, other, slope, times = ctx.saved_tensors
             if torch.is_grad_enabled():  # the gradient will be differentiated
-                _, slope, times = ctx.parts(*given)
-            return None, slope * (upstream * times)[..., None], *(None for _ in given[1:])
+                _, slope, times = ctx.parts(x, other)
+            found = slope * (upstream * times)[..., None]
+            wanted = ctx.of_other is not None and ctx.needs_input_grad[3]
+            return None, None, found, upstream[..., None] * ctx.of_other(x, other) if wanted else None
 
     return WithSlope
 
