@@ -577,7 +577,9 @@ class CrossentropyFamily(ClassificationLoss):
         weights = self.output_weights(truth.classes)
         if weights is not None:
             negative, positive = negative * weights[0], positive * weights[1]
-        y = truth.values * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        y = truth.values
+        if not numerics.is_number(self.label_smoothing, 0.0):
+            y = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         return y * positive + (1.0 - y) * negative
 
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
@@ -587,7 +589,8 @@ class CrossentropyFamily(ClassificationLoss):
 
     def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
         y = labels.one_hot(truth, self.compute_dtype)
-        y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
+        if not numerics.is_number(self.label_smoothing, 0.0):
+            y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
         weights = self.label_weights(truth.classes)
         if weights is not None:
             y = y * weights
@@ -659,7 +662,7 @@ def _reduce(
         values = values * weight
     if reduction in (None, "none"):
         return values
-    total = ops.sum(values)
+    total = numerics.total(values)
     if reduction == "sum":
         return total
     by_weight = reduction == "mean_with_sample_weight" and weight is not None
