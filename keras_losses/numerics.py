@@ -406,21 +406,25 @@ _FEW_CLASSES = 64
 
 def chosen(ids: Tensor, values: Tensor) -> Tensor:
     """The values `(..., C)` of the classes `ids`, and NaN where there is no such class."""
-    inside = ops.logical_and(ids >= 0, ids < values.shape[-1])
-    safe = ops.where(inside, ids, ops.zeros_like(ids))
-    own = ops.squeeze(ops.take_along_axis(values, ops.expand_dims(safe, -1), axis=-1), -1)
-    return ops.where(inside, own, full(own, np.nan))
+    there = _some_class(ids, values)
+    own = ops.squeeze(ops.take_along_axis(values, ops.expand_dims(there, -1), axis=-1), -1)
+    return ops.where(ops.equal(ids, there), own, full(own, np.nan))
 
 
 def put(ids: Tensor, values: Tensor, own: Tensor) -> Tensor:
     """The values `(..., C)` with others `(...)` in the places of the classes `ids`."""
     if values.shape[-1] < _FEW_CLASSES:
         return ops.where(is_class(ids, values), ops.expand_dims(own, -1), values)
+    there = _some_class(ids, values)
     if keras.backend.backend() == "torch":  # where Keras writes to a copy of a copy
-        return values.scatter(-1, ops.expand_dims(ids, -1).long(), ops.expand_dims(own, -1))
-    ids, rows = ops.reshape(ids, (-1,)), ops.reshape(values, (-1, values.shape[-1]))
-    places = ops.stack([ops.arange(ops.shape(rows)[0], dtype=ids.dtype), ids], axis=-1)
+        return values.scatter(-1, ops.expand_dims(there, -1).long(), ops.expand_dims(own, -1))
+    there, rows = ops.reshape(there, (-1,)), ops.reshape(values, (-1, values.shape[-1]))
+    places = ops.stack([ops.arange(ops.shape(rows)[0], dtype=there.dtype), there], axis=-1)
     return ops.reshape(ops.scatter_update(rows, places, ops.reshape(own, (-1,))), ops.shape(values))
+
+
+def _some_class(ids: Tensor, values: Tensor) -> Tensor:
+    return ops.clip(ids, 0, values.shape[-1] - 1)
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ import pytest
 from keras import ops
 
 from keras_losses import CrossentropyLoss, numerics
-from tests.backends import double_precision, value_and_gradient
+from tests.backends import MODES, compiled, double_precision, second_derivative, value_and_gradient
+from tests.backends import numpy as to_array
+from tests.backends import tensor as tensor_of
 
 
 def number(x):
@@ -51,6 +53,100 @@ def test_log_odds_of_one_class(logits):
         sparse = numerics.sparse_log_odds(ops.convert_to_tensor([true]), tensor(logits))
         for found in (sparse[0], dense[0, true]):
             assert number(found) == pytest.approx(exact, rel=2e-6, abs=2e-7)
+
+
+# Both sides of where another way to the label's place is faster.
+FEW_AND_MANY = pytest.mark.parametrize("classes", [5, 100])
+
+
+def plain(logits, weights):
+    """Of -sum_j w_j log softmax(z)_j in float64: the values, gradients and matrices of second derivatives."""
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    p, total = e / e.sum(-1, keepdims=True), weights.sum(-1, keepdims=True)
+    matrices = np.einsum("ni,ij->nij", p, np.eye(p.shape[-1])) - np.einsum("ni,nj->nij", p, p)
+    return -(weights * np.log(p)).sum(-1), total * p - weights, total[..., None] * matrices
+
+
+def drawn(classes):
+    """Logits, ids and soft labels of four samples; the first is nearly certain of its class."""
+    r = np.random.default_rng(0)
+    logits, ids = 2.0 * r.normal(size=(4, classes)), r.integers(classes, size=4).astype("int32")
+    logits[0, ids[0]] = 9.0
+    return logits, ids, r.dirichlet(np.ones(classes), size=4)
+
+
+def of_ids(ids, logits, _=None):
+    return numerics.sparse_crossentropy(ids, logits).value
+
+
+def of_shares(shares, logits, _=None):
+    return numerics.expected_crossentropy(shares, logits)
+
+
+@FEW_AND_MANY
+def test_gradients_beside_the_value_are_those_of_the_plain_formula(classes):
+    """To 1e-12 in float64, second derivatives included, of class ids and of soft labels."""
+    logits, ids, shares = drawn(classes)
+    with double_precision():
+        for found, labels, weights in ((of_ids, ids, np.eye(classes)[ids]), (of_shares, shares, shares)):
+            values, gradients, matrices = plain(logits, weights)
+            value, gradient = value_and_gradient(found, labels, logits)
+            np.testing.assert_allclose(value, values, rtol=1e-12)
+            np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
+            np.testing.assert_allclose(second_derivative(found, labels, logits), matrices, atol=1e-14)
+
+
+@FEW_AND_MANY
+def test_log_odds_have_the_gradient_of_the_crossentropy_over_that_of_the_other_classes(classes):
+    """log p - log(1 - p) of the class has the derivative of log p, over 1 - p."""
+    logits, ids, _ = drawn(classes)
+    values, gradients, _ = plain(logits, np.eye(classes)[ids])
+    rest = -np.expm1(-values)
+    with double_precision():
+        value, gradient = value_and_gradient(
+            lambda ids, logits, _: numerics.sparse_log_odds(ids, logits), ids, logits
+        )
+    np.testing.assert_allclose(value, -values - np.log(rest), rtol=1e-11)
+    np.testing.assert_allclose(gradient, -gradients / rest[:, None], rtol=1e-10, atol=1e-13)
+
+
+def test_soft_labels_have_gradients_too():
+    """d/dy_j is -log p_j; that of the slope along v, sum_k v_k (p_k sum_j y_j - y_k), sum_k v_k p_k - v_j."""
+    logits, _, shares = drawn(5)
+    minus_log = np.log(np.exp(logits).sum(-1, keepdims=True)) - logits
+    along = np.arange(20.0).reshape(4, 5)
+    with double_precision():
+        z, v = tensor_of(logits), tensor_of(along)
+
+        def slope(y):
+            (_, [[gradient]]) = numerics.values_and_gradients(lambda z: [ops.sum(of_shares(y, z))], [z])
+            return [ops.sum(gradient * v)]
+
+        _, gradient = value_and_gradient(lambda _, y, __: of_shares(y, z), shares, shares)
+        _, [[mixed]] = numerics.values_and_gradients(slope, [tensor_of(shares)])
+    np.testing.assert_allclose(gradient, minus_log, rtol=1e-12)
+    p = np.exp(-minus_log)
+    np.testing.assert_allclose(to_array(mixed), (along * p).sum(-1, keepdims=True) - along, rtol=1e-10)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="forward mode is JAX's")
+def test_forward_mode():
+    """The tangent along one logit is the gradient there."""
+    import jax
+
+    logits, ids, shares = drawn(100)
+    with double_precision():
+        for found, labels, weights in ((of_ids, ids, np.eye(100)[ids]), (of_shares, shares, shares)):
+            _, tangent = jax.jvp(lambda z, f=found, y=labels: f(y, z), (logits,), (np.eye(100)[[7] * 4],))
+            np.testing.assert_allclose(tangent, plain(logits, weights)[1][:, 7], rtol=1e-11)
+
+
+@FEW_AND_MANY
+@pytest.mark.parametrize("mode", MODES)
+def test_an_id_of_no_class_gives_no_number(classes, mode):
+    """Where a compiled step cannot raise, the loss and its gradient are NaN."""
+    value, gradient = compiled(of_ids, mode)(np.array([classes, -1, 0]), np.zeros((3, classes), "float32"))
+    assert np.isnan(value).tolist() == np.isnan(gradient).all(-1).tolist() == [True, True, False]
 
 
 def test_the_only_class_that_a_mask_leaves_has_no_gradient():
