@@ -931,7 +931,7 @@ def with_slope(
 def _on_jax(parts: Any, of_other: Any) -> Any:
     import jax
 
-    @jax.custom_jvp
+    @jax.custom_jvp  # type: ignore[untyped-decorator]
     def value_of(x: Tensor, other: Tensor) -> Tensor:
         return parts(x, other)[0]
 

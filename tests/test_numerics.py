@@ -124,9 +124,11 @@ def test_soft_labels_have_gradients_too():
 
         _, gradient = value_and_gradient(lambda _, y, __: of_shares(y, z), shares, shares)
         _, [[mixed]] = numerics.values_and_gradients(slope, [tensor_of(shares)])
-    np.testing.assert_allclose(gradient, minus_log, rtol=1e-12)
+    np.testing.assert_allclose(gradient, minus_log, rtol=1e-12, atol=1e-14)
     p = np.exp(-minus_log)
-    np.testing.assert_allclose(to_array(mixed), (along * p).sum(-1, keepdims=True) - along, rtol=1e-10)
+    np.testing.assert_allclose(
+        to_array(mixed), (along * p).sum(-1, keepdims=True) - along, rtol=1e-10, atol=1e-13
+    )
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="forward mode is JAX's")
