@@ -27,9 +27,12 @@ from benchmarks import machine, timing
 from benchmarks.timing import Settings
 
 SECTIONS = ("losses", "memory", "growth", "training", "vocabulary", "imports", "curves", "terms", "gpu")
-"""Modules, each with `TITLE`; `BACKENDS`, those it is measured with; `measure(settings)`, which returns what JSON
-can hold; `figures(data)` of a backend, to compare runs by; and `markdown(found)` of all backends. `ENVIRONMENT`,
-where there is one, is that of the process that measures.
+"""Modules, each with
+
+- `TITLE`, and `BACKENDS`: those that it is measured with;
+- `measure(settings)`, which returns what JSON can hold, in a process that has `ENVIRONMENT`, if there is one;
+- `figures(data)` of a backend, by which runs are compared; less is better;
+- `markdown(found)` of all backends.
 """
 
 BACKENDS = ("tensorflow", "jax", "torch")

@@ -106,7 +106,7 @@ def _wait() -> Callable[[Any], Any]:
     if backend == "jax":
         import jax
 
-        return jax.block_until_ready
+        return lambda result: jax.block_until_ready(result)
     if backend == "tensorflow":
         import tensorflow as tf
 

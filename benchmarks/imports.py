@@ -42,7 +42,7 @@ def figures(data: Mapping[str, Any]) -> dict[str, Spread]:
 
 
 def markdown(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "In a process of its own each time, after one that is not counted; what Keras itself imports is not ours. "
+    yield "In a process of its own each time, after one that is not counted. What Keras imports is not ours. "
     yield f"The import is to take {1e3 * bounds.IMPORT:.0f} ms at most; more would be **bold**."
     yield ""
     yield from table(

@@ -106,7 +106,9 @@ def groups(settings: Settings, sizes: tuple[Size, ...]) -> list[tuple[str, Size,
         (name, size, mode)
         for name, workload in WORKLOADS.items()
         for size in sizes
-        if getattr(workload, size) and any(measured(name, chosen(settings)))
+        if getattr(workload, size)
+        and any(measured(name, chosen(settings)))
+        and not (settings.quick and workload.few)
         for mode in modes
     ]
 

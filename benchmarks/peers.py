@@ -167,7 +167,7 @@ def _long(y: np.ndarray, classes: int) -> np.ndarray:
     return y.astype("int64")
 
 
-LOGITS = {"from_logits": True}
+LOGITS: dict[str, Any] = {"from_logits": True}
 
 CROSSENTROPY = {
     "sparse": (

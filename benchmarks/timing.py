@@ -22,7 +22,7 @@ Spread = list[float]
 AT_LEAST = 0.002
 """Seconds: a shorter call is made so many times in a row that it takes about as long."""
 
-LIMIT = 20.0
+LIMIT = 8.0
 """Seconds after which a comparison ends, once it has had `FEWEST` rounds."""
 
 FEWEST = 5

@@ -58,7 +58,7 @@ def hot(random: Random, x: np.ndarray) -> np.ndarray:
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    return np.eye(classes, dtype="float32")[labels]
+    return np.asarray(np.eye(classes, dtype="float32")[labels])
 
 
 def binary(random: Random, x: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def binary(random: Random, x: np.ndarray) -> np.ndarray:
 
 def distributions(random: Random, x: np.ndarray) -> np.ndarray:
     grown = np.exp(numbers(random, x))
-    return grown / grown.sum(-1, keepdims=True)
+    return np.asarray(grown / grown.sum(-1, keepdims=True))
 
 
 def numbers(random: Random, x: np.ndarray) -> np.ndarray:
