@@ -50,6 +50,7 @@ console = Console(stderr=True)
 
 def main() -> int:
     arguments = parser().parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if arguments.child:
         section, path = arguments.child
         settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
@@ -58,9 +59,7 @@ def main() -> int:
     run: dict[str, Any] = {"machine": machine.described(), "command": command(), "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
-    failed = measure(run["sections"], arguments)
-    if arguments.save:
-        save(run, Path(arguments.save))
+    failed = measure(run, arguments)
     if arguments.write:
         DOCUMENT.write_text("\n".join(map(wrapped, document(run))) + "\n", encoding="utf-8")
         console.print(f"wrote {DOCUMENT.relative_to(ROOT)}")
@@ -105,8 +104,9 @@ def module(section: str) -> Any:
 # Measuring --------------------------------------------------------------------------------------------
 
 
-def measure(found: Found, arguments: argparse.Namespace) -> bool:
+def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     """Measures what is asked for and not yet there; whether something failed."""
+    found: Found = run["sections"]
     failed = False
     for section in arguments.sections:
         if not installed(f"benchmarks.{section}"):
@@ -126,17 +126,13 @@ def measure(found: Found, arguments: argparse.Namespace) -> bool:
             failed = failed or bool(data.get("errors"))
             found.setdefault(section, {})[backend] = data
             if arguments.save:  # what has been found is kept, whatever comes
-                save(
-                    {"machine": machine.described(), "command": command(), "sections": found},
-                    Path(arguments.save),
-                )
+                save(run, Path(arguments.save))
     return failed
 
 
 def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> Any:
     """What a section finds with a backend, or None if its process failed."""
-    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment |= getattr(module(section), "ENVIRONMENT", {})
+    environment = {"KERAS_BACKEND": backend, **getattr(module(section), "ENVIRONMENT", {})}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.json"
         rounds = arguments.rounds or (3 if arguments.quick else 15)

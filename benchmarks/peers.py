@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -23,6 +24,8 @@ class Peer:
     name: str
     make: Callable[[], Function]
     backends: tuple[str, ...] = ALL
+    package: str = "keras"
+    """What must be installed."""
     labels: Callable[[np.ndarray, int], np.ndarray] = lambda y, classes: y
     """What it takes in place of our labels, made before anything is measured; of these and the classes."""
     times: float = 1.0
@@ -47,7 +50,7 @@ def of_focal_loss(name: str) -> Peer:
 
         return getattr(focal_loss, name)(gamma=2.0, from_logits=True)  # type: ignore[no-any-return]
 
-    return Peer("focal-loss", make, ("tensorflow",))
+    return Peer("focal-loss", make, ("tensorflow",), "focal_loss")
 
 
 def of_optax(name: str, **options: Any) -> Peer:
@@ -59,7 +62,7 @@ def of_optax(name: str, **options: Any) -> Peer:
         function = getattr(optax.losses, name)
         return lambda y, x: function(x, y, **options).mean()
 
-    return Peer("optax", make, ("jax",))
+    return Peer("optax", make, ("jax",), "optax")
 
 
 def of_torch(make: Callable[[Any], Function]) -> Peer:
@@ -70,7 +73,7 @@ def of_torch(make: Callable[[Any], Function]) -> Peer:
 
         return make(torch)
 
-    return Peer("PyTorch", made, ("torch",))
+    return Peer("PyTorch", made, ("torch",), "torch")
 
 
 def of_torch_distribution(make: Callable[[Any, tuple[Any, ...], Callable[[Any], Any]], Any]) -> Peer:
@@ -150,7 +153,7 @@ def _optax_kl() -> Peer:
 
         return lambda y, x: optax.losses.kl_divergence(jax.nn.log_softmax(x), y).mean()
 
-    return Peer("optax", make, ("jax",))
+    return Peer("optax", make, ("jax",), "optax")
 
 
 def _torch_kl(torch: Any) -> Function:
@@ -290,6 +293,7 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
 
 
 def peers(label: str, workload: str) -> tuple[Peer, ...]:
-    """Those of a loss on a workload, with this backend; pixels are labelled as samples are."""
+    """Those of a loss on a workload that are there with this backend; pixels are labelled as samples are."""
     found = PEERS.get(label, {}).get(workload.removesuffix(" pixels"), ())
-    return tuple(peer for peer in found if keras.backend.backend() in peer.backends)
+    here = (peer for peer in found if keras.backend.backend() in peer.backends)
+    return tuple(peer for peer in here if importlib.util.find_spec(peer.package))
