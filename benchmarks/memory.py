@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ def measure(settings: Settings) -> dict[str, Any]:
             times = {key: round(count / group.x.nbytes, 2) for key, count in both.items() if count}
             if len(times) == 2:
                 rows.append({"loss": label, "workload": name, "mode": mode, **times})
+        del group
+        gc.collect()
     return {"rows": rows, "errors": errors}
 
 

@@ -175,7 +175,7 @@ LOGITS: dict[str, Any] = {"from_logits": True}
 CROSSENTROPY = {
     "sparse": (
         of_keras("SparseCategoricalCrossentropy", **LOGITS),
-        replace(of_keras("CategoricalCrossentropy", **LOGITS), name="Keras, one-hot", labels=one_hot),
+        replace(of_keras("CategoricalCrossentropy", **LOGITS), name="Keras one-hot", labels=one_hot),
         of_optax("softmax_cross_entropy_with_integer_labels"),
         replace(
             of_torch(lambda torch: lambda y, x: torch.nn.functional.cross_entropy(_rows(x), y.reshape(-1))),
@@ -201,7 +201,7 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
             of_focal_loss("SparseCategoricalFocalLoss"),
             replace(
                 of_keras("CategoricalFocalCrossentropy", alpha=1.0, **LOGITS),
-                name="Keras, one-hot",
+                name="Keras one-hot",
                 labels=one_hot,
             ),
         ),

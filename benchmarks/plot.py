@@ -10,7 +10,7 @@ from benchmarks import backends
 
 COLOURS = {
     "Keras": "#d0021b",
-    "Keras, one-hot": "#f08c8c",
+    "Keras one-hot": "#f08c8c",
     "focal-loss": "#e69f00",
     "optax": "#0072b2",
     "PyTorch": "#009e73",
