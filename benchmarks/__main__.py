@@ -26,11 +26,12 @@ from rich.table import Table
 from benchmarks import machine, timing
 from benchmarks.timing import Settings
 
-SECTIONS = ("losses", "memory", "growth", "training", "vocabulary", "imports", "curves", "terms", "gpu")
+SECTIONS = ("losses", "memory", "growth", "training", "head", "imports", "curves", "terms", "gpu")
 """Modules, each with
 
 - `TITLE`, and `BACKENDS`: those that it is measured with;
 - `measure(settings)`, which returns what JSON can hold, in a process that has `ENVIRONMENT`, if there is one;
+- `REQUIRES`, if it is left out where these modules are not there;
 - `figures(data)` of a backend, by which runs are compared; less is better;
 - `markdown(found)` of all backends.
 """
@@ -109,8 +110,9 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     found: Found = run["sections"]
     failed = False
     for section in arguments.sections:
-        if not installed(f"benchmarks.{section}"):
-            console.print(f"{section}: there is no such module; left out")
+        lacking = [name for name in getattr(module(section), "REQUIRES", ()) if not installed(name)]
+        if lacking:
+            console.print(f"{section} is left out: there is no {', '.join(lacking)}")
             continue
         for backend in arguments.backends:
             if backend not in module(section).BACKENDS or backend in found.get(section, {}):

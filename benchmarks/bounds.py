@@ -61,6 +61,9 @@ LINEAR = 1.05
 IMPORT = 0.15
 """Seconds that the import may take."""
 
+HEAD_TIME, HEAD_MEMORY = 1.0, 1 / 8
+"""Of the chunked head over whole logits with Keras's loss."""
+
 STEP = 1.0
 """A step with our loss over one with Keras's."""
 

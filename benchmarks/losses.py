@@ -71,22 +71,28 @@ class Group:
         if self.beside and self.mode == "eager":
             self._add(CHECKED, _with_checks(loss), labels)
         for which in measured(self.name, self.names):
-            try:
-                self._take_up(which)
-            except Exception as error:  # the others are measured all the same; the command fails in the end
-                self._drop(which.label, error)
+            self._take_up(which)
 
     def _take_up(self, which: Measured) -> None:
-        loss = which.build(self.workload, self.shape)
-        ours = self._add(which.label, loss, self.y)
-        if self.beside:
-            _check(loss, self.y, self.x, *ours)
-        found = {}
-        for peer in peers(which.label, self.name) if self.beside else ():
-            found[peer.name] = f"{which.label}: {peer.name}"
-            theirs = self._add(found[peer.name], peer.make(), peer.labels(self.y, self.shape[-1]))
-            _compare(ours, theirs, peer)
-        self.entries[which.label] = found
+        """A loss, and its peers; without what is wrong, of which the command tells in the end."""
+        label = which.label
+        try:
+            loss = which.build(self.workload, self.shape)
+            ours = self._add(label, loss, self.y)
+            if self.beside:
+                _check(loss, self.y, self.x, *ours)
+        except Exception as error:
+            return self._drop(label, error)
+        self.entries[label] = {}
+        for peer in peers(label, self.name) if self.beside else ():
+            call = f"{label}: {peer.name}"
+            try:
+                theirs = self._add(call, peer.make(), peer.labels(self.y, self.shape[-1]))
+                _compare(ours, theirs, peer)
+                self.entries[label][peer.name] = call
+            except Exception as error:
+                self._drop(call, error)
+        return None
 
     def _add(self, label: str, function: backends.Function, labels: np.ndarray) -> Result:
         y, x = self._tensors
@@ -96,8 +102,7 @@ class Group:
         return float(value), keras.ops.convert_to_numpy(gradient)
 
     def _drop(self, label: str, error: Exception) -> None:
-        for call in [call for call in self.calls if call.split(": ")[0] == label]:
-            del self.calls[call]
+        self.calls.pop(label, None)
         where = backends.name(keras.backend.backend(), self.mode)
         what = str(error).strip().split("\n")[0][:300]
         self.errors.append(f"{label}, {self.name}, {self.size}, {where}: {type(error).__name__}: {what}")
@@ -226,7 +231,7 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         "the checks of values that they make in eager mode, which compiled functions do not have."
     )
     if any("checked" in row for row in rows):
-        yield "With PyTorch, which is always eager, cross-entropy has beside it what it takes with the checks."
+        yield "With PyTorch, which is always eager, cross-entropy has beside it what it takes with checks."
     yield ""
     yield (
         "Under floors stands the time over that of the floor; under over, the time over that of a "

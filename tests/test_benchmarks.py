@@ -62,7 +62,7 @@ def test_every_family_grows():
     assert {family for family, _, _ in growth.representatives()} == families
 
 
-@pytest.mark.parametrize("section", [name for name in command.SECTIONS if name != "vocabulary"])
+@pytest.mark.parametrize("section", command.SECTIONS)
 def test_a_section_has_all_that_the_command_asks_for(section):
     module = importlib.import_module(f"benchmarks.{section}")
     assert set(module.BACKENDS) <= set(command.BACKENDS)
@@ -86,8 +86,19 @@ def test_a_peer_that_computes_something_else_is_an_error(shapes, monkeypatch):
     monkeypatch.setitem(PEERS, "HuberLoss", {"numbers": (other,)})
     group = losses.Group("numbers", "large", MODE, ("HuberLoss", "LogCoshLoss"))
     (error,) = group.errors
-    assert error.startswith("HuberLoss, numbers, large, ")
+    assert error.startswith("HuberLoss: other, numbers, large, ")
     assert "of other is" in error
+    assert group.entries["HuberLoss"] == {}
+    assert "HuberLoss" in group.calls
+    assert "HuberLoss: other" not in group.calls
+
+
+def test_a_loss_that_is_wrong_is_not_measured(shapes, monkeypatch):
+    monkeypatch.setattr(HuberLoss, "elementwise", lambda self, y, f: (y - f) ** 4)
+    group = losses.Group("numbers", "large", MODE, ("HuberLoss", "LogCoshLoss"))
+    (error,) = group.errors
+    assert error.startswith("HuberLoss, numbers, large, ")
+    assert "ArithmeticError" in error
     assert list(group.entries) == ["LogCoshLoss"]
     assert not [name for name in group.calls if name.startswith("HuberLoss")]
 
