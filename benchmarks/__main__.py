@@ -233,7 +233,7 @@ def section_text(section: str, found: Mapping[str, Any]) -> Iterator[str]:
     errors = [error for data in found.values() for error in data.get("errors", ())]
     if errors:
         yield ""
-        yield f"Not measured, since what came of it was wrong: {'; '.join(errors)}."
+        yield f"Not measured: {'; '.join(errors)}."
 
 
 if __name__ == "__main__":

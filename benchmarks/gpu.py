@@ -17,6 +17,7 @@ from keras_losses import config
 TITLE = "GPU"
 BACKENDS = ("tensorflow", "jax", "torch")
 
+ON = ("sparse", "one-hot", "binary", "numbers")
 LOSSES = ("CrossentropyLoss", "FocalLoss", "SquaredErrorLoss")
 
 
@@ -29,7 +30,7 @@ def bandwidths(settings: Settings) -> list[dict[str, Any]]:
     """Of each loss and workload: bytes a second, and over those of the copy in each round."""
     config.validate_values(False)
     rows = []
-    for name in progress(("sparse", "one-hot", "binary", "numbers"), "gpu"):
+    for name in progress(ON, "gpu"):
         for mode in backends.MODES[keras.backend.backend()]:
             group = Group(name, "large", mode, settings.losses or LOSSES)
             copied = 2 * group.x.nbytes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import backends, bounds, growth, losses, plot, timing
+from benchmarks import backends, bounds, gpu, growth, head, losses, plot, timing
 from benchmarks.peers import PEERS, Peer
 from benchmarks.workloads import WORKLOADS, measured
 from keras_losses import HuberLoss, catalogue, config
@@ -123,6 +125,39 @@ def test_the_section_measures_and_writes_what_it_found(shapes):
     text = "\n".join(losses.markdown({keras.backend.backend(): found}))
     assert "| `LogCoshLoss` |" in text
     assert "| without a counterpart" not in text
+
+
+def test_a_gpu_is_measured_against_a_copy(shapes, monkeypatch):
+    monkeypatch.setattr(gpu, "ON", ("numbers",))
+    try:
+        rows = gpu.bandwidths(timing.Settings(rounds=2))
+    finally:
+        config.validate_values(True)
+    assert {row["loss"] for row in rows} == {losses.FLOOR, "SquaredErrorLoss"}
+    found = {"jax": {"device": "a GPU", "rows": rows}, "torch": {"device": "", "rows": []}}
+    text = "\n".join(gpu.markdown({**found, "jax": {**found["jax"], "rows": []}}))
+    assert "No GPU that PyTorch could use" in text
+    assert "| device |" in text
+
+
+def test_the_head_becomes_a_section(monkeypatch):
+    module = types.SimpleNamespace(
+        measure=lambda *sizes, rounds: {
+            "all_seconds": {"whole": [2.0, 2.0], "chunks": [1.0, 1.0]},
+            "memory_mb": {"whole": 800.0, "chunks": 80.0},
+            "largest_difference": 1e-6,
+        }
+    )
+    monkeypatch.setitem(sys.modules, "benchmarks.vocabulary", module)
+    found = command.json.loads(command.json.dumps(head.measure(timing.Settings())))
+    assert head.figures(found) == {
+        "time over whole logits": [0.5] * 3,
+        "memory over whole logits": [0.1] * 3,
+    }
+    text = "\n".join(head.markdown({"jax": found}))
+    assert (
+        "4,096 x 512 x 131,072 | chunks | 1.00 (1.00 to 1.00) | 80.0 | 0.50 (0.50 to 0.50) | 0.10 |" in text
+    )
 
 
 # Times ------------------------------------------------------------------------------------------------
