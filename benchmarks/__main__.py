@@ -1,0 +1,240 @@
+"""What the library costs, measured: python -m benchmarks [--write]
+
+Each section is measured with each backend in a process of its own. `--save` keeps what was found, `--compare`
+fails where something has become slower than in such a file, `--write` makes docs/performance.md of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, timing
+from benchmarks.timing import Settings
+
+SECTIONS = ("losses", "memory", "growth", "training", "head", "imports", "curves", "terms", "gpu")
+"""Modules, each with
+
+- `TITLE`, and `BACKENDS`: those that it is measured with;
+- `measure(settings)`, which returns what JSON can hold, in a process that has `ENVIRONMENT`, if there is one;
+- `REQUIRES`, if it is left out where these modules are not there;
+- `figures(data)` of a backend, by which runs are compared; less is better;
+- `markdown(found)` of all backends.
+"""
+
+BACKENDS = ("tensorflow", "jax", "torch")
+ROOT = Path(__file__).parents[1]
+DOCUMENT, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.png"
+
+SLOWER = 1.15
+"""What a comparison fails beyond, where the quartiles are apart as well."""
+
+Found = dict[str, dict[str, Any]]
+"""By section and backend."""
+
+console = Console(stderr=True)
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if arguments.child:
+        section, path = arguments.child
+        settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
+        Path(path).write_text(json.dumps(module(section).measure(settings)))
+        return 0
+    run: dict[str, Any] = {"machine": machine.described(), "command": command(), "sections": {}}
+    if arguments.read:
+        run = json.loads(Path(arguments.read).read_text())
+    failed = measure(run, arguments)
+    if arguments.write:
+        DOCUMENT.write_text("\n".join(map(wrapped, document(run))) + "\n", encoding="utf-8")
+        console.print(f"wrote {DOCUMENT.relative_to(ROOT)}")
+    else:
+        for name, found in run["sections"].items():
+            print("\n".join(section_text(name, found)))
+    slower = compare(json.loads(Path(arguments.compare).read_text()), run) if arguments.compare else False
+    return int(failed or slower)
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    result.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    result.add_argument(
+        "--backends", nargs="+", choices=BACKENDS, default=[b for b in BACKENDS if installed(b)]
+    )
+    result.add_argument("--losses", nargs="+", default=[], metavar="LOSS", help="these alone, by class")
+    result.add_argument("--rounds", type=int, help="15, with --quick 3")
+    result.add_argument("--quick", action="store_true", help="a few losses in two or three minutes")
+    result.add_argument("--save", metavar="FILE", help="keep what was found, as JSON")
+    result.add_argument(
+        "--read", metavar="FILE", help="begin with what a file has, and measure only the rest"
+    )
+    result.add_argument("--compare", metavar="FILE", help="fail where something is slower than in a file")
+    result.add_argument("--write", action="store_true", help="write docs/performance.md and its picture")
+    result.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return result
+
+
+def command() -> str:
+    return " ".join(["python -m benchmarks", *sys.argv[1:]])
+
+
+def installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def module(section: str) -> Any:
+    return importlib.import_module(f"benchmarks.{section}")
+
+
+# Measuring --------------------------------------------------------------------------------------------
+
+
+def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
+    """Measures what is asked for and not yet there; whether something failed."""
+    found: Found = run["sections"]
+    failed = False
+    for section in arguments.sections:
+        lacking = [name for name in getattr(module(section), "REQUIRES", ()) if not installed(name)]
+        if lacking:
+            console.print(f"{section} is left out: there is no {', '.join(lacking)}")
+            continue
+        for backend in arguments.backends:
+            if backend not in module(section).BACKENDS or backend in found.get(section, {}):
+                continue
+            began = time.perf_counter()
+            data = in_a_process(section, backend, arguments)
+            console.print(f"{section}, {backend}: {time.perf_counter() - began:.0f} s")
+            if data is None:
+                failed = True
+                continue
+            for error in data.get("errors", ()):
+                console.print(f"[red]{error}", highlight=False)
+            failed = failed or bool(data.get("errors"))
+            found.setdefault(section, {})[backend] = data
+            if arguments.save:  # what has been found is kept, whatever comes
+                save(run, Path(arguments.save))
+    return failed
+
+
+def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> Any:
+    """What a section finds with a backend, or None if its process failed."""
+    environment = {"KERAS_BACKEND": backend, **getattr(module(section), "ENVIRONMENT", {})}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.json"
+        rounds = arguments.rounds or (3 if arguments.quick else 15)
+        options = ["--rounds", str(rounds), *(["--quick"] if arguments.quick else [])]
+        if arguments.losses:
+            options += ["--losses", *arguments.losses]
+        child = [sys.executable, "-m", "benchmarks", *options, "--child", section, str(path)]
+        done = subprocess.run(child, env={**os.environ, **environment}, cwd=ROOT, check=False)
+        if done.returncode:
+            console.print(f"[red]{section}, {backend}: its process ended with {done.returncode}")
+            return None
+        return json.loads(path.read_text())
+
+
+def save(run: Mapping[str, Any], path: Path) -> None:
+    """A line for each row, so that differences can be read."""
+
+    def lines(value: Any, depth: int) -> str:
+        if depth and isinstance(value, dict):
+            inside = (f"{json.dumps(key)}: {lines(each, depth - 1)}" for key, each in value.items())
+            return "{\n" + ",\n".join(inside) + "\n}"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+        return json.dumps(value)
+
+    path.write_text(lines(run, 4) + "\n", encoding="utf-8")
+
+
+# Comparing --------------------------------------------------------------------------------------------
+
+
+def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Prints what has become slower, in multiples of what was measured beside it; whether anything has."""
+    if before["machine"] != now["machine"]:
+        console.print("[yellow]The other run was on another machine or with other versions.")
+    rows = list(slower(before["sections"], now["sections"]))
+    if not rows:
+        console.print("Nothing is slower.")
+        return False
+    table = Table("section", "on", "what", "before", "now", title=f"Slower by more than {SLOWER - 1:.0%}")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return True
+
+
+def slower(before: Found, now: Found) -> Iterator[tuple[str, ...]]:
+    for section, found in now.items():
+        for backend in found.keys() & before.get(section, {}).keys():
+            old = module(section).figures(before[section][backend])
+            for key, new in module(section).figures(found[backend]).items():
+                if key in old and is_slower(old[key], new):
+                    yield section, backend, key, f"{old[key][1]:.3g}", f"{new[1]:.3g}"
+
+
+def is_slower(before: timing.Spread, now: timing.Spread) -> bool:
+    """Whether the median is beyond, and the quartiles do not meet."""
+    return now[1] > SLOWER * before[1] and now[0] > before[2]
+
+
+# Writing ----------------------------------------------------------------------------------------------
+
+
+def document(run: Mapping[str, Any]) -> Iterator[str]:
+    from benchmarks import plot
+
+    yield "# What it costs"
+    yield ""
+    yield "Wholly written by the command below; do not edit."
+    yield ""
+    yield "```sh"
+    yield run["command"]
+    yield "```"
+    yield ""
+    yield machine.in_words(run["machine"])
+    if "losses" in run["sections"] and plot.draw(run["sections"]["losses"], PICTURE):
+        yield ""
+        yield f"![The losses that other libraries have as well, in multiples of the floor]({PICTURE.name})"
+    for section in SECTIONS:
+        if section in run["sections"]:
+            yield ""
+            yield from section_text(section, run["sections"][section])
+
+
+def wrapped(line: str) -> str:
+    """A paragraph in lines of 120; a table, a heading or a picture as it is."""
+    if line.startswith(("|", "#", "!")):
+        return line
+    return textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def section_text(section: str, found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## {module(section).TITLE}"
+    yield ""
+    yield from module(section).markdown(found)
+    errors = [error for data in found.values() for error in data.get("errors", ())]
+    if errors:
+        yield ""
+        yield f"Not measured: {'; '.join(errors)}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The most memory that value and gradient take beside what is there before, over that of the predictions."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks import backends, bounds, losses, timing
+from benchmarks.bounds import BOUNDS
+from benchmarks.losses import KERAS
+from benchmarks.report import cell, table
+from benchmarks.timing import Settings, Spread, progress
+from benchmarks.workloads import WORKLOADS
+from keras_losses import config
+
+TITLE = "Memory"
+BACKENDS = losses.BACKENDS
+ENVIRONMENT = timing.ENVIRONMENT
+
+
+def measure(settings: Settings) -> dict[str, Any]:
+    config.validate_values(False)
+    rows, errors = [], []
+    for name, size, mode in progress(losses.groups(settings, ("large",)), "memory"):
+        group = losses.Group(name, size, mode, losses.chosen(settings), beside=False)
+        peaks = {label: timing.peak(call) for label, call in group.calls.items()}
+        errors += group.errors
+        for label in group.entries:
+            both = {"memory": peaks[label], "memory of Keras": peaks[KERAS]}
+            times = {key: round(count / group.x.nbytes, 2) for key, count in both.items() if count}
+            if len(times) == 2:
+                rows.append({"loss": label, "workload": name, "mode": mode, **times})
+        del group
+        gc.collect()
+    return {"rows": rows, "errors": errors}
+
+
+def figures(data: Mapping[str, Any]) -> dict[str, Spread]:
+    return {f"{row['loss']}, {row['workload']}, {row['mode']}": [row["memory"]] * 3 for row in data["rows"]}
+
+
+def markdown(found: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "The most memory that a process holds while it computes a value and a gradient, beside what it held "
+        "before, in multiples of the predictions; 1 of it is the gradient itself. In brackets that of "
+        "Keras's cross-entropy of the same predictions. **Bold** is more than that."
+    )
+    yield ""
+    rows = [{**row, "backend": backend} for backend, data in found.items() for row in data["rows"]]
+    limit = next(bound for bound in BOUNDS if bound.figure == "memory")
+    states = [bounds.state(v, limit.at_most) for row in rows for _, v in bounds.figures(row, limit)]
+    yield f"{states.count('held')} of {len(states)} are within that of Keras's cross-entropy."
+    yield ""
+    modes = [(backend, mode) for backend in found for mode in backends.MODES[backend]]
+    cells: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    for row in rows:
+        text = f"{cell(row['memory'])} ({cell(row['memory of Keras'])})"
+        for _, values in bounds.figures(row, limit):
+            text = bounds.marked(text, values, limit.at_most)
+        cells.setdefault((row["loss"], row["workload"]), {})[row["backend"], row["mode"]] = text
+    yield from table(
+        ("loss", "labels", *(backends.name(*mode) for mode in modes)),
+        [
+            (f"`{loss}`", WORKLOADS[workload].title, *(found.get(mode, "") for mode in modes))
+            for (loss, workload), found in sorted(cells.items())
+        ],
+    )
