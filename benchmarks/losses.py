@@ -18,7 +18,7 @@ from benchmarks import backends, bounds, timing
 from benchmarks.peers import Peer, peers
 from benchmarks.report import cell, spread, table
 from benchmarks.timing import Settings, Spread, progress
-from benchmarks.workloads import WORKLOADS, Measured, Shape, Size, measured, one_hot, reference
+from benchmarks.workloads import LEFT_OUT, WORKLOADS, Measured, Shape, Size, measured, one_hot, reference
 from keras_losses import config
 from tests.oracles import REGISTRY, differentiated, expected, shares
 
@@ -71,7 +71,8 @@ class Group:
         if self.beside and self.mode == "eager":
             self._add(CHECKED, _with_checks(loss), labels)
         for which in measured(self.name, self.names):
-            self._take_up(which)
+            if self.size == "small" or (which.name, self.name) not in LEFT_OUT:
+                self._take_up(which)
 
     def _take_up(self, which: Measured) -> None:
         """A loss, and its peers; without what is wrong, of which the command tells in the end."""
@@ -255,6 +256,10 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
             ("loss", "on", "ms", "floors", "over", *(("small: µs", "over") if small else ())),
             _cells(here, bool(small)),
         )
+        for (loss, workload_name), why in LEFT_OUT.items():
+            if workload_name == name:
+                yield ""
+                yield f"`{loss}` is not measured on the large shape: {why}."
 
 
 def _bounds(rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -188,6 +188,15 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
 """The hyper-parameters that a loss is measured with, where these are not its defaults alone."""
 
 
+LEFT_OUT = {
+    (
+        "SeesawLoss",
+        "one-hot",
+    ): "it weighs each class against each other one for each sample, which takes 33 GB",
+}
+"""What is not measured on the large shape, and why."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """A loss with the hyper-parameters that it is measured with."""
