@@ -164,6 +164,19 @@ def test_log1p(x):
     assert number(numerics.log1p(tensor(x))[0]) == pytest.approx(math.log1p(x), rel=4e-7)
 
 
+def log1p_of(_, x, __=None):
+    return numerics.log1p(x)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_compiler_takes_the_digits_of_log1p_away(mode):
+    """(1 + x) - 1, which holds what rounding has lost, must not become x: log(1 + 2e-9) is 2e-9, not 0."""
+    x = np.array([0.0, 1e-30, 2e-9, 1e-8, 6e-8, 3e-4, 1.0, 30.0], "float32")
+    value, slope = compiled(log1p_of, mode)(x, x)
+    np.testing.assert_allclose(value, np.log1p(x.astype("float64")), rtol=4e-7)
+    np.testing.assert_allclose(slope, 1 / (1 + x.astype("float64")), rtol=4e-7)
+
+
 @pytest.mark.parametrize("logit", [-1e4, -20.0, -1e-3, 0.0, 3.0, 20.0, 1e4])
 def test_crossentropy_of_one_output(logit):
     """log(1 + e^-z) and 1 / (1 + e^z), and the same of -z."""
