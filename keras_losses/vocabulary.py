@@ -751,12 +751,13 @@ def _of_logits(
     smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
     chosen, classes = numerics.is_class(ids, z), z.shape[-1]
     known = ops.logical_and(ids >= 0, ids < classes)
-    own = ops.where(known, ops.sum(ops.where(chosen, z, ops.zeros_like(z)), axis=-1), math.nan)
-    others = ops.max(ops.where(chosen, numerics.full(z, -math.inf), z), axis=-1)
-    won = own > others
-    top = ops.where(won, own, others)
-    exponentials = ops.exp(z - ops.expand_dims(top, -1))
-    rest = ops.sum(ops.where(chosen, ops.zeros_like(z), exponentials), axis=-1)
+    own = ops.where(known, _picked(z, ids, chosen), math.nan)
+    others = ops.where(chosen, numerics.full(z, -math.inf), z)
+    best = ops.max(others, axis=-1)
+    won = own > best
+    top = ops.where(won, own, best)
+    exponentials = ops.exp(others - ops.expand_dims(top, -1))
+    rest = ops.sum(exponentials, axis=-1)
     term = ops.exp(own - top)
     total = rest + term
     crossentropy = ops.where(won, numerics.log1p(rest), ops.log(total) + (top - own))
@@ -794,6 +795,15 @@ def _padded(x: Tensor, more: list[list[Any]]) -> Tensor:
 
         return tf.pad(x, more)
     return ops.pad(x, more)
+
+
+def _picked(z: Tensor, ids: Tensor, chosen: Tensor) -> Tensor:
+    """The logits of the true classes."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(z, tf.clip_by_value(ids, 0, z.shape[-1] - 1), batch_dims=1)
+    return ops.sum(ops.where(chosen, z, ops.zeros_like(z)), axis=-1)
 
 
 def _largest(rows: Tensor) -> Tensor:
@@ -881,10 +891,10 @@ def _accumulated(total: Tensor, h: Tensor, slopes: Tensor, is_embedding: bool) -
     def add(total: Tensor, first: Any, size: int) -> Tensor:
         at = (first, 0) if is_embedding else (0, first)
         old = ops.slice(total, at, (size, width) if is_embedding else (width, size))
-        new = old + product(ops.slice(slopes, (0, first), (slopes.shape[0], size)))
+        new = old + product(ops.slice(slopes, (0, first), (tokens, size)))
         return ops.slice_update(total, at, new)
 
-    blocks = classes // block
+    blocks, tokens = classes // block, ops.shape(slopes)[0]
     total = ops.fori_loop(0, blocks, lambda turn, x: add(x, turn * block, block), total)
     rest = classes - blocks * block
     return add(total, blocks * block, rest) if rest else total
