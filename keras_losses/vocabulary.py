@@ -288,8 +288,8 @@ class VocabularyEmbedding(_HeadLayer):
         if reverse:
             if inputs.shape[-1] != self.output_dim:
                 raise ValueError(
-                    f"VocabularyEmbedding: with reverse=True it takes hidden states (..., {self.output_dim}). "
-                    f"Received: shape {tuple(inputs.shape)}."
+                    "VocabularyEmbedding: with reverse=True it takes hidden states "
+                    f"(..., {self.output_dim}). Received: shape {tuple(inputs.shape)}."
                 )
             found = self._logits(inputs, self.embeddings, None, True)
         else:
@@ -356,7 +356,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
             that is little.
         z_loss: the weight, 0 or more, of the square of the log-normaliser (1e-4 in PaLM).
 
-    Further keyword arguments (`label_smoothing`, `class_weight`, `ignore_class`, `name`, `reduction`,
+    Further keyword arguments (`label_smoothing`, `class_weight`, `ignore_class`, `axis`, `name`, `reduction`,
     `dtype`) are those of `keras_losses.base.CrossentropyFamily`. Padding is left out by a mask, as of
     `VocabularyEmbedding(mask_zero=True)`, by a weight of 0 or by `ignore_class`.
 
@@ -399,7 +399,6 @@ class VocabularyCrossentropy(CrossentropyLoss):
     chunk: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True, kw_only=True)
     from_logits = True
     multi_label = False
-    axis = -1
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         return super().per_sample(labels, predictions.map(self._capped))
@@ -409,7 +408,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = _noted(y_pred)
-        if head is None:
+        if head is None or self.axis not in (-1, len(y_pred.shape) - 1):
             self._warn_of_logits(y_pred)
             return super().reduced(y_true, y_pred, sample_weight, reduction)
         mask = get_keras_mask(y_pred)
@@ -523,8 +522,8 @@ class VocabularyCrossentropy(CrossentropyLoss):
         if shape and (shape[-1] or 0) >= MANY and not numerics.is_concrete(ops.convert_to_tensor(y_pred)):
             warnings.warn(
                 f"{type(self).__name__}: the {shape[-1]} logits of each token come from no VocabularyHead or "
-                "VocabularyEmbedding, or something stands between that layer and the loss. The loss is right, "
-                "but all logits are in memory at once. Let the model end in one of these layers.",
+                "VocabularyEmbedding, or something stands between that layer and the loss. The loss is "
+                "right, but all logits are in memory at once. Let the model end in one of these layers.",
                 stacklevel=2,
             )
 
@@ -553,7 +552,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Found:
-    """The sum of the weighted values, or without weights each of them; and, of each token, what is counted."""
+    """The sum of the weighted values, or without weights each of them; and what is counted of each token."""
 
     value: Tensor
     crossentropy: Tensor
