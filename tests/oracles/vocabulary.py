@@ -39,7 +39,7 @@ def of_hidden_states(
     z_loss: float = 0.0,
     soft_cap: float | None = None,
 ) -> dict[str, np.ndarray]:
-    """Of ids (n,), hidden states (n, d) and a kernel (d, C): the values, and of their weighted sum all slopes.
+    """Of ids (n,), hidden states (n, d) and a kernel (d, C): values, and slopes of their weighted sum.
 
     The slope in a logit is that of -(1 - s) log p_t - s/C sum_j log p_j + z_loss lse^2, by the chain rule.
     """
