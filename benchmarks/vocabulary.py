@@ -1,4 +1,4 @@
-"""What the head of a language model costs: whole logits and Keras's loss, or VocabularyCrossentropy in chunks.
+"""What the head of a language model costs: whole logits and Keras's loss, or VocabularyCrossentropy.
 
     python -m benchmarks.vocabulary [--tokens 4096] [--hidden 512] [--classes 131072] [--rounds 3]
 
@@ -34,7 +34,7 @@ WHOLE, CHUNKS = "dense head, Keras's loss", "VocabularyCrossentropy"
 
 
 def measure(tokens: int = 4096, hidden: int = 512, classes: int = 131_072, rounds: int = 3) -> dict[str, Any]:
-    """Of each way the peak memory over the inputs in MB and the median seconds; and how far apart they are."""
+    """Of each way the peak memory over the inputs in MB and the median seconds; how far apart they are."""
     sizes = [str(size) for size in (tokens, hidden, classes)]
     memory = {way: _in_fresh_process(way, sizes) for way in (WHOLE, CHUNKS)}
     arrays, functions = _inputs(tokens, hidden, classes), _functions(tokens, classes)

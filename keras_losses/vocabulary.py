@@ -47,7 +47,7 @@ class Head:
 
     def logits(self) -> Tensor:
         kernel = ops.cast(self.kernel, self.hidden.dtype)
-        found = _product(self.hidden, kernel, False, self.is_embedding)
+        found = ops.cast(_product(self.hidden, kernel, False, self.is_embedding), self.hidden.dtype)
         return found if self.bias is None else found + ops.cast(self.bias, found.dtype)
 
 
@@ -759,7 +759,7 @@ def _of_logits(
     rest = ops.sum(exponentials, axis=-1)
     term = ops.exp(own - top)
     total = rest + term
-    crossentropy = ops.where(won, numerics.log1p(rest), ops.log(total) + (top - own))
+    crossentropy = ops.where(won, ops.log1p(rest), ops.log(total) + (top - own))
     log_total = top + ops.log(total)
     value = crossentropy
     if smooth:
