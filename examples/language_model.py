@@ -130,6 +130,8 @@ def plot(runs: list[dict[str, list[float]]], baseline: tuple[float, float], path
         panel.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
     panels[0].set_yscale("log")
+    for axis in ("major", "minor"):
+        getattr(panels[0].yaxis, f"set_{axis}_formatter")("{x:g}")
     panels[1].set_ylim(bottom=0)
     panels[0].legend(frameon=False)
     figure.tight_layout()

@@ -272,7 +272,7 @@ class VocabularyEmbedding(_HeadLayer):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        if self.built:
+        if hasattr(self, "embeddings"):  # a model that is loaded asks again
             return
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -595,14 +595,14 @@ def _with_tensorflow(
     def refuse(*upstream: Any) -> Any:
         raise NotImplementedError(NO_SECOND)
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def function(*given: Tensor) -> Any:
         (values, *counted), slopes = run(
             given[: len(arrays)], ids, live, given[-1] if rows is not None else None
         )
 
         def gradient(upstream: Tensor, *_: Any) -> Any:
-            @tf.custom_gradient
+            @tf.custom_gradient  # type: ignore[untyped-decorator]
             def once(upstream: Tensor, *given: Tensor) -> Any:
                 if rows is None:
                     _, found = run(given, ids, live, upstream)
@@ -621,7 +621,7 @@ def _with_jax(
 ) -> list[Tensor]:
     import jax
 
-    @jax.custom_vjp
+    @jax.custom_vjp  # type: ignore[untyped-decorator]
     def function(arrays: list[Tensor], rows: Tensor | None, ids: Tensor, live: dict[str, Tensor]) -> Any:
         return forward(arrays, rows, ids, live)[0]
 
@@ -659,7 +659,7 @@ def _with_torch(
             return (values if rows is None else (given[-1] * values).sum(), *counted)
 
         @staticmethod
-        @torch.autograd.function.once_differentiable
+        @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
         def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
             if rows is None:
                 return tuple(run(ctx.saved_tensors, ids, live, upstream)[1])

@@ -512,6 +512,22 @@ def test_the_logits_are_not_in_the_compiled_step(kind, monkeypatch):
     assert not vocabulary._NOTED  # nothing that was traced is kept
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="on JAX all is compiled")
+def test_the_compiler_is_known_while_a_graph_is_traced():
+    """Only XLA adds to the kernel's gradient in place; TensorFlow says so in a private module."""
+    seen = []
+
+    def look(x):
+        seen.append(vocabulary._adds_in_place())
+        return tf.while_loop(
+            lambda k: k < 1, lambda k: seen.append(vocabulary._adds_in_place()) or (k + 1,), (x,)
+        )
+
+    for jit_compile in (True, False):
+        tf.function(look, jit_compile=jit_compile)(tf.constant(0))
+    assert seen == [True, True, False, False]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_logits_of_no_head_are_warned_of(mode):
     loss = VocabularyCrossentropy()
