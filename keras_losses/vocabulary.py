@@ -483,27 +483,26 @@ class VocabularyCrossentropy(CrossentropyLoss):
         rows = counts
         if self.class_weight is not None:
             rows = rows * self._class_weights(replace(tokens.truth, values=ids))
+        separate = reduction in (None, "none")
+        if not separate and reduction != "sum":
+            # The divisors of `base._reduce`, before the chunks: no gradient is divided afterwards.
+            by_weight = reduction == "mean_with_sample_weight" and tokens.weight is not None
+            shares = ones * tokens.weight if by_weight else ones
+            if tokens.counted is not None:
+                shares = _blank(shares, tokens.counted)
+            rows = numerics.share_of_replica(numerics.ratio(rows, ops.sum(shares)))
         found = _fused(
             hidden=ops.reshape(hidden, (-1, hidden.shape[-1])),
             kernel=head.kernel,
             bias=head.bias,
             ids=ops.reshape(ids, (-1,)),
-            rows=None if reduction in (None, "none") else ops.reshape(rows, (-1,)),
+            rows=None if separate else ops.reshape(rows, (-1,)),
             numbers={name: getattr(self, name) for name in ("label_smoothing", "z_loss", "soft_cap")},
             plan=_Plan(head.is_embedding, dtype, self.chunk),
         )
         if head.measured is not None:
             head.measured.add(found.crossentropy, found.hits, ops.reshape(counts, (-1,)))
-        if reduction in (None, "none"):
-            return ops.reshape(found.value, shape) * rows
-        if reduction == "sum":
-            return found.value
-        # The divisors of `base._reduce`.
-        by_weight = reduction == "mean_with_sample_weight" and tokens.weight is not None
-        shares = ones * tokens.weight if by_weight else ones
-        if tokens.counted is not None:
-            shares = _blank(shares, tokens.counted)
-        return numerics.share_of_replica(numerics.ratio(found.value, ops.sum(shares)))
+        return ops.reshape(found.value, shape) * rows if separate else found.value
 
     def _measure_whole(self, measured: TokenMetrics, y_pred: Tensor, tokens: _Tokens) -> None:
         logits = self._capped(self.convert(ops.stop_gradient(y_pred)))
@@ -696,7 +695,7 @@ def _scanned(
         return ops.reshape(_padded(x, more), (count, size, *x.shape[1:]))
 
     largest = None
-    if rows is not None:
+    if rows is not None and keras.backend.standardize_dtype(hidden.dtype) in HALF:
         # In half precision, weights that are all far below 1 would be lost.
         largest = _largest(rows)
         rows = rows / largest
@@ -726,9 +725,11 @@ def _scanned(
     if rows is None:
         return found, []
     *found, of_hidden = found
-    slopes = [ops.cast(largest * x, y.dtype) for x, y in zip((of_hidden, *sums), arrays, strict=True)]
-    return found, slopes
+    slopes = [of_hidden, *sums] if largest is None else [largest * x for x in (of_hidden, *sums)]
+    return found, [ops.cast(x, y.dtype) for x, y in zip(slopes, arrays, strict=True)]
 
+
+HALF = ("float16", "bfloat16")
 
 LEAST_CHUNK = 128
 """So few tokens at least, for the sake of the matrix products."""

