@@ -88,6 +88,7 @@ from keras_losses.regression import (
     WingLoss,
 )
 from keras_losses.regularized import RegularizedLoss
+from keras_losses.vocabulary import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
 
 __version__ = "0.1.0"
 
@@ -166,6 +167,9 @@ __all__ = [
     "TukeyBiweightLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
+    "VocabularyCrossentropy",
+    "VocabularyEmbedding",
+    "VocabularyHead",
     "WeightedKappaLoss",
     "WelschLoss",
     "WingLoss",
