@@ -109,7 +109,7 @@ def _compiled(function: Callable[[Any, Any], Any]) -> Function:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
         def run(*arrays: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(arrays)

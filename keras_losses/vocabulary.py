@@ -915,12 +915,8 @@ def _adds_in_place() -> bool:
         import jax
 
         return bool(jax.default_backend() == "cpu")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    if not numerics.compiled_by_tensorflow():
+        return False
+    import tensorflow as tf
 
-        # TensorFlow has no public way to tell; tests/test_private_keras.py watches this one.
-        from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
-
-        in_xla = GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-        return bool(in_xla and not tf.config.list_logical_devices("GPU"))
-    return False
+    return not tf.config.list_logical_devices("GPU")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_losses
+from keras_losses import numerics
 from keras_losses.terms import unlocked
 
 
@@ -176,3 +177,31 @@ def test_what_an_optimizer_hands_to_its_schedule_and_where_its_slots_are():
     variables = [keras.Variable([0.0]), keras.Variable([0.0, 0.0])]
     optimizer.build(variables)
     assert [optimizer.momentums[optimizer._get_variable_index(v)].shape for v in variables] == [(1,), (2,)]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a function of TensorFlow's")
+def test_a_graph_knows_that_xla_will_compile_it():
+    """numerics.py asks it which of two formulas is faster, also within a loop."""
+    import tensorflow as tf
+
+    def seen(compiled):
+        found = []
+
+        def body(x):
+            found.append(numerics.compiled_by_tensorflow())
+            return x + 1.0
+
+        tf.function(lambda x: tf.while_loop(lambda x: x < 3.0, body, [body(x)]), jit_compile=compiled)(1.0)
+        return set(found)
+
+    assert (seen(True), seen(False)) == ({True}, {False})
+    assert not numerics.compiled_by_tensorflow()
+
+
+def test_a_mask_can_be_left_on_a_tensor():
+    """VocabularyEmbedding is told by no method of Keras's which of its two calls a mask is for."""
+    from keras.src.backend import get_keras_mask, set_keras_mask
+
+    x = keras.ops.ones((2, 3))
+    set_keras_mask(x, keras.ops.ones((2,), "bool"))
+    assert get_keras_mask(x).shape == (2,)
