@@ -460,11 +460,16 @@ def _levels(draw: DrawFn, wish: Wish, called: str) -> Drawn:
         y = labels_in(draw, np.round(y.astype("float64")), (*INTEGERS, *FLOATS))
     y_pred = draw(numbers((*shape[:-1], len(levels) * shape[-1]), wish.extreme))
     y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
-    fitting = column_or_not(shape)
-    y = y.reshape(draw(st.sampled_from(fitting)))
+    y = y.reshape(draw(st.sampled_from(column_or_not(shape))))
+    fitting = _packed_fitting(shape, len(levels))
     told = {called: levels}
-    batch = Drawn(_name("levels", y_pred), y, y_pred, told, y_pred.shape[-1], fitting=frozenset(fitting))
+    batch = Drawn(_name("levels", y_pred), y, y_pred, told, y_pred.shape[-1], fitting=fitting)
     return replace(batch, known=np.full(batch.leading, True))
+
+
+def _packed_fitting(targets: Shape, parts: int) -> frozenset[Shape]:
+    """As `_plain` has it where there is one number for each target."""
+    return frozenset([*column_or_not(targets), *([(*targets, 1)] if parts == 1 else [])])
 
 
 @st.composite
@@ -480,11 +485,8 @@ def _packed(draw: DrawFn, wish: Wish, kind: str) -> Drawn:
     y = labels_in(draw, y, exact) if not fractions or packed.domain == "counts" else y.astype("float32")
     y_pred = draw(numbers((*targets[:-1], parts * targets[-1]), wish.extreme))
     y_pred = y_pred.astype(DTYPES[draw(st.sampled_from(wish.dtypes))])
-    fitting = column_or_not(targets)
-    if parts == 1 and targets[-1] != 1:
-        fitting = [*fitting, (*targets, 1)]
     y = y.reshape(draw(st.sampled_from(column_or_not(targets))))
-    batch = Drawn(_name(kind, y_pred), y, y_pred, told, fitting=frozenset(fitting))
+    batch = Drawn(_name(kind, y_pred), y, y_pred, told, fitting=_packed_fitting(targets, parts))
     return replace(batch, known=np.full(batch.leading, True))
 
 
