@@ -164,6 +164,13 @@ def test_log1p(x):
     assert number(numerics.log1p(tensor(x))[0]) == pytest.approx(math.log1p(x), rel=4e-7)
 
 
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 1500])
+def test_total(size):
+    """0 + 1 + ... + (n - 1) = n (n - 1) / 2, in rows and what is left of them."""
+    assert number(numerics.total(tensor(*range(size)))) == size * (size - 1) / 2
+    assert number(numerics.total(ops.reshape(tensor(*range(size)), (1, size)))) == size * (size - 1) / 2
+
+
 def log1p_of(_, x, __=None):
     return numerics.log1p(x)
 
