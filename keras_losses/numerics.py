@@ -335,9 +335,8 @@ def _crossentropy_of_id(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Te
     own = chosen(ids, logits) - top
     others = put(ids, ops.exp(logits - ops.expand_dims(top, -1)), ops.zeros_like(own))
     rest = ops.sum(others, axis=-1)
-    # The largest exponential is 1: that of t, or one of the rest.
-    total = ops.where(own < 0, rest - 1.0 + ops.exp(own), rest)
-    return ops.log1p(total) - own, put(ids, others, -rest), 1.0 / (rest + ops.exp(own))
+    # The largest exponential is 1: that of t, so that expm1 is 0, or one of the rest.
+    return ops.log1p(rest + ops.expm1(own)) - own, put(ids, others, -rest), 1.0 / (rest + ops.exp(own))
 
 
 def dense_crossentropy(logits: Tensor) -> Crossentropy:
@@ -918,8 +917,8 @@ def with_slope(
     """f(x, other) of every row of x, with a gradient that is computed beside it and shares its exponentials.
 
     `parts(x, other)` returns f `(...)`, and two whose product is its gradient in x, `(..., C)` and `(...)`;
-    `of_other(x, other)`, where the other is no class id, the gradient in that. Derivatives of the gradient
-    are those of these two, which are functions of this module, not closures.
+    `of_other(x, other)`, where the other is no class id, the gradient in that. Further derivatives are those
+    of all that these two return; they are functions of this module, not closures.
     """
     backend = keras.backend.backend()
     if backend == "jax":

@@ -94,6 +94,10 @@ def test_gradients_beside_the_value_are_those_of_the_plain_formula(classes):
             np.testing.assert_allclose(value, values, rtol=1e-12)
             np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
             np.testing.assert_allclose(second_derivative(found, labels, logits), matrices, atol=1e-14)
+            # Of f^2 it is 2 (f f'' + f' f'), in which the value is differentiated as well.
+            squares = second_derivative(lambda *given, f=found: ops.square(f(*given)), labels, logits)
+            outer = np.einsum("ni,nj->nij", gradients, gradients)
+            np.testing.assert_allclose(squares, 2 * (values[:, None, None] * matrices + outer), atol=1e-13)
 
 
 @FEW_AND_MANY
