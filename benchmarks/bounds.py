@@ -86,15 +86,10 @@ def figures(row: Mapping[str, Any], bound: Bound) -> Iterator[tuple[str, Spread]
         if row.get("memory of Keras"):
             # Two hundredths of the predictions are other memory of the process.
             yield "", [max(row["memory"] - 0.02, 0.0) / row["memory of Keras"]] * 3
-    elif bound.figure in row and (bound.figure != "crossentropy" or _alone(name, row)):
+    elif bound.figure in row and (
+        bound.figure != "crossentropy" or not (row["peers"] or name == "CrossentropyLoss")
+    ):
         yield "", row[bound.figure]
-
-
-def _alone(name: str, row: Mapping[str, Any]) -> bool:
-    """Whether a loss has no counterpart, and its card names no arithmetic that costs more."""
-    return not (
-        row["peers"] or name == "CrossentropyLoss" or getattr(catalogue.losses()[name].card, "cost", "")
-    )
 
 
 def marked(text: str, values: Spread, at_most: float) -> str:
