@@ -72,8 +72,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         examine: `(x, y)`, a few hundred samples to look at closely at the end of each epoch: the histogram of
             their losses (`epoch/sample_loss`), the mean loss of each class of integer or one-hot labels
             (`class_loss/<class>`), and for each weight the norm of the loss's gradient
-            (`gradient_norm/<path>`). It takes two passes forward and one backward an
-            epoch.
+            (`gradient_norm/<path>`). It takes two passes forward and one backward an epoch.
 
     Raises:
         ValueError: If `flush_every` is not a whole number, 1 or greater, or there is nothing to write to;

@@ -750,8 +750,7 @@ def _of_logits(
     z = raw if bent is None else soft_cap * bent
     smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
     chosen, classes = numerics.is_class(ids, z), z.shape[-1]
-    known = ops.logical_and(ids >= 0, ids < classes)
-    own = ops.where(known, _picked(z, ids, chosen), math.nan)
+    own = numerics.chosen(ids, z)
     others = ops.where(chosen, numerics.full(z, -math.inf), z)
     best = ops.max(others, axis=-1)
     won = own > best
@@ -804,15 +803,6 @@ def _padded(x: Tensor, more: list[list[Any]]) -> Tensor:
 
         return tf.pad(x, more)
     return ops.pad(x, more)
-
-
-def _picked(z: Tensor, ids: Tensor, chosen: Tensor) -> Tensor:
-    """The logits of the true classes."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.gather(z, tf.clip_by_value(ids, 0, z.shape[-1] - 1), batch_dims=1)
-    return ops.sum(ops.where(chosen, z, ops.zeros_like(z)), axis=-1)
 
 
 def _largest(rows: Tensor) -> Tensor:
