@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.timing import Spread
-from keras_losses import catalogue
 from tests.oracles import REGISTRY
 
 State = Literal["held", "within the spread", "missed"]
