@@ -109,13 +109,18 @@ def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x); PyTorch's own is x above 20."""
-    return -ops.log_sigmoid(-x)
+    """log(1 + e^x)."""
+    if not _fused(x):  # PyTorch's own is x above 20
+        return -ops.log_sigmoid(-x) if keras.backend.backend() == "torch" else ops.softplus(x)
+    positive = x >= 0
+    # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
+    tail = log1p_of_share(ops.exp(ops.where(positive, -x, x)))
+    return ops.where(positive, x, ops.zeros_like(x)) + tail
 
 
 def log1p(x: Tensor) -> Tensor:
     """log(1 + x) for x >= 0."""
-    if not compiled_by_tensorflow():
+    if not _fused(x):
         return ops.log1p(x)
     large, ones = x > 1.0, ops.ones_like(x)
     return ops.where(
@@ -124,15 +129,15 @@ def log1p(x: Tensor) -> Tensor:
 
 
 def log1p_of_share(x: Tensor) -> Tensor:
-    """log(1 + x) for x in [0, 1]; that of TensorFlow with XLA takes six times as long on a CPU.
+    """log(1 + x) for x in [0, 1]; XLA's own takes six times as long on a CPU.
 
     By the series of 2 artanh(x / (2 + x)), and not by what rounding 1 + x loses, of which compilers know no
     more than that (1 + x) - 1 is x.
     """
-    if not compiled_by_tensorflow():
+    if not _fused(x):
         return ops.log1p(x)
-    y = x / (2.0 + x)
-    return 2.0 * y * _artanh_over(y)
+    y = x * (2.0 / (2.0 + x))
+    return y * _artanh_over(0.5 * y)
 
 
 def _artanh_over(y: Tensor) -> Tensor:
@@ -408,9 +413,13 @@ def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Crossentropy, Ten
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
+    if keras.backend.backend() == "tensorflow" and not compiled_by_tensorflow():
+        # Each operation is a pass over memory: the fewest, not those that share most.
+        yes, no = (Crossentropy(softplus(z), _sigmoid_on_tensorflow()(z)) for z in (-logits, logits))
+        return yes, no
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
-    # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half. One exponential for all.
+    # As in softplus, with one exponential for all.
     smaller = ops.exp(ops.where(positive, -logits, logits))
     tail, likelier = log1p_of_share(smaller), 1.0 / (1.0 + smaller)
     unlikelier = smaller * likelier
@@ -826,6 +835,11 @@ def compiled_by_tensorflow() -> bool:
     return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
 
 
+def _fused(x: Tensor) -> bool:
+    """Whether XLA makes one loop of many operations: arithmetic is cheap then, and its own log1p is not."""
+    return compiled_by_tensorflow() or (keras.backend.backend() == "jax" and not is_concrete(x))
+
+
 def is_concrete(x: Tensor) -> bool:
     """Whether a tensor has values now, as in eager mode, rather than while a graph is traced."""
     backend = keras.backend.backend()
@@ -864,6 +878,18 @@ def _erfc(x: Tensor) -> Tensor:
     import torch
 
     return torch.special.erfc(x)
+
+
+@functools.cache
+def _sigmoid_on_tensorflow() -> Callable[[Tensor], Tensor]:
+    """The sigmoid; to the gradient of TensorFlow's own, 1 - sigmoid(x) is 0 from 17 on."""
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def sigmoid(x: Tensor) -> Any:
+        return tf.sigmoid(x), lambda upstream: upstream * (sigmoid(x) * sigmoid(-x))
+
+    return sigmoid  # type: ignore[no-any-return]
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:

@@ -1,5 +1,6 @@
 """The building blocks: identities by hand, at the points where a naive formula fails."""
 
+import functools
 import math
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_losses import CrossentropyLoss, numerics
-from tests.backends import MODES, compiled, double_precision, second_derivative, value_and_gradient
+from tests.backends import COMPILED, MODES, compiled, double_precision, second_derivative, value_and_gradient
 from tests.backends import numpy as to_array
 from tests.backends import tensor as tensor_of
 
@@ -188,13 +189,54 @@ def test_no_compiler_takes_the_digits_of_log1p_away(mode):
     np.testing.assert_allclose(slope, 1 / (1 + x.astype("float64")), rtol=4e-7)
 
 
-@pytest.mark.parametrize("logit", [-1e4, -20.0, -1e-3, 0.0, 3.0, 20.0, 1e4])
+LOGITS = np.array([-1e4, -50.0, -20.0, -1e-3, 0.0, 3.0, 20.0, 50.0, 1e4], "float32")
+
+
+@pytest.mark.parametrize("logit", LOGITS)
 def test_crossentropy_of_one_output(logit):
     """log(1 + e^-z) and 1 / (1 + e^z), and the same of -z."""
     for crossentropy, z in zip(numerics.binary_crossentropy(tensor(logit)), (logit, -logit), strict=True):
         expected = max(-z, 0.0) + math.log1p(math.exp(-abs(z)))
         assert number(crossentropy.value[0]) == pytest.approx(expected, rel=2e-6)
         assert number(crossentropy.complement[0]) == pytest.approx(-math.expm1(-expected), rel=2e-6)
+
+
+def values_of_outputs(_, z, __=None):
+    one, zero = numerics.binary_crossentropy(z)
+    return ops.stack([one.value, zero.value, numerics.softplus(z)])
+
+
+def complements_of_outputs(_, z, __=None):
+    """Weighed, so that their slopes do not cancel: those of 1 / (1 + e^z) + 3 / (1 + e^-z)."""
+    one, zero = numerics.binary_crossentropy(z)
+    return one.complement + 3.0 * zero.complement
+
+
+@pytest.mark.parametrize("mode", ["eager", *COMPILED])
+def test_slopes_of_one_output(mode):
+    """Of softplus(-z) + 2 softplus(z), and of what leaves p (1 - p) alone, in all digits, however sure."""
+    z = LOGITS.astype("float64")
+    p, rest = (np.exp(-np.logaddexp(0, x)) for x in (-z, z))
+    for function, expected in ((values_of_outputs, 2 * p - rest), (complements_of_outputs, 2 * p * rest)):
+        call = (
+            functools.partial(value_and_gradient, function) if mode == "eager" else compiled(function, mode)
+        )
+        values, slopes = call(LOGITS, LOGITS)
+        np.testing.assert_allclose(slopes, expected, rtol=2e-6)
+    np.testing.assert_allclose(values, rest + 3 * p, rtol=2e-6)
+
+
+def test_second_derivatives_of_one_output():
+    """p' = p (1 - p) of softplus, and p'' = p (1 - p) (1 - 2 p) of a complement."""
+    z = np.array([[-30.0], [-2.0], [0.0], [0.5], [30.0]])
+    p, rest = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))
+    with double_precision():
+        for function, expected in (
+            (values_of_outputs, 3 * p * rest),
+            (complements_of_outputs, 2 * p * rest * (rest - p)),
+        ):
+            found = second_derivative(function, z, z)[:, :, 0]
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize(
