@@ -110,8 +110,8 @@ def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + e^x)."""
-    if not _fused(x):  # PyTorch's own is x above 20
-        return -ops.log_sigmoid(-x) if keras.backend.backend() == "torch" else ops.softplus(x)
+    if not _fused(x):
+        return _of_backend("softplus")(x)
     positive = x >= 0
     # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
     tail = log1p_of_share(ops.exp(ops.where(positive, -x, x)))
@@ -413,9 +413,8 @@ def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Crossentropy, Ten
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
-    if keras.backend.backend() == "tensorflow" and not compiled_by_tensorflow():
-        # Each operation is a pass over memory: the fewest, not those that share most.
-        yes, no = (Crossentropy(softplus(z), _sigmoid_on_tensorflow()(z)) for z in (-logits, logits))
+    if not _fused(logits):  # where each operation is a pass over memory
+        yes, no = (Crossentropy(softplus(z), _of_backend("sigmoid")(z)) for z in (-logits, logits))
         return yes, no
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
@@ -881,15 +880,43 @@ def _erfc(x: Tensor) -> Tensor:
 
 
 @functools.cache
-def _sigmoid_on_tensorflow() -> Callable[[Tensor], Tensor]:
-    """The sigmoid; to the gradient of TensorFlow's own, 1 - sigmoid(x) is 0 from 17 on."""
-    import tensorflow as tf
+def _of_backend(name: str) -> Callable[[Tensor], Tensor]:
+    """softplus(x) and sigmoid(x) in one operation each, with the digits of their gradients.
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def sigmoid(x: Tensor) -> Any:
-        return tf.sigmoid(x), lambda upstream: upstream * (sigmoid(x) * sigmoid(-x))
+    To that of TensorFlow's and PyTorch's sigmoid, 1 - sigmoid(x) is 0 from 17 on. PyTorch's softplus is x
+    from a threshold on, which is 20.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and name == "sigmoid":
+        import tensorflow as tf
 
-    return sigmoid  # type: ignore[no-any-return]
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def sigmoid(x: Tensor) -> Any:
+            return tf.sigmoid(x), lambda upstream: upstream * (sigmoid(x) * sigmoid(-x))
+
+        return sigmoid  # type: ignore[no-any-return]
+    if backend == "torch":
+        import torch
+
+        class Sigmoid(torch.autograd.Function):  # type: ignore[misc]
+            generate_vmap_rule = True
+
+            @staticmethod
+            def forward(x: Tensor) -> Tensor:
+                return torch.sigmoid(x)
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+                ctx.save_for_backward(*inputs)
+
+            @staticmethod
+            def backward(ctx: Any, upstream: Tensor) -> Tensor:
+                (x,) = ctx.saved_tensors
+                return upstream * (Sigmoid.apply(x) * Sigmoid.apply(-x))
+
+        softplus = functools.partial(torch.nn.functional.softplus, threshold=80.0)
+        return softplus if name == "softplus" else Sigmoid.apply  # type: ignore[no-any-return]
+    return getattr(ops, name)  # type: ignore[no-any-return]
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
