@@ -101,7 +101,7 @@ class Predictions:
             return numerics.binary_crossentropy(self.logits)
         one = numerics.crossentropy_of_probability(self.values, self.dtype)
         zero = numerics.negative_log_complement(self.values, self.dtype)
-        return one, Crossentropy(zero, self.values)
+        return one, Crossentropy(zero, lambda: self.values)
 
     def entropy_of_classes(self) -> Tensor:
         """The entropy of the distribution over exclusive classes, `(...)`."""

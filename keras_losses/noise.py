@@ -372,7 +372,7 @@ class BiTemperedLoss(CrossentropyFamily):
 
     def _tempered(self, logits: Tensor) -> Tensor:
         log_p = numerics.tempered_log_softmax(logits, self.t2, self.iterations)
-        return self._of(Crossentropy(-log_p, numerics.one_minus_exp(-log_p)))
+        return self._of(Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p)))
 
     def _of(self, every: Crossentropy) -> Tensor:
         """The value of each class as the label."""
@@ -642,7 +642,7 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
 
 def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:
     """The labels 1 and 0 of outputs as two classes on a last axis."""
-    value, complement = (
-        ops.stack(pair, axis=-1) for pair in ((one.value, zero.value), (one.complement, zero.complement))
+    value = ops.stack([one.value, zero.value], axis=-1)
+    return Crossentropy(
+        value, lambda: ops.stack([one.complement, zero.complement], axis=-1), one.steepest_from
     )
-    return Crossentropy(value, complement, one.steepest_from)

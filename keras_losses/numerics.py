@@ -295,9 +295,14 @@ class Crossentropy:
     """
 
     value: Tensor
-    complement: Tensor
+    rest: Callable[[], Tensor]
+    """What makes 1 - p when it is asked for: where nothing compiles, nothing else would leave it out."""
     steepest_from: float | Tensor = np.inf
     logits: Tensor | None = None
+
+    @functools.cached_property
+    def complement(self) -> Tensor:
+        return self.rest()
 
     def map(self, function: Callable[..., Tensor], setting: float | Tensor, *others: Tensor | None) -> Tensor:
         """function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p was held.
@@ -332,7 +337,7 @@ def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
     exactly as a loss of 1e4, which logsumexp(z) - z_t rounds to 0.
     """
     value = with_slope(_crossentropy_of_id, logits, ids)
-    return Crossentropy(value, one_minus_exp(value))
+    return Crossentropy(value, lambda: one_minus_exp(value))
 
 
 def _crossentropy_of_id(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -351,8 +356,11 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     that is added to it, z_a - z_j, is positive; and no other p_j is near enough to 1 for 1 - p_j to cancel.
     """
     _, largest, least, value = _from_the_largest(logits)
-    complement = ops.where(largest, ops.expand_dims(least.complement, -1), 1.0 - ops.exp(-value))
-    return Crossentropy(value, complement, logits=logits)
+
+    def rest() -> Tensor:
+        return ops.where(largest, ops.expand_dims(least.complement, -1), 1.0 - ops.exp(-value))
+
+    return Crossentropy(value, rest, logits=logits)
 
 
 def expected_crossentropy(y: Tensor, logits: Tensor) -> Tensor:
@@ -414,17 +422,24 @@ def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Crossentropy, Ten
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
     if not _fused(logits):  # where each operation is a pass over memory
-        yes, no = (Crossentropy(softplus(z), _of_backend("sigmoid")(z)) for z in (-logits, logits))
-        return yes, no
+        return _of_label(logits), _of_label(-logits)
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
     # As in softplus, with one exponential for all.
     smaller = ops.exp(ops.where(positive, -logits, logits))
     tail, likelier = log1p_of_share(smaller), 1.0 / (1.0 + smaller)
     unlikelier = smaller * likelier
-    one = Crossentropy(ops.where(positive, zeros, -logits) + tail, ops.where(positive, unlikelier, likelier))
-    zero = Crossentropy(ops.where(positive, logits, zeros) + tail, ops.where(positive, likelier, unlikelier))
-    return one, zero
+    one = ops.where(positive, zeros, -logits) + tail
+    zero = ops.where(positive, logits, zeros) + tail
+    return (
+        Crossentropy(one, lambda: ops.where(positive, unlikelier, likelier)),
+        Crossentropy(zero, lambda: ops.where(positive, likelier, unlikelier)),
+    )
+
+
+def _of_label(log_odds: Tensor) -> Crossentropy:
+    others = -log_odds
+    return Crossentropy(softplus(others), lambda: _of_backend("sigmoid")(others))
 
 
 _FEW_CLASSES = 64
@@ -497,7 +512,7 @@ def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> 
 
 def crossentropy_of_probability(p: Tensor, dtype: str) -> Crossentropy:
     """Of probabilities that came in `dtype`."""
-    return Crossentropy(negative_log(p, dtype), 1.0 - p, float(np.log(_steepest(p, dtype))))
+    return Crossentropy(negative_log(p, dtype), lambda: 1.0 - p, float(np.log(_steepest(p, dtype))))
 
 
 def _steepest(p: Tensor, dtype: str) -> float:
