@@ -679,8 +679,9 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
         below = total * zero - y * log_mean - (total - 0.5) * numerics.log1p(y / size)
         above = size * zero + y * numerics.softplus(-log_odds)
         above = above - ((total - 0.5) * ops.log(total) - (size - 0.5) * ops.log(size))
-        left = numerics.binet(total) - numerics.binet(size)
-        many = ops.logical_and(log_odds > 0, y > 0)
+        some = y > 0  # of a count of 0 nothing is left, nor of its slopes, which are large
+        left = ops.where(some, numerics.binet(total) - numerics.binet(size), ops.zeros_like(total))
+        many = ops.logical_and(log_odds > 0, some)
         return ops.where(many, above, below) + y + numerics.log_factorial(y) - left
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
@@ -1122,7 +1123,7 @@ def _divergence_from_uniform(evidence: Tensor) -> Tensor:
     alpha, extra = 1.0 + evidence, ops.sum(evidence, axis=-1)
     total, ones = classes + extra, ops.ones_like(extra)
     excess = numerics.digamma_excess(alpha) - ops.expand_dims(numerics.digamma_excess(total), -1)
-    start = numerics.binet(numerics.full(alpha, 1.0))
+    start = numerics.binet(ops.ones_like(alpha[..., :1]))
     each = evidence * excess - 0.5 * numerics.log1p(evidence) - (numerics.binet(alpha) - start)
     of_total = numerics.binet(total) - numerics.binet(classes * ones)
     return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(each, axis=-1)

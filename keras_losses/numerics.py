@@ -36,6 +36,10 @@ def compute_dtype(dtype: str) -> str:
     return dtype if dtype == "float64" else "float32"
 
 
+def _is_double(x: Tensor) -> bool:
+    return bool(keras.backend.standardize_dtype(x.dtype) == "float64")
+
+
 def is_float(x: Tensor) -> bool:
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
 
@@ -76,17 +80,6 @@ def times_expm1_over(y: Tensor | float, log_y: Tensor | float, x: Tensor, a: flo
     beyond, rate = _where_far(near, product, a)
     around_zero = y * x * (1.0 + 0.5 * within * _exp_series(within))
     return ops.where(near, around_zero, (ops.exp(log_y + beyond) - y) / rate)
-
-
-def expm1_minus_over(x: Tensor, a: float | Tensor) -> Tensor:
-    """(e^(a x) - 1 - a x) / a, which is 0 at a = 0, to its last digits."""
-    if is_number(a):
-        return expm1_minus(a * x) / a
-    product = a * x
-    near = ops.abs(product) < 1.0
-    within = ops.where(near, product, ops.zeros_like(product))
-    beyond, rate = _where_far(near, product, a)
-    return ops.where(near, 0.5 * x * within * _exp_series(within), (ops.exp(beyond) - 1.0 - beyond) / rate)
 
 
 def log1p_over(x: Tensor, a: Tensor) -> Tensor:
@@ -143,8 +136,7 @@ def log1p_of_share(x: Tensor) -> Tensor:
 def _artanh_over(y: Tensor) -> Tensor:
     """artanh(y) / y for |y| <= 1/3, by its series."""
     square, series = ops.square(y), ops.zeros_like(y)
-    last = 33 if keras.backend.standardize_dtype(y.dtype) == "float64" else 17
-    for odd in range(last, 0, -2):  # Horner's scheme
+    for odd in range(33 if _is_double(y) else 17, 0, -2):  # Horner's scheme
         series = 1.0 / odd + square * series
     return series
 
@@ -173,16 +165,19 @@ def one_minus_exp(x: Tensor) -> Tensor:
 def expm1_minus(x: Tensor) -> Tensor:
     """e^x - 1 - x, to its last digits where it is small: x^2 / 2 (1 + x / 3 (1 + x / 4 (...)))."""
     near = ops.abs(x) < 1.0
-    within = ops.where(near, x, ops.zeros_like(x))
-    series = _exp_series(within)
-    beyond = ops.where(near, ops.ones_like(x), x)
-    return ops.where(near, 0.5 * within * within * series, ops.exp(beyond) - 1.0 - beyond)
+    within, beyond = ops.where(near, x, ops.zeros_like(x)), ops.where(near, ops.ones_like(x), x)
+    return ops.where(near, _expm1_minus_near(within), ops.exp(beyond) - 1.0 - beyond)
+
+
+def _expm1_minus_near(x: Tensor, a: float | Tensor = 1.0) -> Tensor:
+    """(e^(a x) - 1 - a x) / a for |a x| < 1."""
+    return 0.5 * a * ops.square(x) * _exp_series(a * x)
 
 
 def _exp_series(x: Tensor) -> Tensor:
     """(e^x - 1 - x) / (x^2 / 2) for |x| < 1."""
     series = ops.ones_like(x)
-    for n in range(22, 2, -1):  # Horner's scheme, to float64
+    for n in range(22 if _is_double(x) else 11, 2, -1):  # Horner's scheme
         series = 1.0 + x / n * series
     return series
 
@@ -610,37 +605,43 @@ _GAUSS_LEGENDRE = np.polynomial.legendre.leggauss(16)
 
 # Gamma functions --------------------------------------------------------------------------------------
 
-# From here on Stirling's series is exact to a float64; below, the recurrence leads up to it. Keras has no
-# gamma functions, and the derivatives of this are those of any order.
-_FAR = 10
+# Stirling's series, and from where on it is exact in single and in double precision; below, the recurrence
+# leads up to it. Keras has no gamma functions, and the derivatives of this are those of any order.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_FAR = (4, 10)
 
 
 def binet(x: Tensor, log_x: Tensor | None = None) -> Tensor:
     """log Gamma(x) - (x - 1/2) log x + x - log sqrt(2 pi), for x > 0: 1 / (12 x) at most, and above 0.
 
     What cancels in a ratio of gamma functions is in the terms taken off here, where it can be cancelled by
-    hand. Below 10 it is the sum of (t + 1/2) log(1 + 1/t) - 1 for t = x, x + 1 ... and of the rest. `log_x`
-    is given where x may have become 0.
+    hand. Before the series it is the sum of (t + 1/2) log(1 + 1/t) - 1 for t = x, x + 1 ... and of the rest.
+    `log_x` is given where x may have become 0.
     """
-    far, small = x > _FAR, x < 1
+    begin = _FAR[_is_double(x)]
+    far, small = x > begin, x < 1
     ones = ops.ones_like(x)
-    tiny = ops.where(small, x, ones)
+    tiny, start = ops.where(small, x, ones), ops.where(far, ones, x)
     log_x = ops.log(tiny) if log_x is None else ops.where(small, log_x, ops.zeros_like(x))
-    first = log1p(1.0 / ops.where(small, ones, x))
-    near = (ops.where(far, ones, x) + 0.5) * ops.where(small, log1p(tiny) - log_x, first) - 1.0
-    steps = _steps(x, far, range(1, _FAR))
-    near = near + ops.sum((steps + 0.5) * log1p(1.0 / steps) - 1.0, axis=-1)
-    z = ops.where(far, x, x + _FAR)
+    first = log1p_of_share(1.0 / ops.where(small, ones, x))
+    near = (start + 0.5) * ops.where(small, log1p_of_share(tiny) - log_x, first) - 1.0
+    for step in range(1, begin):
+        t = start + step
+        near = near + ((t + 0.5) * log1p_of_share(1.0 / t) - 1.0)
+    z = ops.where(far, x, x + begin)
     return ops.where(far, ops.zeros_like(x), near) + _series(z, _STIRLING) / z
 
 
 def digamma_excess(x: Tensor) -> Tensor:
     """psi(x) - log x for x > 0, between -1 / x and -1 / (2 x); psi is the derivative of log Gamma."""
-    far = x > _FAR
-    steps = _steps(x, far, range(_FAR))
-    near = ops.sum(log1p(1.0 / steps) - 1.0 / steps, axis=-1)
-    z = ops.where(far, x, x + _FAR)
+    begin = _FAR[_is_double(x)]
+    far = x > begin
+    start = ops.where(far, ops.ones_like(x), x)
+    near = log1p(1.0 / start) - 1.0 / start
+    for step in range(1, begin):
+        inverse = 1.0 / (start + step)
+        near = near + (log1p_of_share(inverse) - inverse)
+    z = ops.where(far, x, x + begin)
     slopes = tuple(-(2 * k + 1) * c for k, c in enumerate(_STIRLING))
     tail = -0.5 / z + _series(z, slopes) * ops.square(1.0 / z)
     return ops.where(far, ops.zeros_like(x), near) + tail
@@ -660,12 +661,6 @@ def log_factorial(count: Tensor) -> Tensor:
     n = ops.where(trivial, full(count, 2.0), count) + 1.0
     found = (n - 0.5) * ops.log(n) - n + _LOG_ROOT_TWO_PI + binet(n)
     return ops.where(trivial, ops.zeros_like(count), found)
-
-
-def _steps(x: Tensor, far: Tensor, steps: range) -> Tensor:
-    """x + k for each of the steps, in a last axis; 1 + k where x is far."""
-    x = ops.expand_dims(ops.where(far, ops.ones_like(x), x), -1)
-    return x + ops.convert_to_tensor(np.array(steps), dtype=x.dtype)
 
 
 def _series(z: Tensor, coefficients: tuple[float, ...]) -> Tensor:
@@ -750,9 +745,10 @@ def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float |
     beta, x = 1.0 - alpha, log_p - log_y
     near = ops.abs(x) < 1.0
     within = ops.where(near, x, ops.zeros_like(x))
+    close = _expm1_minus_near(within)
     if is_number(beta, 0.0):
-        return ops.where(near, y * expm1_minus(within), p - y - y * x)
-    close = y * (expm1_minus(within) - expm1_minus_over(within, beta))
+        return ops.where(near, y * close, p - y - y * x)
+    close = y * (close - _expm1_minus_near(within, beta))
     grown = times_expm1_over(y, log_y, x, beta)
     return ops.where(near, close, p - y - grown) / alpha
 

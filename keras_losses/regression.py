@@ -298,10 +298,12 @@ class LogCoshLoss(ElementwiseLoss):
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.size(y_true - y_pred)
         small, ones = size < 1.0, ops.ones_like(size)
-        near, far = ops.where(small, size, ops.zeros_like(size)), ops.where(small, ones, size)
-        # cosh r - 1 = e^-r (e^r - 1)^2 / 2
-        around_zero = numerics.log1p(0.5 * ops.exp(-near) * ops.square(ops.expm1(near)))
-        return ops.where(small, around_zero, far + numerics.log1p(ops.exp(-2.0 * far)) - math.log(2.0))
+        less = ops.expm1(-size)
+        decay = 1.0 + less  # e^-r
+        # log cosh r = r - log 2 + log(1 + e^-2r); near 0 cosh r - 1 = (1 - e^-r)^2 / (2 e^-r)
+        near = 0.5 * ops.square(less) / ops.where(small, decay, ones)
+        far = ops.where(small, ops.zeros_like(size), size - math.log(2.0))
+        return far + numerics.log1p_of_share(ops.where(small, near, ops.square(decay)))
 
 
 class EpsilonInsensitiveLoss(ElementwiseLoss):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 # All are some 80,000. On TensorFlow each law is tried on most of them, elsewhere what depends on the backend.
-DEFAULT = 3 if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else 1
+DEFAULT = 2 if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
