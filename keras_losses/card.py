@@ -326,3 +326,5 @@ class Card:
     identities: tuple[Identity, ...] = ()
     conditioning: str = ""
     """Where the formula itself loses digits, and how many."""
+    cost: str = ""
+    """Which arithmetic costs more than a cross-entropy of the same predictions, if it is a third or more."""

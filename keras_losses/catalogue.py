@@ -128,6 +128,7 @@ def markdown() -> Iterator[str]:
             "elicits": "; ".join(filter(None, (of.elicits, of.elicits_note))),
             "largest gradient": of.gradient_bound,
             "digits": of.conditioning,
+            "cost": of.cost,
             "equals": "; ".join(_identities(of)),
             "paper": of.paper,
             "laws passed": _laws(loss),

@@ -242,6 +242,7 @@ class PolyLoss(CrossentropyFamily):
         elicits_note="its probability is pulled to the ends by a positive epsilon",
         gradient_bound="1 + epsilon / 4 in a logit",
         identities=(Identity({"epsilon": 0.0}, "CrossentropyLoss"),),
+        cost="of soft and one-hot labels 1 - p of every class",
     )
 
     epsilon: float = parameter(default=2.0, within="[-1, inf)")
@@ -299,6 +300,7 @@ class TaylorCrossentropyLoss(CrossentropyFamily):
         gradient_bound="1 in a logit",
         identities=(Identity({"order": 1}, "GeneralizedCrossentropyLoss", {"q": 1.0}),),
         conditioning="up to order times the relative error of 1 - p_t",
+        cost="powers of 1 - p; of soft and one-hot labels for every class",
     )
 
     order: int = parameter(default=2, within="[1, 100]", integer=True)
@@ -370,6 +372,7 @@ class AsymmetricLoss(CrossentropyFamily):
             ),
         ),
         conditioning="as focal loss; an absent label just above clip has the digits of p - clip",
+        cost="two powers, and the logarithm of a shifted probability",
     )
 
     gamma_positive: float = parameter(default=1.0, within="[0, inf)")

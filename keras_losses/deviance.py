@@ -64,6 +64,7 @@ class TweedieLoss(ElementwiseLoss):
             Identity({"power": 1.0}, "PoissonLoss"),
             Identity({"power": 2.0}, "GammaLoss"),
         ),
+        cost="two powers, once for the value and once for the gradient, neither of which cancels",
     )
 
     power: float = parameter(default=1.5, within="[1, 3]")
@@ -140,6 +141,7 @@ class PoissonLoss(TweedieLoss):
         avoid="counts that vary much more than their mean: NegativeBinomialLoss",
         elicits="mean",
         gradient_bound="unbounded: 2 |mu - y| in log mu",
+        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
     )
 
     power = 1.0
@@ -185,6 +187,7 @@ class GammaLoss(TweedieLoss):
         avoid="targets of 0 (TweedieLoss), or far too small ones: y/mu may be huge, never far below 0",
         elicits="mean",
         gradient_bound="unbounded: 2 |1 - y/mu| in log mu",
+        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
     )
 
     power = 2.0

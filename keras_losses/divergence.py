@@ -138,6 +138,7 @@ class KLDivergenceLoss(DivergenceLoss):
         elicits_note="the reverse divergence: the normalised geometric mean of the targets",
         gradient_bound="1 in a logit (forward)",
         conditioning="as p nears y it has the digits of log p - log y, and of the sum of y",
+        cost="an exponential series of log p - log y for each class, for the digits where they are near",
     )
 
     direction: str = parameter(default="forward", choices=("forward", "reverse"))
@@ -212,6 +213,7 @@ class JensenShannonLoss(DivergenceLoss):
         elicits="centre of distributions",
         gradient_bound="below 1 in a logit",
         conditioning="as p nears y it has the digits of log p - log y",
+        cost="the logarithm of the mixture, and two exponential series for each class",
     )
 
     weight: float = parameter(default=0.5, within="(0, 1)")
@@ -273,6 +275,7 @@ class RenyiLoss(DivergenceLoss):
         gradient_bound="1 in a logit",
         identities=(Identity({"alpha": 1.0}, "KLDivergenceLoss"),),
         conditioning="as p nears y it has the digits of log p - log y",
+        cost="a power, an exponential series and a further sum of exponentials for each class",
     )
 
     alpha: float = parameter(default=0.5, within="(0, inf)")
@@ -340,6 +343,7 @@ class AlphaDivergenceLoss(DivergenceLoss):
             Identity({"alpha": 0.5}, "HellingerLoss", times=4.0),
         ),
         conditioning="as p nears y it has the digits of log p - log y",
+        cost="a power and an exponential series for each class",
     )
 
     alpha: float = parameter(default=0.5, within="[-1, 2]")
@@ -395,6 +399,7 @@ class HellingerLoss(DivergenceLoss):
         elicits_note="p_j proportional to the square of the mean of sqrt(y_j)",
         gradient_bound="1/2 in a logit",
         conditioning="as p nears y it has the digits of log p - log y",
+        cost="a power and an exponential series for each class",
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
@@ -446,6 +451,7 @@ class TotalVariationLoss(DivergenceLoss):
         elicits="centre of distributions",
         elicits_note="each class between its targets, as a median",
         gradient_bound="1/4 in a logit",
+        cost="1 - p of every class, with its digits where p is near 1",
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
@@ -501,6 +507,7 @@ class EarthMoverLoss(DivergenceLoss):
         elicits="class probability",
         elicits_note="at power = 1 the median of the cumulated targets, between them at other powers",
         gradient_bound="power / 4 in a logit",
+        cost="the running sum over the classes, a product with a triangular matrix",
     )
 
     power: float = parameter(default=2.0, within="[1, inf)")
@@ -555,6 +562,7 @@ class DistillationLoss(DivergenceLoss):
         elicits_note="the mean of the teacher's softened probabilities, as the softened prediction",
         gradient_bound="temperature in a logit",
         conditioning="as z nears t it has the digits of the difference of their log-probabilities",
+        cost="two softmaxes, and an exponential series of their difference for each class",
     )
 
     temperature: float = parameter(default=2.0, within="(0, 1e6]")
@@ -612,6 +620,7 @@ class GaussianKLLoss(PackedLoss):
         elicits="centre of distributions",
         elicits_note="mu = 0 and log_var = 0, the prior itself",
         gradient_bound="unbounded: mu in mu, e^log_var / 2 in log_var",
+        cost="an exponential series for each number",
     )
 
     @property

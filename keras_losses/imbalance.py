@@ -519,6 +519,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
         elicits_note="to the power of tau",
         gradient_bound="1 in a logit",
         identities=(Identity({"tau": 0.0}, "CrossentropyLoss"),),
+        cost="the logits are shifted before their largest is found",
     )
 
     class_prior: Sequence[float] | np.ndarray = parameter(
@@ -612,6 +613,7 @@ class LDAMLoss(CrossentropyFamily):
         gradient_bound="scale in a logit",
         identities=(Identity({"max_margin": 0.0, "scale": 1.0}, "CrossentropyLoss"),),
         conditioning="scale times the error of a logit, relative",
+        cost="of soft and one-hot labels the log-odds of every class",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(
@@ -725,6 +727,7 @@ class SeesawLoss(CrossentropyFamily):
         gradient_bound="1 in a logit",
         identities=(Identity({"p": 0.0, "q": 0.0}, "CrossentropyLoss"),),
         conditioning="q + 1 times the error of a logit, relative",
+        cost="a factor for each pair of a label and another class, with a power",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(
@@ -847,6 +850,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
         gradient_bound="1.5 max(a) gamma_j / gamma in a logit, up to a gamma_j of 10",
         identities=(Identity({"scale": 0.0}, "FocalLoss", {"multi_label": True, "alpha": 0.25}),),
         conditioning="gamma_j + 1 times the relative error of -log p_t",
+        cost="two powers with an exponent of each class",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(

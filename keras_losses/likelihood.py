@@ -366,6 +366,7 @@ class StudentTNLLLoss(LocationScaleLoss):
             "exact for df from 1e-3 to 1e6: the error is 1e-6 of sum |terms|. In the raw df the slope "
             "is a difference of terms as large as 1 / df"
         ),
+        cost="two logarithms of gamma functions",
     )
 
     df: float | None = parameter(default=None, within="(0, inf)", optional=True)
@@ -435,6 +436,7 @@ class LogNormalNLLLoss(LocationScaleLoss):
         elicits_note="the mean and the standard deviation of log y",
         gradient_bound="unbounded: |r| / s^2 in the location",
         conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        cost="a softplus and two logarithms",
     )
 
     targets = POSITIVE
@@ -502,6 +504,7 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
         elicits_note="a local optimum of them",
         gradient_bound="unbounded: |y - m_k| / s_k^2 in a mean",
         conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        cost="a logarithm of a sum of exponentials over the components",
     )
 
     components: int = parameter(within="[1, 64]", integer=True)
@@ -587,6 +590,7 @@ class PoissonNLLLoss(LikelihoodLoss):
         elicits_note="the mean of the counts, as e^z",
         gradient_bound="unbounded: e^z - y",
         conditioning="for large counts the terms cancel: the error is absolute, 1e-7 of y log y",
+        cost="the logarithm of a factorial",
     )
 
     targets = COUNTS
@@ -659,6 +663,7 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
             "exact for 1/a and counts from 1e-3 to 1e6: the error is 1e-6 of sum |terms|, which cancel for "
             "large counts"
         ),
+        cost="three logarithms of gamma functions",
     )
 
     floor: float = parameter(default=1e-6, within="(0, inf)", kw_only=True)
@@ -742,6 +747,7 @@ class ZeroInflatedPoissonLoss(LikelihoodLoss):
         elicits="parameters of the distribution",
         gradient_bound="1 in the logit; unbounded: e^z - y in the log rate",
         conditioning="for large counts the terms cancel: the error is absolute, 1e-7 of y log y",
+        cost="the logarithm of a factorial, and the logarithm of a mixture",
     )
 
     targets = COUNTS
@@ -829,6 +835,7 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
         elicits="parameters of the distribution",
         gradient_bound="unbounded: k / 4 |log odds of y| in the logit",
         conditioning="the terms have both signs: the error is absolute, 1e-6 of sum |terms|",
+        cost="three logarithms of gamma functions",
     )
 
     targets = SHARES
@@ -970,6 +977,7 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
         elicits_note="nu and beta only together",
         gradient_bound="(2 alpha + 1) sqrt(nu / (8 beta (1 + nu))) + coefficient (2 nu + alpha) in gamma",
         conditioning="the terms have both signs: the error is absolute, 1e-6 of sum |terms|",
+        cost="two logarithms of gamma functions",
     )
 
     coefficient: float = parameter(default=0.01, within="[0, inf)")
@@ -1074,6 +1082,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
         elicits_note="without annealing, the class probabilities as the evidence grows",
         gradient_bound="2 and below for the risk; log alpha and below for the divergence",
         conditioning="beside terms that cancel by hand, none",
+        cost="the logarithm of a gamma function and a digamma function of every class",
     )
 
     annealing: float = parameter(default=1.0, within="[0, 1]")

@@ -150,6 +150,7 @@ class MulticlassHingeLoss(ClassificationLoss):
         elicits_note="crammer_singer: where it has more than half of the probability",
         gradient_bound="1 at power 1 for crammer_singer, C - 1 for weston_watkins",
         conditioning="power + 1 times the relative error of the margin",
+        cost="the largest of the other classes, or a sum over them: passes without a shared exponential",
     )
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))

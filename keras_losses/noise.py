@@ -63,6 +63,7 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
         elicits_note="q below 1: with a probability that is pulled to the ends",
         gradient_bound="1 in a logit",
         identities=(Identity({"q": 0.0}, "CrossentropyLoss"), Identity({"q": 1e-9}, "CrossentropyLoss")),
+        cost="a power of p; of soft and one-hot labels for every class",
     )
 
     q: float = parameter(default=0.7, within="[0, 1]")
@@ -122,6 +123,7 @@ class SymmetricCrossentropyLoss(CrossentropyFamily):
         elicits_note="with a probability that is pulled to the ends by beta",
         gradient_bound="alpha - beta log_zero / 4 in a logit",
         identities=(Identity({"alpha": 1.0, "beta": 0.0}, "CrossentropyLoss"),),
+        cost="of soft and one-hot labels 1 - p of every class",
     )
 
     alpha: float = parameter(default=0.1, within="[0, inf)")
@@ -189,6 +191,7 @@ class ActivePassiveLoss(CrossentropyFamily):
         elicits="likeliest class",
         elicits_note="all probability goes to it",
         gradient_bound="alpha - beta log_zero / 4 in a logit",
+        cost="what every class would cost as the label, for class ids too",
     )
 
     active: str = parameter(
@@ -275,6 +278,7 @@ class BootstrapLoss(CrossentropyFamily):
             Identity({"beta": 1.0}, "CrossentropyLoss"),
             Identity({"beta": 1.0, "hard": True}, "CrossentropyLoss"),
         ),
+        cost="-log p of every class under the model's own distribution, for class ids too",
     )
 
     beta: float = parameter(default=0.95, within="[0, 1]")
@@ -349,6 +353,7 @@ class BiTemperedLoss(CrossentropyFamily):
         gradient_bound="1 in a logit",
         identities=(Identity({"t1": 1.0, "t2": 1.0}, "CrossentropyLoss"),),
         conditioning="terms of both signs cancel as p_t nears 1: the error is absolute, 1e-7 of 1 - p_t",
+        cost="a power of every class in each of the `iterations` of the normaliser, and in three more steps",
     )
 
     t1: float = parameter(default=0.8, within="[0, 1]")
@@ -480,6 +485,7 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
         gradient_bound="1 + weight * log(views) in a logit",
         identities=(),
         conditioning="the divergence of views that nearly agree has the digits of their difference",
+        cost="a softmax for each view, their mixture, and an exponential series for each class of each view",
     )
 
     weight: float = parameter(default=12.0, within="[0, inf)")
@@ -551,6 +557,7 @@ class EarlyLearningLoss(SeveralPredictions):
         gradient_bound="1 + weight / 4 / floor in a logit",
         identities=(),
         conditioning="near the floor, 1 / floor times the error of 1 - sum_j p_j q_j",
+        cost="two softmaxes, of the prediction and of the mean of earlier ones",
     )
 
     weight: float = parameter(default=3.0, within="[0, inf)")

@@ -189,6 +189,7 @@ class CoralLoss(OrdinalLoss):
         elicits="class probability",
         elicits_note="as the probabilities of y > k",
         gradient_bound="max(importance) in a logit",
+        cost="a cross-entropy for each threshold",
     )
 
     num_classes: int = parameter(within="[2, inf)", integer=True)
@@ -283,6 +284,7 @@ class CornLoss(OrdinalLoss):
         elicits="class probability",
         elicits_note="as the conditional probabilities of y > k",
         gradient_bound="1 in a logit",
+        cost="a cross-entropy for each threshold",
     )
 
     num_classes: int = parameter(within="[2, inf)", integer=True)
@@ -364,6 +366,7 @@ class CumulativeLinkLoss(OrdinalLoss):
         elicits="class probability",
         gradient_bound="1 in the score for logit; |c - f| for probit; e^(c - f) for cloglog",
         conditioning="the distance of the score from a cut point, and for probit its square, of their digits",
+        cost="the logarithm of a difference of distribution functions, for the digits where they are near",
     )
 
     num_classes: int = parameter(within="[2, inf)", integer=True)
@@ -518,6 +521,7 @@ class WeightedKappaLoss(OrdinalLoss):
         elicits="agreement",
         gradient_bound="1 / epsilon in a probability, for a batch that is nearly perfect",
         conditioning="the terms of the tangent cancel where a sample is much worse than its batch",
+        cost="a softmax and the expected distance of every class",
     )
 
     num_classes: int = parameter(within="[2, inf)", integer=True)

@@ -116,6 +116,7 @@ class RegularizedLoss(CompositeLoss):
                 "the inner loss",
             ),
         ),
+        cost="that of its penalties; `confidence_penalty` takes the entropy over every class",
     )
 
     loss: Any = parameter(  # type: ignore[misc]

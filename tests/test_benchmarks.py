@@ -208,6 +208,14 @@ def test_a_bound_is_about_the_rows_that_it_names():
     assert {b.at_most for b in bounds.BOUNDS if list(bounds.figures(found, b))} == {1.9, 1.0}
 
 
+def test_a_loss_whose_card_says_what_costs_more_is_not_held_to_our_cross_entropy():
+    assert catalogue.card(catalogue.losses()["TweedieLoss"]).cost
+    assert not catalogue.card(catalogue.losses()["QuantileLoss"]).cost
+    for name, held in (("TweedieLoss", False), ("QuantileLoss", True)):
+        about = {bound.figure for bound in bounds.BOUNDS if list(bounds.figures(row(loss=name), bound))}
+        assert about == ({"crossentropy"} if held else set())
+
+
 @pytest.mark.parametrize(
     ("before", "now", "slower"),
     [
