@@ -238,7 +238,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         "Under floors stands the time over that of the floor; under over, the time over that of a "
         "counterpart of another library or, where there is none, of our own cross-entropy of the same "
         "predictions. Of what costs a third more than that, the card says which arithmetic it is "
-        "(docs/losses.md). **Bold** figures miss their bound, *italic* ones by less than the quartiles are apart."
+        "(docs/losses.md). **Bold** figures miss their bound, *italic* ones by less than the quartiles are "
+        "apart."
     )
     yield ""
     yield from _bounds(rows)

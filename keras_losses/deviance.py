@@ -241,7 +241,7 @@ def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Te
 def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
     """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
     value = ops.zeros_like(s)
-    for k in range(22, 1, -1):  # Horner's scheme
+    for k in range(22 if numerics.is_double(s) else 13, 1, -1):  # Horner's scheme
         value = value * s + _products(p - 1.0, p - 2.0, k - 2) / float(math.factorial(k))
     return ops.square(s) * value
 

@@ -36,7 +36,7 @@ def compute_dtype(dtype: str) -> str:
     return dtype if dtype == "float64" else "float32"
 
 
-def _is_double(x: Tensor) -> bool:
+def is_double(x: Tensor) -> bool:
     return bool(keras.backend.standardize_dtype(x.dtype) == "float64")
 
 
@@ -104,7 +104,7 @@ def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor
 def softplus(x: Tensor) -> Tensor:
     """log(1 + e^x)."""
     if not _fused(x):
-        return _of_backend("softplus")(x)
+        return _softplus_of_backend(x)
     positive = x >= 0
     # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
     tail = log1p_of_share(ops.exp(ops.where(positive, -x, x)))
@@ -136,7 +136,7 @@ def log1p_of_share(x: Tensor) -> Tensor:
 def _artanh_over(y: Tensor) -> Tensor:
     """artanh(y) / y for |y| <= 1/3, by its series."""
     square, series = ops.square(y), ops.zeros_like(y)
-    for odd in range(33 if _is_double(y) else 17, 0, -2):  # Horner's scheme
+    for odd in range(33 if is_double(y) else 17, 0, -2):  # Horner's scheme
         series = 1.0 / odd + square * series
     return series
 
@@ -169,15 +169,19 @@ def expm1_minus(x: Tensor) -> Tensor:
     return ops.where(near, _expm1_minus_near(within), ops.exp(beyond) - 1.0 - beyond)
 
 
-def _expm1_minus_near(x: Tensor, a: float | Tensor = 1.0) -> Tensor:
-    """(e^(a x) - 1 - a x) / a for |a x| < 1."""
-    return 0.5 * a * ops.square(x) * _exp_series(a * x)
+def _expm1_minus_near(x: Tensor) -> Tensor:
+    """e^x - 1 - x for |x| < 1."""
+    return with_derivative(_expm1_minus_series, ops.expm1)(x)
+
+
+def _expm1_minus_series(x: Tensor) -> Tensor:
+    return 0.5 * ops.square(x) * _exp_series(x)
 
 
 def _exp_series(x: Tensor) -> Tensor:
     """(e^x - 1 - x) / (x^2 / 2) for |x| < 1."""
     series = ops.ones_like(x)
-    for n in range(22 if _is_double(x) else 11, 2, -1):  # Horner's scheme
+    for n in range(22 if is_double(x) else 11, 2, -1):  # Horner's scheme
         series = 1.0 + x / n * series
     return series
 
@@ -434,7 +438,7 @@ def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
 
 def _of_label(log_odds: Tensor) -> Crossentropy:
     others = -log_odds
-    return Crossentropy(softplus(others), lambda: _of_backend("sigmoid")(others))
+    return Crossentropy(softplus(others), lambda: _sigmoid(others))
 
 
 _FEW_CLASSES = 64
@@ -618,7 +622,7 @@ def binet(x: Tensor, log_x: Tensor | None = None) -> Tensor:
     hand. Before the series it is the sum of (t + 1/2) log(1 + 1/t) - 1 for t = x, x + 1 ... and of the rest.
     `log_x` is given where x may have become 0.
     """
-    begin = _FAR[_is_double(x)]
+    begin = _FAR[is_double(x)]
     far, small = x > begin, x < 1
     ones = ops.ones_like(x)
     tiny, start = ops.where(small, x, ones), ops.where(far, ones, x)
@@ -634,7 +638,7 @@ def binet(x: Tensor, log_x: Tensor | None = None) -> Tensor:
 
 def digamma_excess(x: Tensor) -> Tensor:
     """psi(x) - log x for x > 0, between -1 / x and -1 / (2 x); psi is the derivative of log Gamma."""
-    begin = _FAR[_is_double(x)]
+    begin = _FAR[is_double(x)]
     far = x > begin
     start = ops.where(far, ops.ones_like(x), x)
     near = log1p(1.0 / start) - 1.0 / start
@@ -748,7 +752,7 @@ def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float |
     close = _expm1_minus_near(within)
     if is_number(beta, 0.0):
         return ops.where(near, y * close, p - y - y * x)
-    close = y * (close - _expm1_minus_near(within, beta))
+    close = y * (close - 0.5 * beta * ops.square(within) * _exp_series(beta * within))
     grown = times_expm1_over(y, log_y, x, beta)
     return ops.where(near, close, p - y - grown) / alpha
 
@@ -890,44 +894,21 @@ def _erfc(x: Tensor) -> Tensor:
     return torch.special.erfc(x)
 
 
-@functools.cache
-def _of_backend(name: str) -> Callable[[Tensor], Tensor]:
-    """softplus(x) and sigmoid(x) in one operation each, with the digits of their gradients.
+def _softplus_of_backend(x: Tensor) -> Tensor:
+    if keras.backend.backend() != "torch":
+        return ops.softplus(x)
+    import torch
 
-    To that of TensorFlow's and PyTorch's sigmoid, 1 - sigmoid(x) is 0 from 17 on. PyTorch's softplus is x
-    from a threshold on, which is 20.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow" and name == "sigmoid":
-        import tensorflow as tf
+    return torch.nn.functional.softplus(x, threshold=80.0)  # from where on it is x; by default 20
 
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def sigmoid(x: Tensor) -> Any:
-            return tf.sigmoid(x), lambda upstream: upstream * (sigmoid(x) * sigmoid(-x))
 
-        return sigmoid  # type: ignore[no-any-return]
-    if backend == "torch":
-        import torch
+def _sigmoid(x: Tensor) -> Tensor:
+    """To the gradient of TensorFlow's and PyTorch's own, 1 - sigmoid(x) is 0 from 17 on."""
+    return with_derivative(ops.sigmoid, _slope_of_sigmoid)(x)
 
-        class Sigmoid(torch.autograd.Function):  # type: ignore[misc]
-            generate_vmap_rule = True
 
-            @staticmethod
-            def forward(x: Tensor) -> Tensor:
-                return torch.sigmoid(x)
-
-            @staticmethod
-            def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-                ctx.save_for_backward(*inputs)
-
-            @staticmethod
-            def backward(ctx: Any, upstream: Tensor) -> Tensor:
-                (x,) = ctx.saved_tensors
-                return upstream * (Sigmoid.apply(x) * Sigmoid.apply(-x))
-
-        softplus = functools.partial(torch.nn.functional.softplus, threshold=80.0)
-        return softplus if name == "softplus" else Sigmoid.apply  # type: ignore[no-any-return]
-    return getattr(ops, name)  # type: ignore[no-any-return]
+def _slope_of_sigmoid(x: Tensor) -> Tensor:
+    return _sigmoid(x) * _sigmoid(-x)
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
@@ -955,6 +936,50 @@ def _operation(x: Tensor) -> str:
         return x.grad_fn.name().removesuffix("Backward0").lower() if x.grad_fn is not None else ""
     kind: str = getattr(getattr(x, "op", None), "type", "")  # graphs of TensorFlow
     return kind.lower()
+
+
+@functools.cache
+def with_derivative(
+    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """function(x) of every number, whose derivative is derivative(x), and further ones that one's own.
+
+    Both are functions of a module, not closures.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        value_of = jax.custom_jvp(function)
+        value_of.defjvps(lambda tangent, _, x: tangent * derivative(x))
+        return value_of  # type: ignore[no-any-return]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def valued(x: Tensor) -> Any:
+            return function(x), lambda upstream: upstream * derivative(x)
+
+        return valued  # type: ignore[no-any-return]
+    import torch
+
+    class WithDerivative(torch.autograd.Function):  # type: ignore[misc]
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x: Tensor) -> Tensor:
+            return function(x)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, upstream: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            return upstream * derivative(x)
+
+    return WithDerivative.apply  # type: ignore[no-any-return]
 
 
 def with_slope(
