@@ -103,7 +103,7 @@ def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + e^x)."""
-    if not _fused(x):
+    if not _fused():
         return _softplus_of_backend(x)
     positive = x >= 0
     # Not abs and relu, whose derivatives at 0 would add up to 0 instead of a half.
@@ -113,7 +113,7 @@ def softplus(x: Tensor) -> Tensor:
 
 def log1p(x: Tensor) -> Tensor:
     """log(1 + x) for x >= 0."""
-    if not _fused(x):
+    if not _fused():
         return ops.log1p(x)
     large, ones = x > 1.0, ops.ones_like(x)
     return ops.where(
@@ -127,7 +127,7 @@ def log1p_of_share(x: Tensor) -> Tensor:
     By the series of 2 artanh(x / (2 + x)), and not by what rounding 1 + x loses, of which compilers know no
     more than that (1 + x) - 1 is x.
     """
-    if not _fused(x):
+    if not _fused():
         return ops.log1p(x)
     y = x * (2.0 / (2.0 + x))
     return y * _artanh_over(0.5 * y)
@@ -420,7 +420,7 @@ def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Crossentropy, Ten
 
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
-    if not _fused(logits):  # where each operation is a pass over memory
+    if not _fused():  # where each operation is a pass over memory
         return _of_label(logits), _of_label(-logits)
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
@@ -849,9 +849,12 @@ def compiled_by_tensorflow() -> bool:
     return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
 
 
-def _fused(x: Tensor) -> bool:
-    """Whether XLA makes one loop of many operations: arithmetic is cheap then, and its own log1p is not."""
-    return compiled_by_tensorflow() or (keras.backend.backend() == "jax" and not is_concrete(x))
+def _fused() -> bool:
+    """Whether XLA makes one loop of many operations: arithmetic is cheap then, and its own log1p is not.
+
+    JAX's own steps are compiled; what is not has the same digits so.
+    """
+    return keras.backend.backend() == "jax" or compiled_by_tensorflow()
 
 
 def is_concrete(x: Tensor) -> bool:
