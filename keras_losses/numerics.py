@@ -1,8 +1,8 @@
 """Stable building blocks, each with the identity that it computes and the range where it is exact.
 
-Everything here works on floating-point tensors of at least 32 bits, in `keras.ops` alone, and is exact
-to a few units in the last place unless its docstring says otherwise; so are the first derivatives that
-automatic differentiation makes of it, and second derivatives are intact.
+Everything here works on floating-point tensors of at least 32 bits, in `keras.ops` but for what stands under
+"What differs between backends", and is exact to a few units in the last place unless its docstring says
+otherwise; so are its first derivatives, and second derivatives are intact.
 """
 
 from __future__ import annotations
@@ -421,7 +421,7 @@ def _from_the_largest(logits: Tensor) -> tuple[Tensor, Tensor, Crossentropy, Ten
 def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     """Of the labels 1 and 0: softplus(-z) and softplus(z), which share log(1 + e^-|z|)."""
     if not _fused():  # where each operation is a pass over memory
-        return _of_label(logits), _of_label(-logits)
+        return _against(-logits), _against(logits)
     positive = logits >= 0
     zeros = ops.zeros_like(logits)
     # As in softplus, with one exponential for all.
@@ -436,9 +436,9 @@ def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     )
 
 
-def _of_label(log_odds: Tensor) -> Crossentropy:
-    others = -log_odds
-    return Crossentropy(softplus(others), lambda: _sigmoid(others))
+def _against(log_odds: Tensor) -> Crossentropy:
+    """Of the label against which these are the log-odds."""
+    return Crossentropy(softplus(log_odds), lambda: _sigmoid(log_odds))
 
 
 _FEW_CLASSES = 64
@@ -752,7 +752,9 @@ def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float |
     close = _expm1_minus_near(within)
     if is_number(beta, 0.0):
         return ops.where(near, y * close, p - y - y * x)
-    close = y * (close - 0.5 * beta * ops.square(within) * _exp_series(beta * within))
+    # (e^(beta x) - 1 - beta x) / beta; beta may be 0 in a tensor, so nothing is divided by it.
+    less = 0.5 * beta * ops.square(within) * _exp_series(beta * within)
+    close = y * (close - less)
     grown = times_expm1_over(y, log_y, x, beta)
     return ops.where(near, close, p - y - grown) / alpha
 
