@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import special
 
 from keras_losses import CrossentropyLoss, numerics
 from tests.backends import COMPILED, MODES, compiled, double_precision, second_derivative, value_and_gradient
@@ -307,3 +308,16 @@ def test_nan_beside_them_does_not_lose_the_kept_logits():
     """The other samples of the batch keep their digits."""
     logits = ops.convert_to_tensor(np.array([[200.0, -200.0], [np.nan, 0.0]], "float32"))
     assert numerics.kept_logits(keras.activations.softmax(logits), "softmax") is logits
+
+
+@pytest.mark.parametrize("x", [1e-3, 0.1, 0.5, 1.0, 1.5, 2.05, 2.5, 3.05, 3.9, 4.05, 5.0, 10.5, 40.0])
+def test_gamma_functions(x):
+    """SciPy's, on both sides of where the series begin: log Gamma to terms of 1, psi to its own digits."""
+    for precision, digits in (("float32", 1e-6), ("float64", 1e-13)):
+        with double_precision():
+            found = tensor_of(np.array([x], precision))
+            of_log, of_psi = (number(f(found)[0]) for f in (numerics.binet, numerics.digamma_excess))
+        at = float(np.array(x, precision))
+        leading = (at - 0.5) * math.log(at) - at + 0.5 * math.log(2 * math.pi)
+        assert of_log == pytest.approx(special.gammaln(at) - leading, abs=digits / 2 * max(1, abs(leading)))
+        assert of_psi == pytest.approx(special.psi(at) - math.log(at), rel=digits, abs=digits * 1e-6)
