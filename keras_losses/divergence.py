@@ -46,10 +46,20 @@ class DivergenceLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y, predictions = self.align(y_true, y_pred)
-        crossentropy = self._crossentropy(predictions)
-        given = predictions.logits is None and numerics.is_number(self.temperature, 1.0)
-        p = predictions.values if given else ops.exp(-crossentropy.value)
-        return self.divergence(y, p, crossentropy)
+        if predictions.logits is not None:
+            return self.of_logits(y, self.softened(predictions.logits))
+        given = predictions.of_every_class()
+        if numerics.is_number(self.temperature, 1.0):
+            return self.divergence(y, predictions.values, given)
+        softened = numerics.dense_crossentropy(self.softened(-given.value))
+        # The slope is held where that of the probability that was given is.
+        held = softened.value + (given.steepest_from - given.value) / self.temperature
+        return self.divergence(y, ops.exp(-softened.value), replace(softened, steepest_from=held))
+
+    def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
+        """The divergence of softmax(z)."""
+        crossentropy = numerics.dense_crossentropy(logits)
+        return self.divergence(y, ops.exp(-crossentropy.value), crossentropy)
 
     def minus_log(self, y: Tensor) -> Tensor:
         """-log y of a target."""
@@ -70,22 +80,11 @@ class DivergenceLoss(Loss):
             if not self.of_measures:
                 labels.check_distribution(owner, name, values, advice)
 
-    def _crossentropy(self, predictions: Predictions) -> Crossentropy:
-        if predictions.logits is not None:
-            return self.softened(predictions.logits)
-        given = predictions.of_every_class()
+    def softened(self, logits: Tensor) -> Tensor:
+        """The logits divided by the temperature, which rounds less of small differences than of z."""
         if numerics.is_number(self.temperature, 1.0):
-            return given
-        softened = self.softened(-given.value)
-        # The slope is held where that of the probability that was given is.
-        held = softened.value + (given.steepest_from - given.value) / self.temperature
-        return replace(softened, steepest_from=held)
-
-    def softened(self, logits: Tensor) -> Crossentropy:
-        """That of softmax(z / temperature); the division rounds less of small differences than of z."""
-        if not numerics.is_number(self.temperature, 1.0):
-            logits = numerics.below_peak(logits) / self.temperature
-        return numerics.dense_crossentropy(logits)
+            return logits
+        return numerics.below_peak(logits) / self.temperature
 
 
 class KLDivergenceLoss(DivergenceLoss):
@@ -156,6 +155,12 @@ class KLDivergenceLoss(DivergenceLoss):
                 "KLDivergenceLoss: a temperature normalises the prediction, which `generalized` leaves as it "
                 f"is. Received: temperature={self.temperature}, generalized=True. Choose one of them."
             )
+
+    def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
+        if self.direction == "reverse":
+            return super().of_logits(y, logits)
+        value = numerics.relative_entropy(y, logits)
+        return value if self.generalized else value + (ops.sum(y, axis=-1) - 1.0)
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         forward = self.direction == "forward"
@@ -571,10 +576,8 @@ class DistillationLoss(DivergenceLoss):
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         """Any number is a logit."""
 
-    def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        minus_log_t = self.softened(y).value
-        gap = numerics.power_gap(ops.exp(-minus_log_t), p, -minus_log_t, -crossentropy.value, alpha=1.0)
-        return self.temperature**2 * ops.sum(gap, axis=-1)
+    def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
+        return self.temperature**2 * numerics.relative_entropy_of_logits(self.softened(y), logits)
 
 
 class GaussianKLLoss(PackedLoss):

@@ -527,9 +527,9 @@ def negative_log(x: Tensor, dtype: str, times: float | Tensor = 1.0) -> Tensor:
     """
     smallest = max(_SMALLEST[dtype], _SMALLEST[keras.backend.standardize_dtype(x.dtype)])
     slope = _steepest(x, dtype) / _at_least_one(times)
-    log = ops.log(maximum(x, 1.0 / slope))
-    tangent = ops.stop_gradient(ops.log(maximum(x, smallest))) + (x - ops.stop_gradient(x)) * slope
-    return 0.0 - ops.where(x >= 1.0 / slope, log, tangent)
+    steady = x >= 1.0 / slope
+    log = ops.log(ops.where(steady, x, ops.stop_gradient(maximum(x, smallest))))
+    return 0.0 - ops.where(steady, log, ops.stop_gradient(log) + (x - ops.stop_gradient(x)) * slope)
 
 
 def _at_least_one(times: float | Tensor) -> Any:
@@ -545,9 +545,9 @@ def negative_log_complement(x: Tensor, dtype: str, times: float | Tensor = 1.0) 
     gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[computed])
     reach = _at_least_one(times) / min(_STEEPEST[dtype], _STEEPEST[computed])
     reach = max(gap, reach) if is_number(reach) else maximum(reach, gap)
-    log = ops.log1p(-minimum(x, 1.0 - reach))
-    tangent = ops.stop_gradient(ops.log1p(-minimum(x, 1.0 - gap))) - (x - ops.stop_gradient(x)) / reach
-    return 0.0 - ops.where(x <= 1.0 - reach, log, tangent)
+    steady = x <= 1.0 - reach
+    log = ops.log1p(-ops.where(steady, x, ops.stop_gradient(minimum(x, 1.0 - gap))))
+    return 0.0 - ops.where(steady, log, ops.stop_gradient(log) - (x - ops.stop_gradient(x)) / reach)
 
 
 def log1mexp(x: Tensor) -> Tensor:
@@ -757,6 +757,64 @@ def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float |
     close = y * (close - less)
     grown = times_expm1_over(y, log_y, x, beta)
     return ops.where(near, close, p - y - grown) / alpha
+
+
+def relative_entropy(y: Tensor, logits: Tensor) -> Tensor:
+    """sum_j y_j log(y_j / p_j) + p_j - y_j for p = softmax(z), and any y_j >= 0."""
+    return with_slope(_relative_entropy, logits, y, of_other=_relative_entropy_in_y)
+
+
+def _relative_entropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    log_p, p = _log_softmax(logits)
+    value, slope = _gap_of_logs(y, p, log_p - _log_or_zero(y))
+    more = ops.sum(y, axis=-1, keepdims=True) - 1.0
+    return value, slope + more * p, ops.ones_like(value)
+
+
+def _relative_entropy_in_y(logits: Tensor, y: Tensor) -> Tensor:
+    return _log_or_zero(y) - _log_softmax(logits)[0]
+
+
+def relative_entropy_of_logits(teacher: Tensor, logits: Tensor) -> Tensor:
+    """KL(softmax(t) || softmax(z))."""
+    return with_slope(_relative_entropy_of_logits, logits, teacher, of_other=_relative_entropy_in_teacher)
+
+
+def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    (log_p, p), (log_t, t) = _log_softmax(logits), _log_softmax(teacher)
+    value, slope = _gap_of_logs(t, p, log_p - log_t)
+    return value, slope, ops.ones_like(value)
+
+
+def _relative_entropy_in_teacher(logits: Tensor, teacher: Tensor) -> Tensor:
+    log_t, t = _log_softmax(teacher)
+    lead = ops.where(t > 0, log_t - _log_softmax(logits)[0], ops.zeros_like(t))
+    return t * (lead - ops.sum(t * lead, axis=-1, keepdims=True))
+
+
+def _gap_of_logs(y: Tensor, p: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """sum_j y_j (e^x_j - 1 - x_j) and each y_j (e^x_j - 1), for x = log p - log y; y may be 0."""
+    some, zeros = y > 0, ops.zeros_like(x)  # where y is 0, x may be infinite
+    near = ops.logical_and(ops.abs(x) < 1.0, some)
+    within, beyond = ops.where(near, x, zeros), ops.where(some, x, zeros)
+    close = _expm1_minus_series(within)
+    value = ops.where(near, y * close, p - y - y * beyond)
+    return ops.sum(value, axis=-1), ops.where(near, y * (close + within), p - y)
+
+
+def _log_or_zero(y: Tensor) -> Tensor:
+    return ops.log(ops.where(y > 0, y, ops.ones_like(y)))
+
+
+def _log_softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """log p and p; where p is near 1, log p has the digits of 1 - p."""
+    below = below_peak(logits)
+    grown = ops.exp(below)
+    total = ops.sum(grown, axis=-1, keepdims=True)
+    others = ops.sum(grown - ops.cast(below >= 0, grown.dtype), axis=-1, keepdims=True)
+    # Of one largest, what the others add to its 1; of several, each is far from 1.
+    more = ops.where(total < 1.5, others, total - 1.0)
+    return below - ops.log1p(more), grown / (1.0 + more)
 
 
 def excess(y: Tensor, p: Tensor, one_minus_p: Tensor) -> Tensor:
