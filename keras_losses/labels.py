@@ -105,9 +105,9 @@ class Predictions:
 
     def entropy_of_classes(self) -> Tensor:
         """The entropy of the distribution over exclusive classes, `(...)`."""
-        minus_log = self.of_every_class().value
-        p = self.values if self.logits is None else ops.exp(-minus_log)
-        return ops.sum(p * minus_log, axis=-1)
+        if self.logits is not None:
+            return numerics.entropy(self.logits)
+        return ops.sum(self.values * self.of_every_class().value, axis=-1)
 
     def entropy_of_outputs(self) -> Tensor:
         """The entropy of each output, where each is a probability of its own, `(..., C)`."""

@@ -206,6 +206,12 @@ class ActivePassiveLoss(CrossentropyFamily):
     log_zero: float = parameter(default=-4.0, within="(-inf, 0)", kw_only=True)
     compares_classes = True
 
+    def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
+        if predictions.logits is None or self.active != "normalized_crossentropy":
+            return super().id_terms(predictions, ids)
+        own = predictions.of_class(ids)
+        return self._sum(own.value, numerics.crossentropy_of_others(ids, predictions.logits), own)
+
     def class_terms(self, predictions: Predictions) -> Tensor:
         every = predictions.of_every_class()
         active = self._active(every)
@@ -283,12 +289,18 @@ class BootstrapLoss(CrossentropyFamily):
 
     beta: float = parameter(default=0.95, within="[0, 1]")
     hard: bool = flag(default=False, kw_only=False)
-    compares_classes = True
+    def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
+        return self._with_belief(predictions.of_class(ids).value, 1.0, predictions)
 
-    def class_terms(self, predictions: Predictions) -> Tensor:
-        values = predictions.of_every_class().value
-        belief = -numerics.peak(-values) if self.hard else predictions.entropy_of_classes()
-        return self.beta * values + (1.0 - self.beta) * ops.expand_dims(belief, -1)
+    def expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
+        return self._with_belief(predictions.expected(y), ops.sum(y, axis=-1), predictions)
+
+    def _with_belief(self, values: Tensor, weight: Tensor | float, predictions: Predictions) -> Tensor:
+        if self.hard:
+            belief = predictions.of_class(ops.argmax(predictions.values, axis=-1)).value
+        else:
+            belief = predictions.entropy_of_classes()
+        return self.beta * values + (1.0 - self.beta) * weight * belief
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         positive, negative = (crossentropy.value for crossentropy in predictions.of_outputs())

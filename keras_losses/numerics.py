@@ -362,6 +362,16 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     return Crossentropy(value, rest, logits=logits)
 
 
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The exponentials of z below its largest, z below it, and what their sum is above 1, with its digits."""
+    below = below_peak(logits)
+    grown = ops.exp(below)
+    total = ops.sum(grown, axis=-1, keepdims=True)
+    others = ops.sum(grown - ops.cast(below >= 0, grown.dtype), axis=-1, keepdims=True)
+    # Of one largest, what the others add to its 1; of several, far from 1.
+    return grown, below, ops.where(total < 1.5, others, total - 1.0)
+
+
 def expected_crossentropy(y: Tensor, logits: Tensor) -> Tensor:
     """-sum_j y_j log softmax(z)_j for a distribution y, in one pass over both and one more for the gradient.
 
@@ -381,6 +391,32 @@ def _expected_crossentropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, T
 
 def _crossentropy_of_each(logits: Tensor, y: Tensor) -> Tensor:
     return dense_crossentropy(logits).value
+
+
+def crossentropy_of_others(ids: Tensor, logits: Tensor) -> Tensor:
+    """-sum_{j != t} log softmax(z)_j, for integer t."""
+    return with_slope(_crossentropy_of_others, logits, ids)
+
+
+def _crossentropy_of_others(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    grown, below, more = _softmax(logits)
+    own, count = is_class(ids, logits), logits.shape[-1] - 1.0
+    apart = ops.sum(ops.where(own, ops.zeros_like(below), -below), axis=-1)
+    slope = count / (1.0 + more) * grown - ops.where(own, ops.zeros_like(below), ops.ones_like(below))
+    return count * ops.squeeze(log1p(more), -1) + apart, slope, ops.ones_like(apart)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """-sum_j p_j log p_j for p = softmax(z)."""
+    return with_slope(_entropy, logits, ops.zeros((), dtype="int32"))  # there is no label
+
+
+def _entropy(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    grown, below, more = _softmax(logits)
+    apart = ops.minimum(-below, full(below, 1e30))  # of which none is left where p is 0
+    mean = ops.sum(grown * apart, axis=-1, keepdims=True) / (1.0 + more)
+    slope = grown * (apart - mean)
+    return ops.squeeze(log1p(more) + mean, -1), slope, ops.squeeze(1.0 / (1.0 + more), -1)
 
 
 def sparse_log_odds(ids: Tensor, logits: Tensor) -> Tensor:
@@ -765,14 +801,15 @@ def relative_entropy(y: Tensor, logits: Tensor) -> Tensor:
 
 
 def _relative_entropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    log_p, p = _log_softmax(logits)
-    value, slope = _gap_of_logs(y, p, log_p - _log_or_zero(y))
-    more = ops.sum(y, axis=-1, keepdims=True) - 1.0
-    return value, slope + more * p, ops.ones_like(value)
+    grown, below, more = _softmax(logits)
+    p = grown / (1.0 + more)
+    value, slope = _gap_of_logs(y, p, below - log1p(more) - _log_or_zero(y))
+    return value, slope + (ops.sum(y, axis=-1, keepdims=True) - 1.0) * p, ops.ones_like(value)
 
 
 def _relative_entropy_in_y(logits: Tensor, y: Tensor) -> Tensor:
-    return _log_or_zero(y) - _log_softmax(logits)[0]
+    _, below, more = _softmax(logits)
+    return _log_or_zero(y) - (below - log1p(more))
 
 
 def relative_entropy_of_logits(teacher: Tensor, logits: Tensor) -> Tensor:
@@ -781,15 +818,22 @@ def relative_entropy_of_logits(teacher: Tensor, logits: Tensor) -> Tensor:
 
 
 def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    (log_p, p), (log_t, t) = _log_softmax(logits), _log_softmax(teacher)
-    value, slope = _gap_of_logs(t, p, log_p - log_t)
+    t, p, x = _lead(logits, teacher)
+    value, slope = _gap_of_logs(t, p, x)
     return value, slope, ops.ones_like(value)
 
 
 def _relative_entropy_in_teacher(logits: Tensor, teacher: Tensor) -> Tensor:
-    log_t, t = _log_softmax(teacher)
-    lead = ops.where(t > 0, log_t - _log_softmax(logits)[0], ops.zeros_like(t))
-    return t * (lead - ops.sum(t * lead, axis=-1, keepdims=True))
+    t, _, x = _lead(logits, teacher)
+    x = ops.where(t > 0, x, ops.zeros_like(x))
+    return t * (ops.sum(t * x, axis=-1, keepdims=True) - x)
+
+
+def _lead(logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """softmax(t), softmax(z), and the difference of the second's logarithm and the first's."""
+    (grown, below, more), (grown_t, below_t, more_t) = _softmax(logits), _softmax(teacher)
+    x = (below - below_t) - (log1p(more) - log1p(more_t))
+    return grown_t / (1.0 + more_t), grown / (1.0 + more), x
 
 
 def _gap_of_logs(y: Tensor, p: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -804,17 +848,6 @@ def _gap_of_logs(y: Tensor, p: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log_or_zero(y: Tensor) -> Tensor:
     return ops.log(ops.where(y > 0, y, ops.ones_like(y)))
-
-
-def _log_softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """log p and p; where p is near 1, log p has the digits of 1 - p."""
-    below = below_peak(logits)
-    grown = ops.exp(below)
-    total = ops.sum(grown, axis=-1, keepdims=True)
-    others = ops.sum(grown - ops.cast(below >= 0, grown.dtype), axis=-1, keepdims=True)
-    # Of one largest, what the others add to its 1; of several, each is far from 1.
-    more = ops.where(total < 1.5, others, total - 1.0)
-    return below - ops.log1p(more), grown / (1.0 + more)
 
 
 def excess(y: Tensor, p: Tensor, one_minus_p: Tensor) -> Tensor:
