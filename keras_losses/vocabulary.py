@@ -351,9 +351,9 @@ class VocabularyCrossentropy(CrossentropyLoss):
 
     Args:
         soft_cap: None, or the bound that logits are bent to stay within, above 0 (30 in Gemma 2).
-        chunk: None, or how many tokens to take at a time; by default 7/16 of the width of the hidden states,
-            so that logits and their slopes take somewhat less memory than the kernel's gradient, or more
-            tokens where that is little. Fewer take less memory, and more time.
+        chunk: None, or how many tokens to take at a time; by default 3/4 of the width of the hidden states,
+            so that their logits take 3/4 of the memory of the kernel's gradient, or more tokens where that is
+            little. Fewer take less memory, and more time.
         z_loss: the weight, 0 or more, of the square of the log-normaliser (1e-4 in PaLM).
 
     Further keyword arguments (`label_smoothing`, `class_weight`, `ignore_class`, `axis`, `name`, `reduction`,
@@ -684,9 +684,10 @@ def _scanned(
     """What is found of each token; and, of the sum weighted by `rows`, the gradients of the arrays."""
     hidden, kernel, bias = (*arrays, None)[:3]
     half = ops.cast(kernel, hidden.dtype)
-    width, classes = hidden.shape[-1], kernel.shape[0 if plan.is_embedding else 1]
+    across = 0 if plan.is_embedding else 1  # the axis of the classes
+    width, classes = hidden.shape[-1], kernel.shape[across]
     tokens = ops.shape(hidden)[0]
-    size = plan.chunk or max(7 * width // 16, LEAST_CHUNK, LEAST_LOGITS // classes)
+    size = plan.chunk or max(3 * width // 4, LEAST_CHUNK, LEAST_LOGITS // classes)
     count = (tokens + size - 1) // size
     size = (tokens + _at_least_1(count) - 1) // _at_least_1(count)
 
@@ -709,13 +710,24 @@ def _scanned(
             return sums, found
         # A label that is no class makes NaN of the gradient as it does of the value.
         weight = ops.expand_dims(ops.where(ops.isnan(found[0]), found[0], weights[0]), -1)
-        slope = ops.cast(slopes(), h.dtype)
-        of_hidden = weight * ops.cast(_product(slope, half, False, not plan.is_embedding), plan.dtype)
         scaled = ops.cast(weight * ops.cast(h, plan.dtype), h.dtype)
-        added = [_accumulated(sums[0], scaled, slope, plan.is_embedding)]
-        if bias is not None:
-            added.append(sums[1] + ops.sum(weight * ops.cast(slope, plan.dtype), axis=0))
-        return added, [*found, of_hidden]
+
+        def add(sums: list[Tensor], first: Any, size: int) -> list[Tensor]:
+            """The sums with what a block of classes adds to them."""
+            of_hidden, of_kernel, *of_bias = sums
+            slope = ops.cast(slopes(first, size), h.dtype)
+            part = _block(half, across, first, size)
+            of_hidden = of_hidden + ops.cast(_product(slope, part, False, not plan.is_embedding), plan.dtype)
+            added = (slope, scaled) if plan.is_embedding else (scaled, slope)
+            added = ops.cast(_product(*added, True, False), plan.dtype)
+            found = [of_hidden, _with_added(of_kernel, across, first, added)]
+            if of_bias:
+                added = ops.sum(weight * ops.cast(slope, plan.dtype), axis=0)
+                found.append(_with_added(of_bias[0], 0, first, added))
+            return found
+
+        of_hidden, *sums = _in_blocks(add, [ops.zeros(ops.shape(h), plan.dtype), *sums], width, classes)
+        return sums, [*found, weight * of_hidden]
 
     sums = [ops.zeros(x.shape, plan.dtype) for x in arrays[1:]] if rows is not None else []
     shapes = [(), (), (), *([] if rows is None else [(width,)])]
@@ -740,8 +752,8 @@ LEAST_LOGITS = 2**24
 
 def _of_logits(
     raw: Tensor, ids: Tensor, label_smoothing: Any, z_loss: Any, soft_cap: Any
-) -> tuple[list[Tensor], Callable[[], Tensor]]:
-    """The value, the cross-entropy, and whether it was right, of each token; and the slopes in the logits.
+) -> tuple[list[Tensor], Callable[[Any, int], Tensor]]:
+    """The value, the cross-entropy, and whether it was right, of each token; and the slopes in some logits.
 
     As in `numerics.sparse_crossentropy`, the true class stays out of the sum: with the others' sum r and
     its own term o, -log p_t = log(1 + r / o), and the slope in its logit is -r / (o + r).
@@ -767,15 +779,18 @@ def _of_logits(
     if squared:
         value = value + z_loss * ops.square(log_total)
 
-    def slopes() -> Tensor:
-        drift = 2.0 * z_loss * log_total / total if squared else 0.0
-        of_true, of_others = drift * term - rest / total, drift + 1.0 / total
-        if smooth:
-            of_true = of_true + label_smoothing
-        found = ops.where(chosen, ops.expand_dims(of_true, -1), exponentials * ops.expand_dims(of_others, -1))
+    drift = 2.0 * z_loss * log_total / total if squared else 0.0
+    of_true, of_others = drift * term - rest / total, drift + 1.0 / total
+    if smooth:
+        of_true = of_true + label_smoothing
+
+    def slopes(first: Any, size: int) -> Tensor:
+        part = _block(exponentials, 1, first, size)
+        chosen = numerics.is_class(ids - ops.cast(first, ids.dtype), part)
+        found = ops.where(chosen, ops.expand_dims(of_true, -1), part * ops.expand_dims(of_others, -1))
         if smooth:
             found = found - label_smoothing / classes
-        return found if bent is None else found * (1.0 - ops.square(bent))
+        return found if bent is None else found * (1.0 - ops.square(_block(bent, 1, first, size)))
 
     return [value, crossentropy, ops.cast(won, z.dtype)], slopes
 
@@ -874,29 +889,38 @@ BLOCK = 2**20
 """So many numbers of the kernel's gradient are added to at a time: what a processor's cache holds."""
 
 
-def _accumulated(total: Tensor, h: Tensor, slopes: Tensor, is_embedding: bool) -> Tensor:
-    """total + h^T slopes, or its transpose."""
+def _in_blocks(
+    add: Callable[[list[Tensor], Any, int], list[Tensor]], sums: list[Tensor], width: int, classes: int
+) -> list[Tensor]:
+    """`add(sums, first, size)` for all classes.
 
-    def product(part: Tensor) -> Tensor:
-        found = _product(part, h, True, False) if is_embedding else _product(h, part, True, False)
-        return ops.cast(found, total.dtype)
-
-    width, classes = h.shape[-1], slopes.shape[-1]
+    In place, a block of classes after the other: neither their slopes nor a second gradient of the kernel are
+    in memory, and what is in the cache is used at once.
+    """
     block = max(BLOCK // width, 1)
     if classes < 2 * block or not _adds_in_place():
-        return total + product(slopes)
-    # In place, a block of classes after the other: a third of the time, and no second gradient in memory.
-
-    def add(total: Tensor, first: Any, size: int) -> Tensor:
-        at = (first, 0) if is_embedding else (0, first)
-        old = ops.slice(total, at, (size, width) if is_embedding else (width, size))
-        new = old + product(ops.slice(slopes, (0, first), (tokens, size)))
-        return ops.slice_update(total, at, new)
-
-    blocks, tokens = classes // block, ops.shape(slopes)[0]
-    total = ops.fori_loop(0, blocks, lambda turn, x: add(x, turn * block, block), total)
+        return add(sums, 0, classes)
+    blocks = classes // block
+    sums = list(ops.fori_loop(0, blocks, lambda turn, x: tuple(add(x, turn * block, block)), tuple(sums)))
     rest = classes - blocks * block
-    return add(total, blocks * block, rest) if rest else total
+    return add(sums, blocks * block, rest) if rest else sums
+
+
+def _block(x: Tensor, axis: int, first: Any, size: int) -> Tensor:
+    """So many of an axis; all of them are x itself."""
+    if x.shape[axis] == size:
+        return x
+    at, shape = [0] * len(x.shape), list(ops.shape(x))
+    at[axis], shape[axis] = first, size
+    return ops.slice(x, at, shape)
+
+
+def _with_added(total: Tensor, axis: int, first: Any, added: Tensor) -> Tensor:
+    if total.shape[axis] == added.shape[axis]:
+        return total + added
+    at = [0] * len(total.shape)
+    at[axis] = first
+    return ops.slice_update(total, at, _block(total, axis, first, added.shape[axis]) + added)
 
 
 def _adds_in_place() -> bool:
