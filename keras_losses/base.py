@@ -490,7 +490,8 @@ class CrossentropyFamily(ClassificationLoss):
 
     A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
     1 - p_t (`crossentropy.complement`); what states none is the cross-entropy. A soft label is the
-    expectation of that value over its classes, and label smoothing mixes in the uniform label. Where the
+    expectation of that value over its classes, and label smoothing mixes in the uniform label. A loss that
+    compares classes states `id_terms` and `class_terms` or `expected_term` instead. Where the
     model has one output, or with `multi_label`, each output is a probability of its own, and the mean over
     the outputs is taken.
 
@@ -500,9 +501,6 @@ class CrossentropyFamily(ClassificationLoss):
         multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
         label_smoothing: the weight in [0, 1] of the uniform label.
     """
-
-    compares_classes: ClassVar[bool] = False
-    """Whether the value of a label depends on more than its own probability, as in `class_terms`."""
 
     from_logits: bool = flag(default=False, kw_only=True)
     multi_label: bool = flag(default=False, kw_only=True)
@@ -518,12 +516,10 @@ class CrossentropyFamily(ClassificationLoss):
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         """The value of the classes `ids` as the labels `(...)`."""
-        if self.compares_classes:
-            return numerics.of_class(ids, self.class_terms(predictions))
         return self.term(predictions.of_class(ids))
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        """The value of each class as the label `(..., C)`; a loss that compares classes states this alone."""
+        """The value of each class as the label `(..., C)`."""
         return self.term(predictions.of_every_class())
 
     def expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -204,11 +205,10 @@ class ActivePassiveLoss(CrossentropyFamily):
     beta: float = parameter(default=1.0, within="[0, inf)")
     gamma: float = parameter(default=0.5, within="[0, inf)", kw_only=True)
     log_zero: float = parameter(default=-4.0, within="(-inf, 0)", kw_only=True)
-    compares_classes = True
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         if predictions.logits is None or self.active != "normalized_crossentropy":
-            return super().id_terms(predictions, ids)
+            return numerics.of_class(ids, self.class_terms(predictions))
         own = predictions.of_class(ids)
         return self._sum(own.value, numerics.crossentropy_of_others(ids, predictions.logits), own)
 
@@ -289,6 +289,7 @@ class BootstrapLoss(CrossentropyFamily):
 
     beta: float = parameter(default=0.95, within="[0, 1]")
     hard: bool = flag(default=False, kw_only=False)
+
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         return self._with_belief(predictions.of_class(ids).value, 1.0, predictions)
 
@@ -371,33 +372,50 @@ class BiTemperedLoss(CrossentropyFamily):
     t1: float = parameter(default=0.8, within="[0, 1]")
     t2: float = parameter(default=1.2, within="[1, 10]")
     iterations: int = parameter(default=5, within="[1, 100]", integer=True)
-    compares_classes = True
+
+    def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
+        every = self._of_every_class(predictions)
+        true, powers = numerics.is_class(ids, every.value), self._powers(every)
+        own = replace(
+            every,
+            value=numerics.of_class(ids, every.value),
+            rest=lambda: numerics.of_class(ids, every.complement),
+        )
+        return self._value(own, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        if numerics.is_number(self.t2, 1.0):
-            return self._of(predictions.of_every_class())
-        return self._tempered(predictions.as_logits(of_outputs=False))
+        return self._terms(self._of_every_class(predictions))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         # An output is two classes, whose logits differ by log p - log(1 - p).
         if numerics.is_number(self.t2, 1.0):
-            terms = self._of(_paired(*predictions.of_outputs()))
+            every = _paired(*predictions.of_outputs())
         else:
             logits = predictions.as_logits(of_outputs=True)
-            terms = self._tempered(ops.stack([logits, ops.zeros_like(logits)], axis=-1))
+            every = self._tempered(ops.stack([logits, ops.zeros_like(logits)], axis=-1))
+        terms = self._terms(every)
         return terms[..., 0], terms[..., 1]
 
-    def _tempered(self, logits: Tensor) -> Tensor:
-        log_p = numerics.tempered_log_softmax(logits, self.t2, self.iterations)
-        return self._of(Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p)))
+    def _of_every_class(self, predictions: Predictions) -> Crossentropy:
+        if numerics.is_number(self.t2, 1.0):
+            return predictions.of_every_class()
+        return self._tempered(predictions.as_logits(of_outputs=False))
 
-    def _of(self, every: Crossentropy) -> Tensor:
-        """The value of each class as the label."""
+    def _tempered(self, logits: Tensor) -> Crossentropy:
+        log_p = numerics.tempered_log_softmax(logits, self.t2, self.iterations)
+        return Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p))
+
+    def _terms(self, every: Crossentropy) -> Tensor:
+        return self._value(every, numerics.sum_of_others(self._powers(every)))
+
+    def _powers(self, crossentropy: Crossentropy) -> Tensor:
+        return ops.exp((self.t1 - 2.0) * crossentropy.value)
+
+    def _value(self, label: Crossentropy, others: Tensor) -> Tensor:
+        """That of a label, with the sum of the powers of all others."""
         power = 2.0 - self.t1
-        powers = ops.exp(-power * every.value)
-        others = numerics.sum_of_others(powers)
-        own = numerics.one_minus_exp(power * every.value)
-        return every.one_minus_power(1.0 - self.t1) + (others - own) / power
+        own = numerics.one_minus_exp(power * label.value)
+        return label.one_minus_power(1.0 - self.t1) + (others - own) / power
 
 
 class SeveralPredictions(CrossentropyFamily):
