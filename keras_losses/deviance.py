@@ -74,6 +74,9 @@ class TweedieLoss(ElementwiseLoss):
         log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
         none = ops.equal(y_true, 0)
         log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
+        if numerics.is_number(self.power, 1.0):
+            mu = ops.exp(y_pred) if self.log_link else y_pred
+            return 2.0 * ops.where(none, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
         # Derivatives in mu are those of the two terms with mu; values, and derivatives in the power, those of
         # a form in which nothing cancels.
         power = self.power

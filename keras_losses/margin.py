@@ -10,7 +10,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.base import ClassificationLoss, ElementwiseLoss, wanted_values
 from keras_losses.card import Card, parameter
-from keras_losses.labels import Labels, Predictions, class_ids
+from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Tensor
 
 
@@ -159,9 +159,9 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         scores = predictions.values
-        ids = class_ids(labels)
-        true = numerics.is_class(ids, scores)
-        own = numerics.of_class(ids, scores)
+        one_hot = labels.encoding == "dense"
+        true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
+        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
         if self.kind == "crammer_singer":
             best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
             return numerics.power(ops.relu(self.margin + (best - own)), self.power)

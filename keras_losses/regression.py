@@ -298,14 +298,7 @@ class LogCoshLoss(ElementwiseLoss):
     )
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.size(y_true - y_pred)
-        small, ones = size < 1.0, ops.ones_like(size)
-        less = ops.expm1(-size)
-        decay = 1.0 + less  # e^-r
-        # log cosh r = r - log 2 + log(1 + e^-2r); near 0 cosh r - 1 = (1 - e^-r)^2 / (2 e^-r)
-        near = 0.5 * ops.square(less) / ops.where(small, decay, ones)
-        far = ops.where(small, ops.zeros_like(size), size - math.log(2.0))
-        return far + numerics.log1p_of_share(ops.where(small, near, ops.square(decay)))
+        return numerics.log_cosh(y_true - y_pred)
 
 
 class EpsilonInsensitiveLoss(ElementwiseLoss):
@@ -705,6 +698,7 @@ class GemanMcClureLoss(BarronLoss):
         avoid="residuals are far beyond the scale at the start: their gradient is nearly 0",
         elicits="location near the median",
         gradient_bound="3 sqrt(3) / (8 scale)",
+        cost="a quotient of its own on each side of the scale, so that no square is beyond a float",
     )
 
     alpha = -2.0
