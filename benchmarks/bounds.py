@@ -86,8 +86,8 @@ def figures(row: Mapping[str, Any], bound: Bound) -> Iterator[tuple[str, Spread]
         yield from row.get("peers", {}).items()
     elif bound.figure == "memory":
         if row.get("memory of Keras"):
-            # Two hundredths of the predictions are other memory of the process.
-            yield "", [max(row["memory"] - 0.02, 0.0) / row["memory of Keras"]] * 3
+            # A twentieth of the predictions is other memory of the process.
+            yield "", [max(row["memory"] - 0.05, 0.0) / row["memory of Keras"]] * 3
     elif bound.figure in row and (bound.figure != "crossentropy" or _held_to_ours(row, name)):
         yield "", row[bound.figure]
 

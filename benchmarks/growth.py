@@ -87,14 +87,14 @@ def exponent(values: Sequence[float]) -> float:
 
 
 def exponents(row: Mapping[str, Any]) -> dict[str, float]:
-    """Of the time over three decades and over the last, and of the memory over the last two.
+    """Of the time over three decades and over the last, and of the memory where that is a megabyte or more.
 
     Small shapes are the cost of a call, and pages that come and go anyway.
     """
     medians = [spread[1] for spread in row["seconds"]]
     fitted = {"time": exponent(medians), "last decade": exponent(medians[-2:])}
-    memory = row["memory"][-3:]
-    return fitted | ({"memory": exponent(memory)} if all(memory) and min(memory) > 0 else {})
+    memory = [size for size in row["memory"] if size and size >= 2**20]
+    return fitted | ({"memory": exponent(memory)} if len(memory) > 1 else {})
 
 
 def figures(data: Mapping[str, Any]) -> dict[str, Spread]:
@@ -116,8 +116,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "One loss of each family, with so many times the smallest batch, number of classes or of pixels. "
         "The exponent is the slope of the logarithms of the times over all three decades; beside it the "
-        "slope over the last one, where the cost of a call counts least, and that of the memory over the "
-        "last two."
+        "slope over the last one, where the cost of a call counts least, and that of the memory, from one "
+        "megabyte up."
     )
     yield ""
     yield f"Exponents above {bounds.LINEAR}: {'; '.join(above) or 'none'}."
