@@ -445,7 +445,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 def _entropy(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     grown, below, more = _softmax(logits)
-    apart = ops.minimum(-below, full(below, 1e30))  # of which none is left where p is 0
+    apart = minimum(-below, 1e30)  # of which none is left where p is 0
     mean = ops.sum(grown * apart, axis=-1, keepdims=True) / (1.0 + more)
     slope = grown * (apart - mean)
     return ops.squeeze(log1p(more) + mean, -1), slope, ops.squeeze(1.0 / (1.0 + more), -1)
