@@ -1,7 +1,8 @@
 """What the library costs, measured: python -m benchmarks [--write]
 
 Each section is measured with each backend in a process of its own. `--save` keeps what was found, `--compare`
-fails where something has become slower than in such a file, `--write` makes docs/performance.md of it.
+fails where something has become slower than in such a file, `--write` makes docs/performance.md of it and
+benchmarks/reference.json, with which later runs are compared.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rich.table import Table
 from benchmarks import machine, timing
 from benchmarks.timing import Settings
 
-SECTIONS = ("losses", "memory", "growth", "training", "head", "imports", "curves", "terms", "gpu")
+SECTIONS = ("losses", "passes", "memory", "growth", "training", "head", "imports", "curves", "terms", "gpu")
 """Modules, each with
 
 - `TITLE`, and `BACKENDS`: those that it is measured with;
@@ -39,6 +40,8 @@ SECTIONS = ("losses", "memory", "growth", "training", "head", "imports", "curves
 BACKENDS = ("tensorflow", "jax", "torch")
 ROOT = Path(__file__).parents[1]
 DOCUMENT, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.png"
+REFERENCE = ROOT / "benchmarks" / "reference.json"
+"""The run that the document is of, and that later ones are compared with."""
 
 SLOWER = 1.15
 """What a comparison fails beyond, where the quartiles are apart as well."""
@@ -57,11 +60,13 @@ def main() -> int:
         settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
         Path(path).write_text(json.dumps(module(section).measure(settings)))
         return 0
-    run: dict[str, Any] = {"machine": machine.described(), "command": command(), "sections": {}}
+    run: dict[str, Any] = {"machine": machine.described(), "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
+    run["command"] = command(arguments)
     failed = measure(run, arguments)
     if arguments.write:
+        save(run, REFERENCE)
         DOCUMENT.write_text("\n".join(map(wrapped, document(run))) + "\n", encoding="utf-8")
         console.print(f"wrote {DOCUMENT.relative_to(ROOT)}")
     else:
@@ -85,13 +90,23 @@ def parser() -> argparse.ArgumentParser:
         "--read", metavar="FILE", help="begin with what a file has, and measure only the rest"
     )
     result.add_argument("--compare", metavar="FILE", help="fail where something is slower than in a file")
-    result.add_argument("--write", action="store_true", help="write docs/performance.md and its picture")
+    result.add_argument(
+        "--write",
+        action="store_true",
+        help=f"write {DOCUMENT.relative_to(ROOT)}, its picture, and {REFERENCE.relative_to(ROOT)}",
+    )
     result.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return result
 
 
-def command() -> str:
-    return " ".join(["python -m benchmarks", *sys.argv[1:]])
+def command(arguments: argparse.Namespace) -> str:
+    """Without what only says where results come from and go to."""
+    told = [f"--rounds {arguments.rounds}"] if arguments.rounds else []
+    told += ["--quick"] if arguments.quick else []
+    for name, every in (("sections", SECTIONS), ("losses", [])):
+        given = list(getattr(arguments, name))
+        told += [] if given == list(every) else [f"--{name} {' '.join(given)}"]
+    return " ".join(["python -m benchmarks", *told, "--write"])
 
 
 def installed(package: str) -> bool:
@@ -223,7 +238,8 @@ def wrapped(line: str) -> str:
     """A paragraph in lines of 120; a table, a heading or a picture as it is."""
     if line.startswith(("|", "#", "!")):
         return line
-    return textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
+    below = " " * (len(line) - len(line.lstrip(" -")))
+    return textwrap.fill(line, 120, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
 
 
 def section_text(section: str, found: Mapping[str, Any]) -> Iterator[str]:

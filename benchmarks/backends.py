@@ -28,6 +28,14 @@ def tensor(x: np.ndarray) -> Any:
 
 def value_and_gradient(function: Function, y_true: Any, y_pred: Any, mode: str) -> Callable[[], Any]:
     """A call without arguments that returns both, compiled, once they are computed."""
+    call, arguments = compiled(function, y_true, y_pred, mode)
+    return _waiting(call, *arguments)
+
+
+def compiled(
+    function: Function, y_true: Any, y_pred: Any, mode: str
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The framework's own function of value and gradient, and what it is called with."""
     if mode in ("XLA", "graph"):
         import tensorflow as tf
 
@@ -37,11 +45,11 @@ def value_and_gradient(function: Function, y_true: Any, y_pred: Any, mode: str) 
                 value = function(y, x)
             return value, tape.gradient(value, x)
 
-        return _waiting(tf.function(both, jit_compile=mode == "XLA"), y_true, y_pred)
+        return tf.function(both, jit_compile=mode == "XLA"), (y_true, y_pred)
     if mode == "jit":
         import jax
 
-        return _waiting(jax.jit(jax.value_and_grad(lambda x, y: function(y, x))), y_pred, y_true)
+        return jax.jit(jax.value_and_grad(lambda x, y: function(y, x))), (y_pred, y_true)
     import torch
 
     y_pred = y_pred.detach().requires_grad_()
@@ -50,7 +58,7 @@ def value_and_gradient(function: Function, y_true: Any, y_pred: Any, mode: str) 
         value = function(y_true, y_pred)
         return value.detach(), *torch.autograd.grad(value, y_pred)
 
-    return _waiting(eager)
+    return eager, ()
 
 
 def floor(y_pred: Any, mode: str) -> Callable[[], Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import backends, bounds, timing
 from benchmarks.peers import Peer, peers
-from benchmarks.report import cell, spread, table
+from benchmarks.report import cell, missed, spread, table
 from benchmarks.timing import Settings, Spread, progress
 from benchmarks.workloads import LEFT_OUT, WORKLOADS, Measured, Shape, Size, measured, one_hot, reference
 from keras_losses import config
@@ -243,6 +243,10 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from _bounds(rows)
+    yield ""
+    yield "### What is missed, and why"
+    yield ""
+    yield from missed(rows, bounds.BOUNDS)
     for name, workload in WORKLOADS.items():
         here = [row for row in rows if row["workload"] == name]
         if not here:

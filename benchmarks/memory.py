@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import backends, bounds, losses, timing
 from benchmarks.bounds import BOUNDS
 from benchmarks.losses import KERAS
-from benchmarks.report import cell, table
+from benchmarks.report import cell, missed, table
 from benchmarks.timing import Settings, Spread, progress
 from benchmarks.workloads import WORKLOADS
 from keras_losses import config
@@ -51,6 +51,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     limit = next(bound for bound in BOUNDS if bound.figure == "memory")
     states = [bounds.state(v, limit.at_most) for row in rows for _, v in bounds.figures(row, limit)]
     yield f"{states.count('held')} of {len(states)} are within that of Keras's cross-entropy."
+    yield ""
+    yield from missed(rows, [limit])
     yield ""
     modes = [(backend, mode) for backend in found for mode in backends.MODES[backend]]
     cells: dict[tuple[str, str], dict[tuple[str, str], str]] = {}

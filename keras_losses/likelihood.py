@@ -912,6 +912,7 @@ class GaussianCRPSLoss(NormalLoss):
         elicits="parameters of the distribution",
         elicits_note="of the normal distribution, if that is what the targets have",
         gradient_bound="1 in the mean, 0.6 in the scale",
+        cost="the normal distribution's function and density",
     )
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:

@@ -245,12 +245,12 @@ def full(x: Tensor, value: float | Tensor) -> Tensor:
 
 def minimum(x: Tensor, bound: float | Tensor) -> Tensor:
     """The smaller of x and a number; on PyTorch that of Keras is float32."""
-    return ops.where(x > bound, full(x, bound), x)
+    return ops.where(x > bound, ops.convert_to_tensor(bound, x.dtype), x)
 
 
 def maximum(x: Tensor, bound: float | Tensor) -> Tensor:
     """The larger of x and a number; on PyTorch that of Keras is float32."""
-    return ops.where(x < bound, full(x, bound), x)
+    return ops.where(x < bound, ops.convert_to_tensor(bound, x.dtype), x)
 
 
 def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
@@ -263,7 +263,7 @@ def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
 
 def size(x: Tensor) -> Tensor:
     """|x|, with gradient 0 at 0; on JAX that of Keras is 1."""
-    return x * ops.stop_gradient(ops.sign(x))
+    return x * ops.stop_gradient(ops.sign(x)) if keras.backend.backend() == "jax" else ops.abs(x)
 
 
 def peak(x: Tensor) -> Tensor:

@@ -200,7 +200,9 @@ class SmoothL1Loss(ElementwiseLoss):
         beta = self.beta
         if numerics.is_number(beta, 0.0):
             return size
-        return numerics.capped_share(size, beta) * (size - 0.5 * numerics.minimum(size, beta))
+        near = numerics.minimum(size, beta)
+        share = near / beta if numerics.is_number(beta) else numerics.capped_share(size, beta)
+        return share * (size - 0.5 * near)
 
 
 class PseudoHuberLoss(ElementwiseLoss):

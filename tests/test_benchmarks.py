@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import backends, bounds, gpu, growth, head, losses, plot, timing
+from benchmarks import backends, bounds, gpu, growth, head, losses, memory, passes, plot, report, timing
 from benchmarks.peers import PEERS, Peer
 from benchmarks.workloads import WORKLOADS, measured
 from keras_losses import HuberLoss, catalogue, config
@@ -160,6 +160,39 @@ def test_the_head_becomes_a_section(monkeypatch):
     )
 
 
+HLO = """HloModule small
+
+%fused (p: f32[4,3]) -> f32[4,3] {
+  %p = f32[4,3]{1,0} parameter(0)
+  ROOT %e = f32[4,3]{1,0} exponential(%p)
+}
+
+ENTRY %main (x: f32[4,3]) -> (f32[], f32[4,3]) {
+  %x = f32[4,3]{1,0} parameter(0)
+  %zero = f32[] constant(0)
+  %loop = f32[4,3]{1,0} fusion(%x), kind=kLoop, calls=%fused
+  %sum = f32[] reduce(%loop, %zero), dimensions={0,1}, to_apply=%add
+  %twice = f32[] add(%sum, %sum)
+  ROOT %both = (f32[], f32[4,3]{1,0}) tuple(%twice, %loop)
+}
+"""
+
+
+def test_the_passes_of_a_module_are_its_steps_over_arrays():
+    """The loop and the sum of it, of which the loop has an exponential; of 13 numbers there is none."""
+    assert passes.of_hlo(HLO, 12) == (2, 1)
+    assert passes.of_hlo(HLO, 13) == (0, 0)
+
+
+@pytest.mark.parametrize("mode", backends.MODES[keras.backend.backend()])
+def test_a_pass_and_an_exponential_are_seen(mode):
+    x = np.ones((64, 8), "float32")
+    times, heavy = passes.counted(lambda y, x: keras.ops.sum(y * x), x, x, mode)
+    assert times >= 1
+    assert heavy == 0
+    assert passes.counted(lambda y, x: keras.ops.sum(y * keras.ops.exp(x)), x, x, mode)[1] in (1, 2)
+
+
 # Times ------------------------------------------------------------------------------------------------
 
 
@@ -244,3 +277,25 @@ def test_the_picture_shows_losses_that_have_counterparts(tmp_path):
     assert plot.draw({"tensorflow": {"rows": [alone]}}, tmp_path / "none.png") is False
     assert plot.draw({"tensorflow": {"rows": [alone, both]}}, tmp_path / "some.png") is True
     assert (tmp_path / "some.png").stat().st_size > 1000
+
+
+# What the document says -------------------------------------------------------------------------------
+
+
+def test_a_reason_is_for_the_rows_that_it_names(monkeypatch):
+    reason = bounds.Reason("Threads.", ("peers",), {"size": ("small",), "loss": ("HuberLoss",)})
+    monkeypatch.setattr(bounds, "REASONS", (reason,))
+    slow = row(peers={"Keras": [1.4, 1.5, 1.6]}, backend="tensorflow")
+    found = list(report.missed([slow, slow | {"size": "small"}], bounds.BOUNDS))
+    assert found == [
+        "- Not found out.",
+        "    - TensorFlow, XLA: `HuberLoss` (numbers) Keras 1.50.",
+        "- Threads.",
+        "    - TensorFlow, XLA: `HuberLoss` (numbers small) Keras 1.50.",
+    ]
+
+
+@pytest.mark.parametrize("section", [losses, memory])
+def test_of_what_is_missed_the_document_says_why(section):
+    found = command.json.loads(command.REFERENCE.read_text())["sections"][section.__name__.split(".")[1]]
+    assert "Not found out" not in "\n".join(section.markdown(found))
