@@ -32,9 +32,7 @@ def value_and_gradient(function: Function, y_true: Any, y_pred: Any, mode: str) 
     return _waiting(call, *arguments)
 
 
-def compiled(
-    function: Function, y_true: Any, y_pred: Any, mode: str
-) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def compiled(function: Function, y_true: Any, y_pred: Any, mode: str) -> tuple[Any, tuple[Any, ...]]:
     """The framework's own function of value and gradient, and what it is called with."""
     if mode in ("XLA", "graph"):
         import tensorflow as tf

@@ -25,8 +25,12 @@ BACKENDS = losses.BACKENDS
 HEAVY = re.compile(r"^_?(exp|log|tanh|sigmoid|logistic|softplus|pow|erf|l?gamma)")
 """The names of operations that take much longer than a product, in all frameworks."""
 
-FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "Placeholder", "Const", "Identity")
-FREE = (*FREE, "NoOp", "Shape", "StopGradient", "IdentityN", "Reshape", "ExpandDims", "BroadcastGradientArgs")
+FREE = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
+    *("Placeholder", "Const", "Identity", "IdentityN", "NoOp", "Shape", "StopGradient"),
+    *("Reshape", "ExpandDims", "BroadcastGradientArgs"),
+}
+"""Operations that do not touch the numbers."""
 
 
 def measure(settings: Settings) -> dict[str, Any]:

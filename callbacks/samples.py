@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import derivatives
 from keras_losses.base import Loss
 from keras_losses.terms import LossTerms, Step
 
@@ -67,7 +67,7 @@ class Examined:
             return [sum(parts[1:], parts[0])]
 
         arrays = [variable.value for variable in step.model.trainable_variables]
-        _, (slopes,) = numerics.values_and_gradients(loss, arrays)
+        _, (slopes,) = derivatives.values_and_gradients(loss, arrays)
         return [float(np.linalg.norm(ops.convert_to_numpy(slope).astype("float64"))) for slope in slopes]
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import derivatives, numerics
 from keras_losses.terms import WEIGHTS, Control, LossTerms, Step, joined, outputs
 
 from .arguments import in_range
@@ -268,7 +268,7 @@ class GradNorm(_TaskWeights):
                             found[log] = term.reduced(*data, output.loss.reduction)
             return [found[name] for name in self.paths]
 
-        losses, slopes = numerics.values_and_gradients(of_weights, arrays)
+        losses, slopes = derivatives.values_and_gradients(of_weights, arrays)
         norms = [ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in each)) for each in slopes]
         held = (ops.stop_gradient(ops.cast(ops.stack(each), "float32")) for each in (losses, norms))
         values, sizes = held

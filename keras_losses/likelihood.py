@@ -20,6 +20,7 @@ from keras import ops
 from keras_losses import labels, numerics
 from keras_losses.base import ClassificationLoss, PackedLoss, wanted_values
 from keras_losses.card import Card, Parameter, parameter
+from keras_losses.gamma import binet, digamma_excess, log_factorial, log_gamma_ratio
 from keras_losses.labels import Labels, Predictions
 from keras_losses.numerics import Tensor
 
@@ -149,7 +150,7 @@ def _normal(standardized: Tensor, scale: Tensor) -> Tensor:
 
 def _student_t(half_df: Tensor, square_over_df: Tensor, log_scale: Tensor) -> Tensor:
     """-log of Student's density of z^2 / df, which comes to the normal one as df grows."""
-    constant = log_scale + 0.5 * LOG_TWO_PI - numerics.log_gamma_ratio(half_df, 0.5)
+    constant = log_scale + 0.5 * LOG_TWO_PI - log_gamma_ratio(half_df, 0.5)
     return constant + (half_df + 0.5) * numerics.log1p(square_over_df)
 
 
@@ -161,7 +162,7 @@ def _both_shares(logit: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _poisson(y: Tensor, log_rate: Tensor) -> Tensor:
-    return ops.exp(log_rate) - y * log_rate + numerics.log_factorial(y)
+    return ops.exp(log_rate) - y * log_rate + log_factorial(y)
 
 
 class LocationScaleLoss(ScaledLikelihoodLoss):
@@ -685,9 +686,9 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
         above = size * zero + y * numerics.softplus(-log_odds)
         above = above - ((total - 0.5) * ops.log(total) - (size - 0.5) * ops.log(size))
         some = y > 0  # of a count of 0 nothing is left, nor of its slopes, which are large
-        left = ops.where(some, numerics.binet(total) - numerics.binet(size), ops.zeros_like(total))
+        left = ops.where(some, binet(total) - binet(size), ops.zeros_like(total))
         many = ops.logical_and(log_odds > 0, some)
-        return ops.where(many, above, below) + y + numerics.log_factorial(y) - left
+        return ops.where(many, above, below) + y + log_factorial(y) - left
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         log_mean, raw = numbers
@@ -852,7 +853,7 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
         log_y, log_other = ops.log(y), ops.log1p(-y)
         # Stirling's formula of each gamma function, whose large terms go together, and what it leaves.
         far = a * (log_m - log_y) + b * (log_rest - log_other) + log_y + log_other
-        near = numerics.binet(a, log_m + log_k) + numerics.binet(b, log_rest + log_k) - numerics.binet(k)
+        near = binet(a, log_m + log_k) + binet(b, log_rest + log_k) - binet(k)
         return far + near + 0.5 * (LOG_TWO_PI - log_m - log_rest - log_k)
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
@@ -1132,8 +1133,8 @@ def _divergence_from_uniform(evidence: Tensor) -> Tensor:
     classes = evidence.shape[-1]
     alpha, extra = 1.0 + evidence, ops.sum(evidence, axis=-1)
     total, ones = classes + extra, ops.ones_like(extra)
-    excess = numerics.digamma_excess(alpha) - ops.expand_dims(numerics.digamma_excess(total), -1)
-    start = numerics.binet(ops.ones_like(alpha[..., :1]))
-    each = evidence * excess - 0.5 * numerics.log1p(evidence) - (numerics.binet(alpha) - start)
-    of_total = numerics.binet(total) - numerics.binet(classes * ones)
+    excess = digamma_excess(alpha) - ops.expand_dims(digamma_excess(total), -1)
+    start = binet(ops.ones_like(alpha[..., :1]))
+    each = evidence * excess - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
+    of_total = binet(total) - binet(classes * ones)
     return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(each, axis=-1)

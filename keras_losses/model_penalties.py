@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import derivatives, numerics
 from keras_losses.base import Loss
 from keras_losses.card import flag, parameter
 from keras_losses.inner import AroundLoss, any_loss
@@ -73,7 +73,7 @@ class ModelPenalty(Loss):
         def of_inputs(*arrays: Tensor) -> list[Tensor]:
             return functions(keras.tree.pack_sequence_as(self._step.x, list(arrays)))
 
-        _, found = numerics.values_and_gradients(of_inputs, flat)
+        _, found = derivatives.values_and_gradients(of_inputs, flat)
         squares = [
             ops.sum(ops.square(ops.reshape(self.convert(slope), (ops.shape(slope)[0], -1))), axis=-1)
             for each in found

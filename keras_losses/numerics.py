@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_losses.derivatives import with_derivative, with_slope
+
 Tensor = Any
 """A tensor of whichever backend Keras runs on."""
 
@@ -644,7 +646,7 @@ def log_ndtr(x: Tensor) -> Tensor:
     square, series = ops.square(far), ops.ones_like(x)
     for odd in range(27, 0, -2):  # Horner's scheme
         series = 1.0 - odd / square * series
-    tail = ops.log(series) - ops.log(-far) - 0.5 * square - _LOG_ROOT_TWO_PI
+    tail = ops.log(series) - ops.log(-far) - 0.5 * square - LOG_ROOT_TWO_PI
     return ops.where(above, near_one, ops.where(below, tail, between))
 
 
@@ -664,9 +666,7 @@ def log_ndtr_difference(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     nodes, weights = (ops.convert_to_tensor(x, dtype=a.dtype) for x in _GAUSS_LEGENDRE)
     steps = ops.expand_dims(h, -1) * nodes
     curve = ops.exp(-steps * (ops.expand_dims(m, -1) + 0.5 * steps))
-    integral = (
-        ops.log(h) + ops.log(ops.sum(weights * curve, axis=-1)) - 0.5 * ops.square(m) - _LOG_ROOT_TWO_PI
-    )
+    integral = ops.log(h) + ops.log(ops.sum(weights * curve, axis=-1)) - 0.5 * ops.square(m) - LOG_ROOT_TWO_PI
 
     largest = log_ndtr(ops.where(close, zeros, high))
     lead = largest - log_ndtr(ops.where(close, full(a, -2.0), low))
@@ -675,76 +675,8 @@ def log_ndtr_difference(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
 
 
 _ROOT_HALF = math.sqrt(0.5)
-_LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
+LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 _GAUSS_LEGENDRE = np.polynomial.legendre.leggauss(16)
-
-
-# Gamma functions --------------------------------------------------------------------------------------
-
-# Stirling's series, and from where on it is exact in single and in double precision; below, the recurrence
-# leads up to it. Keras has no gamma functions, and the derivatives of this are those of any order.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-_FAR = (4, 10)
-
-
-def binet(x: Tensor, log_x: Tensor | None = None) -> Tensor:
-    """log Gamma(x) - (x - 1/2) log x + x - log sqrt(2 pi), for x > 0: 1 / (12 x) at most, and above 0.
-
-    What cancels in a ratio of gamma functions is in the terms taken off here, where it can be cancelled by
-    hand. Before the series it is the sum of (t + 1/2) log(1 + 1/t) - 1 for t = x, x + 1 ... and of the rest.
-    `log_x` is given where x may have become 0.
-    """
-    begin = _FAR[is_double(x)]
-    far, small = x > begin, x < 1
-    ones = ops.ones_like(x)
-    tiny, start = ops.where(small, x, ones), ops.where(far, ones, x)
-    log_x = ops.log(tiny) if log_x is None else ops.where(small, log_x, ops.zeros_like(x))
-    first = log1p_of_share(1.0 / ops.where(small, ones, x))
-    near = (start + 0.5) * ops.where(small, log1p_of_share(tiny) - log_x, first) - 1.0
-    for step in range(1, begin):
-        t = start + step
-        near = near + ((t + 0.5) * log1p_of_share(1.0 / t) - 1.0)
-    z = ops.where(far, x, x + begin)
-    return ops.where(far, ops.zeros_like(x), near) + _series(z, _STIRLING) / z
-
-
-def digamma_excess(x: Tensor) -> Tensor:
-    """psi(x) - log x for x > 0, between -1 / x and -1 / (2 x); psi is the derivative of log Gamma."""
-    begin = _FAR[is_double(x)]
-    far = x > begin
-    start = ops.where(far, ops.ones_like(x), x)
-    near = log1p(1.0 / start) - 1.0 / start
-    for step in range(1, begin):
-        inverse = 1.0 / (start + step)
-        near = near + (log1p_of_share(inverse) - inverse)
-    z = ops.where(far, x, x + begin)
-    slopes = tuple(-(2 * k + 1) * c for k, c in enumerate(_STIRLING))
-    tail = -0.5 / z + _series(z, slopes) * ops.square(1.0 / z)
-    return ops.where(far, ops.zeros_like(x), near) + tail
-
-
-def log_gamma_ratio(a: Tensor, x: Tensor | float) -> Tensor:
-    """log Gamma(a + x) - log Gamma(a) - x log a, for a > 0 and x >= 0: log prod_{k < x} (1 + k / a).
-
-    For large a it is near to x (x - 1) / (2 a), with an error of the last digit of x.
-    """
-    return (a + x - 0.5) * log1p(x / a) - x + (binet(a + x) - binet(a))
-
-
-def log_factorial(count: Tensor) -> Tensor:
-    """log n! for n >= 0, and 0 itself for 0 and 1."""
-    trivial = count < 2
-    n = ops.where(trivial, full(count, 2.0), count) + 1.0
-    found = (n - 0.5) * ops.log(n) - n + _LOG_ROOT_TWO_PI + binet(n)
-    return ops.where(trivial, ops.zeros_like(count), found)
-
-
-def _series(z: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    """sum_k c_k z^(-2 k), by Horner's scheme."""
-    square, total = ops.square(1.0 / z), full(z, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        total = c + square * total
-    return total
 
 
 # Barron's density ------------------------------------------------------------------------------------
@@ -1085,192 +1017,6 @@ def _operation(x: Tensor) -> str:
         return x.grad_fn.name().removesuffix("Backward0").lower() if x.grad_fn is not None else ""
     kind: str = getattr(getattr(x, "op", None), "type", "")  # graphs of TensorFlow
     return kind.lower()
-
-
-@functools.cache
-def with_derivative(
-    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
-) -> Callable[[Tensor], Tensor]:
-    """function(x) of every number, whose derivative is derivative(x), and further ones that one's own.
-
-    Both are functions of a module, not closures.
-    """
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        value_of = jax.custom_jvp(function)
-        value_of.defjvps(lambda tangent, _, x: tangent * derivative(x))
-        return value_of  # type: ignore[no-any-return]
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def valued(x: Tensor) -> Any:
-            return function(x), lambda upstream: upstream * derivative(x)
-
-        return valued  # type: ignore[no-any-return]
-    import torch
-
-    class WithDerivative(torch.autograd.Function):  # type: ignore[misc]
-        generate_vmap_rule = True
-
-        @staticmethod
-        def forward(x: Tensor) -> Tensor:
-            return function(x)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            ctx.save_for_backward(*inputs)
-
-        @staticmethod
-        def backward(ctx: Any, upstream: Tensor) -> Tensor:
-            (x,) = ctx.saved_tensors
-            return upstream * derivative(x)
-
-    return WithDerivative.apply  # type: ignore[no-any-return]
-
-
-def with_slope(
-    parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
-    x: Tensor,
-    other: Tensor,
-    of_other: Callable[[Tensor, Tensor], Tensor] | None = None,
-) -> Tensor:
-    """f(x, other) of every row of x, with a gradient that is computed beside it and shares its exponentials.
-
-    `parts(x, other)` returns f `(...)`, and two whose product is its gradient in x, `(..., C)` and `(...)`;
-    `of_other(x, other)`, where the other is no class id, the gradient in that. Further derivatives are those
-    of all that these two return; they are functions of this module, not closures.
-    """
-    backend = keras.backend.backend()
-    if backend == "jax":
-        return _on_jax(parts, of_other)(x, other)
-    if backend == "torch":
-        return _on_torch().apply(parts, of_other, x, other)[0]
-    import tensorflow as tf
-
-    def slopes(x: Tensor, other: Tensor, upstream: Tensor, slope: Tensor, times: Tensor) -> list[Tensor]:
-        found = [slope * ops.expand_dims(upstream * times, -1)]
-        return found if of_other is None else [*found, ops.expand_dims(upstream, -1) * of_other(x, other)]
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def value_of(x: Tensor, other: Tensor) -> Any:
-        value, slope, times = parts(x, other)
-
-        def backward(upstream: Tensor) -> Any:
-            # To a tape all that is used here but was not made here is constant; so what it may differentiate
-            # again is the gradient as a function, made anew.
-            @tf.custom_gradient  # type: ignore[untyped-decorator]
-            def kept(x: Tensor, other: Tensor, upstream: Tensor) -> Any:
-                def again(*onwards: Tensor) -> Any:
-                    inputs = (x, other, upstream) if of_other else (x, upstream)
-                    with tf.GradientTape() as tape:
-                        tape.watch(inputs)
-                        made = slopes(x, other, upstream, *parts(x, other)[1:])
-                    zero = tf.UnconnectedGradients.ZERO
-                    found = tape.gradient(made, inputs, onwards, unconnected_gradients=zero)
-                    return found if of_other else (found[0], None, found[1])
-
-                return slopes(x, other, upstream, slope, times), again
-
-            return kept(x, other, upstream) if of_other else (*kept(x, other, upstream), None)
-
-        return value, backward
-
-    return value_of(x, other)
-
-
-@functools.cache
-def _on_jax(parts: Any, of_other: Any) -> Any:
-    import jax
-
-    @jax.custom_jvp  # type: ignore[untyped-decorator]
-    def value_of(x: Tensor, other: Tensor) -> Tensor:
-        return parts(x, other)[0]
-
-    def rule(given: Any, tangents: Any) -> Any:
-        value, slope, times = parts(*given)
-        zero = jax.custom_derivatives.SymbolicZero
-        tangent = ops.zeros_like(value)
-        if not isinstance(tangents[0], zero):
-            tangent = ops.sum(slope * tangents[0], axis=-1) * times
-        if of_other is not None and not isinstance(tangents[1], zero):
-            tangent = tangent + ops.sum(of_other(*given) * tangents[1], axis=-1)
-        return value, tangent
-
-    value_of.defjvp(rule, symbolic_zeros=True)
-    return value_of
-
-
-@functools.cache
-def _on_torch() -> Any:
-    import torch
-
-    class WithSlope(torch.autograd.Function):  # type: ignore[misc]
-        generate_vmap_rule = True
-
-        @staticmethod
-        def forward(parts: Any, of_other: Any, x: Tensor, other: Tensor) -> Any:
-            return parts(x, other)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            ctx.parts, ctx.of_other, *given = inputs
-            ctx.mark_non_differentiable(*output[1:])
-            ctx.save_for_backward(*given, *output[1:])
-
-        @staticmethod
-        def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
-            x, other, slope, times = ctx.saved_tensors
-            if torch.is_grad_enabled():  # the gradient will be differentiated
-                _, slope, times = ctx.parts(x, other)
-            found = slope * (upstream * times)[..., None]
-            wanted = ctx.of_other is not None and ctx.needs_input_grad[3]
-            return None, None, found, upstream[..., None] * ctx.of_other(x, other) if wanted else None
-
-    return WithSlope
-
-
-def values_and_gradients(
-    function: Callable[..., list[Tensor]], arrays: list[Tensor]
-) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """The scalars that `function(*arrays)` returns, and of each the gradients in the arrays.
-
-    They can be differentiated again. Keras has no gradients of its own.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(arrays)
-            values = function(*arrays)
-        zero = tf.UnconnectedGradients.ZERO
-        return values, [tape.gradient(value, arrays, unconnected_gradients=zero) for value in values]
-    if backend == "jax":
-        import jax
-
-        values, pull = jax.vjp(lambda *given: function(*given), *arrays)
-        return values, [
-            list(pull([ops.ones_like(x) if k == turn else ops.zeros_like(x) for k, x in enumerate(values)]))
-            for turn in range(len(values))
-        ]
-    import torch
-
-    with torch.enable_grad():  # Keras evaluates without
-        given = [x if x.requires_grad else x.detach().requires_grad_() for x in arrays]
-        values = function(*given)
-        found = [
-            torch.autograd.grad(value, given, create_graph=True, allow_unused=True)
-            if value.requires_grad
-            else [None] * len(given)
-            for value in values
-        ]
-    return values, [
-        [ops.zeros_like(x) if slope is None else slope for slope, x in zip(each, given, strict=True)]
-        for each in found
-    ]
 
 
 def share_of_replica(value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 from scipy import special
 
-from keras_losses import CrossentropyLoss, numerics
+from keras_losses import CrossentropyLoss, derivatives, gamma, numerics
 from tests.backends import COMPILED, MODES, compiled, double_precision, second_derivative, value_and_gradient
 from tests.backends import numpy as to_array
 from tests.backends import tensor as tensor_of
@@ -125,11 +125,11 @@ def test_soft_labels_have_gradients_too():
         z, v = tensor_of(logits), tensor_of(along)
 
         def slope(y):
-            (_, [[gradient]]) = numerics.values_and_gradients(lambda z: [ops.sum(of_shares(y, z))], [z])
+            (_, [[gradient]]) = derivatives.values_and_gradients(lambda z: [ops.sum(of_shares(y, z))], [z])
             return [ops.sum(gradient * v)]
 
         _, gradient = value_and_gradient(lambda _, y, __: of_shares(y, z), shares, shares)
-        _, [[mixed]] = numerics.values_and_gradients(slope, [tensor_of(shares)])
+        _, [[mixed]] = derivatives.values_and_gradients(slope, [tensor_of(shares)])
     np.testing.assert_allclose(gradient, minus_log, rtol=1e-12, atol=1e-14)
     p = np.exp(-minus_log)
     np.testing.assert_allclose(
@@ -316,7 +316,7 @@ def test_gamma_functions(x):
     for precision, digits in (("float32", 1e-6), ("float64", 1e-13)):
         with double_precision():
             found = tensor_of(np.array([x], precision))
-            of_log, of_psi = (number(f(found)[0]) for f in (numerics.binet, numerics.digamma_excess))
+            of_log, of_psi = (number(f(found)[0]) for f in (gamma.binet, gamma.digamma_excess))
         at = float(np.array(x, precision))
         leading = (at - 0.5) * math.log(at) - at + 0.5 * math.log(2 * math.pi)
         assert of_log == pytest.approx(special.gammaln(at) - leading, abs=digits / 2 * max(1, abs(leading)))
