@@ -117,7 +117,7 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
         "One loss of each family, with so many times the smallest batch, number of classes or of pixels. "
         "The exponent is the slope of the logarithms of the times over all three decades; beside it the "
         "slope over the last one, where the cost of a call counts least, and that of the memory, from one "
-        "megabyte up."
+        "megabyte up; what a small shape takes the process may hold already, which lifts it a little."
     )
     yield ""
     yield f"Exponents above {bounds.LINEAR}: {'; '.join(above) or 'none'}."

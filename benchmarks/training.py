@@ -81,6 +81,20 @@ TRAININGS: dict[str, Callable[[], Training]] = {
 }
 
 
+MISSED = {
+    "jax": (
+        "On JAX the loss of the transformer alone takes less than Keras's, and so does the loss with its "
+        "head; within the whole step XLA's loops fall otherwise. Tried: comparing every class with the label "
+        "instead of writing to the label's place; slower."
+    ),
+    "torch": (
+        "On PyTorch a step of a formula is a call of `keras.ops`, of which ours has some fifty, beside the "
+        "checks of values: half a millisecond to one, whatever the size of the batch."
+    ),
+}
+"""Why a step takes longer where it does."""
+
+
 def measure(settings: Settings) -> dict[str, Any]:
     return steps.compare(TRAININGS, settings, "whole steps")
 
@@ -97,3 +111,8 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from steps.rows(found, bounds.STEP)
+    for backend, data in found.items():
+        ours = [row["over"] for row in data["rows"] if row["way"] == "ours"]
+        if backend in MISSED and any(bounds.state(each, bounds.STEP) == "missed" for each in ours):
+            yield ""
+            yield MISSED[backend]
