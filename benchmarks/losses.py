@@ -224,7 +224,9 @@ def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Value and gradient in the predictions, float32, reduced to a mean. The floor is a function of the "
         "same framework that reads the predictions once, for their sum, and then reads and writes them "
-        "once, times that sum: no gradient of a value can do with less. Before anything is measured, the "
+        "once, times that sum: no gradient can do with less that depends on all numbers of a sample, as "
+        "that of a softmax; one of single numbers can be made while they are read. Before anything is "
+        "measured, the "
         "values and gradients of our losses are held to float64 references of their own, and those of other "
         "libraries to ours. All functions of a table are then called in turns, in another order in each "
         "round; times are medians over the rounds with their quartiles, ratios medians of the ratios in "
