@@ -75,7 +75,7 @@ REASONS = (
         "Each class is asked for: of the bi-tempered loss a power in each of the five iterations of its "
         "normaliser and the three of Newton's method, of the others a second softmax. Tried: one value for "
         "the label instead of one for each class, gradients beside the values, one exponential in a step "
-        "of Newton's method; all kept, and two to eight times as fast.",
+        "of Newton's method; all kept.",
         ("floors", "one-hot"),
         {"loss": ("BiTemperedLoss", "BootstrapLoss", "ActivePassiveLoss")},
     ),
@@ -103,7 +103,7 @@ REASONS = (
     Reason(
         "On a small batch a call costs more than its arithmetic. XLA divides a loop between threads from "
         "some number of operations on, which 2,560 numbers with a series or two branches reach; waking the "
-        "second thread takes some 50 microseconds. Without XLA it is the number of operations. Tried: sums "
+        "second thread takes longer than the loop. Without XLA it is the number of operations. Tried: sums "
         "in rows, by matrix products and of all at once (the same), series of five terms in place of nine "
         "(kept).",
         TIMES,

@@ -88,8 +88,8 @@ MISSED = {
         "instead of writing to the label's place; slower."
     ),
     "torch": (
-        "On PyTorch a step of a formula is a call of `keras.ops`, of which ours has some fifty, beside the "
-        "checks of values: half a millisecond to one, whatever the size of the batch."
+        "On PyTorch a step of a formula is a call of `keras.ops`, of which ours has dozens, beside the checks "
+        "of values; it costs the same, whatever the size of the batch."
     ),
 }
 """Why a step takes longer where it does."""
@@ -105,9 +105,10 @@ figures = steps.figures
 def markdown(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "The same network on the same batches, trained by `fit` with Keras's loss and with ours: an epoch "
-        "of each in turn. The ratio is that of each round. On TensorFlow and JAX the whole step is compiled "
-        "as Keras does it by itself; on PyTorch our losses check the values of labels and predictions, as "
-        "they do by default. **Bold** is slower, *italic* by less than the quartiles are apart."
+        "of each in turn. The ratio is that of each round. On TensorFlow and JAX the whole step is "
+        "compiled as Keras does it by itself; on PyTorch our losses check the values of labels and "
+        "predictions, as they do by default. **Bold** is slower, *italic* by less than the quartiles are "
+        "apart."
     )
     yield ""
     yield from steps.rows(found, bounds.STEP)
