@@ -88,8 +88,8 @@ MISSED = {
         "instead of writing to the label's place; slower."
     ),
     "torch": (
-        "On PyTorch a step of a formula is a call of `keras.ops`, of which ours has dozens, beside the checks "
-        "of values; it costs the same, whatever the size of the batch."
+        "On PyTorch a step of a formula is a call of `keras.ops`, of which ours has dozens, beside the "
+        "checks of values; it costs the same, whatever the size of the batch."
     ),
 }
 """Why a step takes longer where it does."""
