@@ -118,12 +118,9 @@ def _of_torch(call: Any, least: int) -> tuple[int, int]:
             )
             # A view is another shape of the same memory.
             if large and not operation.is_view:
-                name, is_square = (
-                    operation.overloadpacket.__name__,
-                    any(isinstance(x, int) and x in (1, 2) for x in args),
-                )
+                square = any(isinstance(x, int) and x in (1, 2) for x in args)  # which PyTorch calls a power
                 counts[0] += 1
-                counts[1] += bool(HEAVY.match(name)) and not is_square
+                counts[1] += bool(HEAVY.match(operation.overloadpacket.__name__)) and not square
             return found
 
     with Counting():

@@ -491,9 +491,9 @@ class CrossentropyFamily(ClassificationLoss):
     A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
     1 - p_t (`crossentropy.complement`); what states none is the cross-entropy. A soft label is the
     expectation of that value over its classes, and label smoothing mixes in the uniform label. A loss that
-    compares classes states `id_terms` and `class_terms` or `expected_term` instead. Where the
-    model has one output, or with `multi_label`, each output is a probability of its own, and the mean over
-    the outputs is taken.
+    compares classes states `id_terms` and `class_terms` or `expected_term` instead. Where the model has one
+    output, or with `multi_label`, each output is a probability of its own, and the mean over the outputs is
+    taken.
 
     Args:
         from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good

@@ -163,7 +163,7 @@ def _artanh_over(y: Tensor) -> Tensor:
 
 def log_cosh(x: Tensor) -> Tensor:
     """log cosh x = |x| - log 2 + log(1 + e^-2|x|); near 0, cosh x - 1 = (1 - e^-|x|)^2 / (2 e^-|x|)."""
-    return with_derivative(_log_cosh, _tanh)(x)
+    return with_derivative(_log_cosh, _slope_of_log_cosh)(x)
 
 
 def _log_cosh(x: Tensor) -> Tensor:
@@ -975,21 +975,22 @@ def _slope_of_sigmoid(x: Tensor) -> Tensor:
     return _sigmoid(x) * _sigmoid(-x)
 
 
-def _tanh(x: Tensor) -> Tensor:
-    """To the gradients of all backends' own, 1 - tanh(x)^2 is 0 from 9 on."""
-    return with_derivative(_tanh_of_backend, _slope_of_tanh)(x)
+def _slope_of_log_cosh(x: Tensor) -> Tensor:
+    """tanh x; to the gradients of all backends' own, 1 - tanh(x)^2 is 0 from 9 on."""
+    return with_derivative(tanh, _slope_of_tanh)(x)
 
 
 def _slope_of_tanh(x: Tensor) -> Tensor:
     return 4.0 * _slope_of_sigmoid(2.0 * x)
 
 
-def _tanh_of_backend(x: Tensor) -> Tensor:
+def tanh(x: Tensor) -> Tensor:
+    """tanh x; on JAX that of Keras is float32."""
     if keras.backend.backend() != "jax":
         return ops.tanh(x)
     import jax
 
-    return jax.numpy.tanh(x)  # that of Keras is float32
+    return jax.numpy.tanh(x)
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:

@@ -404,7 +404,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         return super().per_sample(labels, predictions.map(self._capped))
 
     def _capped(self, logits: Tensor) -> Tensor:
-        return logits if self.soft_cap is None else self.soft_cap * _tanh(logits / self.soft_cap)
+        return logits if self.soft_cap is None else self.soft_cap * numerics.tanh(logits / self.soft_cap)
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = _noted(y_pred)
@@ -758,7 +758,7 @@ def _of_logits(
     As in `numerics.sparse_crossentropy`, the true class stays out of the sum: with the others' sum r and
     its own term o, -log p_t = log(1 + r / o), and the slope in its logit is -r / (o + r).
     """
-    bent = None if soft_cap is None else _tanh(raw / soft_cap)
+    bent = None if soft_cap is None else numerics.tanh(raw / soft_cap)
     z = raw if bent is None else soft_cap * bent
     smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
     chosen, classes = numerics.is_class(ids, z), z.shape[-1]
@@ -796,15 +796,6 @@ def _of_logits(
 
 
 # What differs between backends ------------------------------------------------------------------------
-
-
-def _tanh(x: Tensor) -> Tensor:
-    """tanh x; on JAX that of Keras is float32."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.numpy.tanh(x)
-    return ops.tanh(x)
 
 
 def _at_least_1(count: Any) -> Any:
