@@ -137,6 +137,50 @@ def test_soft_labels_have_gradients_too():
     )
 
 
+LOG = math.log
+
+
+def kl_of_shares(z, y):
+    return numerics.relative_entropy(y, z)
+
+
+def kl_of_teacher(z, t):
+    return numerics.relative_entropy_of_logits(t, z)
+
+
+KL = 0.75 * LOG(1.5) + 0.25 * LOG(0.5)  # of (3/4, 1/4) from (1/2, 1/2)
+
+
+@pytest.mark.parametrize(
+    ("function", "other", "value", "in_z", "in_other"),
+    [
+        # y = (0.6, 0.8) does not add up to 1: sum y p - y = 1.4 / 2 - y, and log(y / p).
+        (kl_of_shares, [0.6, 0.8], 0.6 * LOG(1.2) + 0.8 * LOG(1.6) - 0.4, [0.1, -0.1], [LOG(1.2), LOG(1.6)]),
+        # p - t, and t (log(t / p) - KL).
+        (kl_of_teacher, [LOG(3), 0.0], KL, [-0.25, 0.25], [0.75 * (LOG(1.5) - KL), 0.25 * (LOG(0.5) - KL)]),
+    ],
+)
+def test_relative_entropy_has_a_gradient_on_both_sides(function, other, value, in_z, in_other):
+    with double_precision():
+        arrays = [tensor_of(np.array([x])) for x in ([0.0, 0.0], other)]
+        [found], [slopes] = derivatives.values_and_gradients(lambda *x: [ops.sum(function(*x))], arrays)
+    assert number(found) == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(to_array(slopes[0]), [in_z], rtol=1e-12)
+    np.testing.assert_allclose(to_array(slopes[1]), [in_other], rtol=1e-12)
+
+
+def test_what_is_nearly_certain_has_digits():
+    """Of logits 0 and -17, 1 - p is 4e-8: to 1 + 4e-8 float32 has no such digits, and to p - t none."""
+    rare, rarer = (1 / (1 + math.exp(x)) for x in (16, 17))
+    z, t = tensor([0.0, -17.0]), tensor([0.0, -16.0])
+    [found], [[slope]] = derivatives.values_and_gradients(lambda z: [ops.sum(kl_of_teacher(z, t))], [z])
+    exact = rare * LOG(rare / rarer) + (1 - rare) * (math.log1p(-rare) - math.log1p(-rarer))
+    assert number(found) == pytest.approx(exact, rel=1e-5)
+    np.testing.assert_allclose(to_array(slope), [[rare - rarer, rarer - rare]], rtol=1e-5)
+    entropy = -rarer * LOG(rarer) - (1 - rarer) * math.log1p(-rarer)
+    assert number(numerics.entropy(z)[0]) == pytest.approx(entropy, rel=1e-6)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="forward mode is JAX's")
 def test_forward_mode():
     """The tangent along one logit is the gradient there."""
