@@ -530,7 +530,8 @@ class DistillationLoss(DivergenceLoss):
     with the logits t of the teacher, as `y_true`, and z of the student. The temperature shows the student
     how likely the teacher takes the wrong classes to be; its square keeps the gradient,
     temperature * (p - y), of one size, so that a sum with `CrossentropyLoss` keeps its balance. It is
-    `KLDivergenceLoss` with both sides softened, and has its digits where student and teacher nearly agree.
+    `KLDivergenceLoss` with both sides softened, and has the digits of their difference where they nearly
+    agree, as at high temperatures, at which it is half the variance of z - t over the classes.
 
     Args:
         temperature: divides the logits of both, in (0, 1e6]; 2 to 20 in the paper, the higher the larger the
@@ -566,7 +567,7 @@ class DistillationLoss(DivergenceLoss):
         elicits="class probability",
         elicits_note="the mean of the teacher's softened probabilities, as the softened prediction",
         gradient_bound="temperature in a logit",
-        conditioning="as z nears t it has the digits of the difference of their log-probabilities",
+        conditioning="as z nears t it has the digits of the difference of their softened logits",
         cost="two softmaxes, and an exponential series of their difference for each class",
     )
 

@@ -771,7 +771,13 @@ def relative_entropy(y: Tensor, logits: Tensor) -> Tensor:
 def _relative_entropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     grown, below, more = _softmax(logits)
     p = grown / (1.0 + more)
-    value, slope = _gap_of_logs(y, p, below - log1p(more) - _log_or_zero(y))
+    x = below - log1p(more) - _log_or_zero(y)
+    some, zeros = y > 0, ops.zeros_like(x)  # where y is 0, x may be infinite
+    near = ops.logical_and(ops.abs(x) < 1.0, some)
+    within, beyond = ops.where(near, x, zeros), ops.where(some, x, zeros)
+    close = _expm1_minus_series(within)
+    value = ops.sum(ops.where(near, y * close, p - y - y * beyond), axis=-1)
+    slope = ops.where(near, y * (close + within), p - y)
     return value, slope + (ops.sum(y, axis=-1, keepdims=True) - 1.0) * p, ops.ones_like(value)
 
 
@@ -781,37 +787,43 @@ def _relative_entropy_in_y(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def relative_entropy_of_logits(teacher: Tensor, logits: Tensor) -> Tensor:
-    """KL(softmax(t) || softmax(z))."""
+    """KL(softmax(t) || softmax(z)), with the digits of z - t.
+
+    With d = z - t, less the difference of the largest of both, and means over softmax(t), it is
+    log E[e^d] - E[d]. Where both are small, with s = E[e^d] - 1 = E[d] + E[e^d - 1 - d], nothing cancels in
+
+        (E[e^d - 1 - d] - s E[d]) / (1 + s) + e^-log(1 + s) - 1 + log(1 + s)
+    """
     return with_slope(_relative_entropy_of_logits, logits, teacher, of_other=_relative_entropy_in_teacher)
 
 
 def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    t, p, x = _lead(logits, teacher)
-    value, slope = _gap_of_logs(t, p, x)
-    return value, slope, ops.ones_like(value)
+    top, top_t = (ops.stop_gradient(ops.expand_dims(peak(x), -1)) for x in (logits, teacher))
+    grown, grown_t = ops.exp(logits - top), ops.exp(teacher - top_t)
+    total, total_t = (ops.sum(x, axis=-1, keepdims=True) for x in (grown, grown_t))
+    d = (logits - teacher) - (top - top_t)
+    some, zeros = grown_t > 0, ops.zeros_like(d)  # where a teacher's class is none, d may be infinite
+    near = ops.logical_and(ops.abs(d) < 1.0, some)
+    within, beyond = ops.where(near, d, zeros), ops.where(some, d, zeros)
+    curve = _expm1_minus_series(within)
+    change = ops.where(near, grown_t * (within + curve), grown - grown_t)
+    bend = ops.where(near, grown_t * curve, change - grown_t * beyond)
+    mean, bend = (ops.sum(x, axis=-1, keepdims=True) / total_t for x in (grown_t * beyond, bend))
+
+    alike = ops.logical_and(ops.abs(mean) < 1.0, ops.abs(mean + bend) < 0.5)
+    s = ops.where(alike, mean + bend, ops.zeros_like(mean))
+    close = (bend - s * mean) / (1.0 + s) + _expm1_minus_near(-ops.log1p(s))
+    value = ops.where(alike, close, ops.log(total) - ops.log(total_t) - mean)
+    slope = ops.where(alike, (change - s * grown_t) / (1.0 + s), total_t / total * grown - grown_t)
+    return ops.squeeze(value, -1), slope, ops.squeeze(1.0 / total_t, -1)
 
 
 def _relative_entropy_in_teacher(logits: Tensor, teacher: Tensor) -> Tensor:
-    t, _, x = _lead(logits, teacher)
-    x = ops.where(t > 0, x, ops.zeros_like(x))
-    return t * (ops.sum(t * x, axis=-1, keepdims=True) - x)
-
-
-def _lead(logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """softmax(t), softmax(z), and the difference of the second's logarithm and the first's."""
-    (grown, below, more), (grown_t, below_t, more_t) = _softmax(logits), _softmax(teacher)
-    x = (below - below_t) - (log1p(more) - log1p(more_t))
-    return grown_t / (1.0 + more_t), grown / (1.0 + more), x
-
-
-def _gap_of_logs(y: Tensor, p: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """sum_j y_j (e^x_j - 1 - x_j) and each y_j (e^x_j - 1), for x = log p - log y; y may be 0."""
-    some, zeros = y > 0, ops.zeros_like(x)  # where y is 0, x may be infinite
-    near = ops.logical_and(ops.abs(x) < 1.0, some)
-    within, beyond = ops.where(near, x, zeros), ops.where(some, x, zeros)
-    close = _expm1_minus_series(within)
-    value = ops.where(near, y * close, p - y - y * beyond)
-    return ops.sum(value, axis=-1), ops.where(near, y * (close + within), p - y)
+    share = ops.exp(below_peak(teacher))
+    share = share / ops.sum(share, axis=-1, keepdims=True)
+    d = (logits - teacher) - ops.expand_dims(peak(logits) - peak(teacher), -1)
+    d = ops.where(share > 0, d, ops.zeros_like(d))
+    return share * (ops.sum(share * d, axis=-1, keepdims=True) - d)
 
 
 def _log_or_zero(y: Tensor) -> Tensor:
