@@ -80,8 +80,7 @@ class Predictions:
         """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
         if self.logits is not None:
             return numerics.sparse_crossentropy(ids, self.logits)
-        p = ops.squeeze(ops.take_along_axis(self.values, ops.expand_dims(ids, -1), axis=-1), -1)
-        return numerics.crossentropy_of_probability(p, self.dtype)
+        return numerics.crossentropy_of_probability(numerics.chosen(ids, self.values), self.dtype)
 
     def of_every_class(self) -> Crossentropy:
         """-log p_j and 1 - p_j of every class among exclusive ones."""
@@ -350,7 +349,8 @@ def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
 def one_hot(labels: Labels, dtype: str) -> Tensor:
     """Labels over exclusive classes as a distribution `(..., C)`."""
     if labels.encoding == "sparse":
-        return ops.one_hot(labels.values, labels.classes, dtype=dtype)
+        rows = ops.one_hot(labels.values, labels.classes, dtype=dtype)
+        return numerics.or_nan(ops.expand_dims(labels.values, -1), labels.classes, rows)
     return labels.values
 
 

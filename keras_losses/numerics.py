@@ -517,16 +517,16 @@ _FEW_CLASSES = 64
 
 def chosen(ids: Tensor, values: Tensor) -> Tensor:
     """The values `(..., C)` of the classes `ids`, and NaN where there is no such class."""
-    there = _some_class(ids, values)
+    there = _some_class(ids, values.shape[-1])
     own = ops.squeeze(ops.take_along_axis(values, ops.expand_dims(there, -1), axis=-1), -1)
-    return ops.where(ops.equal(ids, there), own, full(own, np.nan))
+    return or_nan(ids, values.shape[-1], own)
 
 
 def put(ids: Tensor, values: Tensor, own: Tensor) -> Tensor:
     """The values `(..., C)` with others `(...)` in the places of the classes `ids`."""
     if values.shape[-1] < _FEW_CLASSES:
         return ops.where(is_class(ids, values), ops.expand_dims(own, -1), values)
-    there = _some_class(ids, values)
+    there = _some_class(ids, values.shape[-1])
     if keras.backend.backend() == "torch":  # where Keras writes to a copy of a copy
         return values.scatter(-1, ops.expand_dims(there, -1).long(), ops.expand_dims(own, -1))
     there, rows = ops.reshape(there, (-1,)), ops.reshape(values, (-1, values.shape[-1]))
@@ -534,8 +534,13 @@ def put(ids: Tensor, values: Tensor, own: Tensor) -> Tensor:
     return ops.reshape(ops.scatter_update(rows, places, ops.reshape(own, (-1,))), ops.shape(values))
 
 
-def _some_class(ids: Tensor, values: Tensor) -> Tensor:
-    return ops.clip(ids, 0, values.shape[-1] - 1)
+def _some_class(ids: Tensor, classes: int) -> Tensor:
+    return ops.clip(ids, 0, classes - 1)
+
+
+def or_nan(ids: Tensor, classes: int, values: Tensor) -> Tensor:
+    """The values, and NaN where the id is no class; nothing can be raised in a compiled step."""
+    return ops.where(ops.equal(ids, _some_class(ids, classes)), values, full(values, np.nan))
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:
@@ -544,8 +549,9 @@ def is_class(ids: Tensor, logits: Tensor) -> Tensor:
 
 
 def of_class(ids: Tensor, values: Tensor) -> Tensor:
-    """The values `(..., C)` of the classes `ids`; the gradient of a sum is faster than that of a gather."""
-    return ops.sum(ops.where(is_class(ids, values), values, ops.zeros_like(values)), axis=-1)
+    """As `chosen`; the gradient of a sum is faster than that of a gather."""
+    own = ops.sum(ops.where(is_class(ids, values), values, ops.zeros_like(values)), axis=-1)
+    return or_nan(ids, values.shape[-1], own)
 
 
 def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> Tensor:

@@ -122,7 +122,7 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
     if truth.encoding == "sparse":
         ids = ops.expand_dims(truth.values, -1)
         at = ops.convert_to_tensor(ranks, dtype=keras.backend.standardize_dtype(ids.dtype))
-        above = ops.cast(ids > at, dtype)
+        above = numerics.or_nan(ids, truth.classes, ops.cast(ids > at, dtype))
         return Ranks(above, ops.cast(ops.equal(ids, at), dtype), 1.0 - above)
     up_to = np.arange(truth.classes)[:, None] <= ranks
     above, below = (ops.convert_to_tensor(chosen, dtype=dtype) for chosen in (~up_to, up_to))

@@ -339,6 +339,40 @@ def test_compiled_graphs_do_not_check_values(name, options, y_true, y_pred, mode
         keras_losses.config.validate_values(True)
 
 
+def sparse(name):
+    """The first batch of a loss whose labels are class ids, of one loss alone."""
+    found = (batch for batch in samples.batches(name) if batch.name.startswith("sparse "))
+    return next(found, None) if REGISTRY[name].takes not in samples.AROUND else None
+
+
+OF_IDS = [
+    pytest.param(name, options, id="-".join([name, *options]))
+    for name, loss in samples.LOSSES.items()
+    if sparse(name)
+    for options in ({}, {"label_smoothing": 0.1})
+    if options.keys() <= loss.hyperparameters.keys()
+]
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("mode", MODES[-1:])
+@pytest.mark.parametrize(("name", "options"), OF_IDS)
+def test_a_class_that_there_is_not_is_nan_where_it_cannot_raise(name, options, mode):
+    """In a compiled step the loss of such a sample is NaN, and those of others are what they were."""
+    batch = sparse(name)
+    loss = samples.build(name, {**batch.options, **options}, batch.outputs, reduction="none")
+    run = compiled(loss, mode)
+    expected, _ = run(batch.y_true, batch.y_pred)
+    for wrong in (-1, 3, 10**6):
+        y_true = batch.y_true.copy()
+        y_true[1] = wrong
+        found, _ = run(y_true, batch.y_pred)
+        assert np.isnan(found[1])
+        others = [0, *range(2, len(found))]
+        if not loss.pools_batch:
+            np.testing.assert_allclose(found[others], expected[others], rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", SPARSE)
 def test_a_weight_of_zero_takes_a_bad_label_out(name):
     """A label outside the domain does not raise where it does not count."""
