@@ -63,7 +63,7 @@ def main() -> int:
     run: dict[str, Any] = {"machine": machine.described(), "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
-    run["command"] = command(arguments)
+    run["command"] = "\n".join([*run.get("command", "").splitlines(), command(arguments)])
     failed = measure(run, arguments)
     if arguments.write:
         save(run, REFERENCE)
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--quick", action="store_true", help="a few losses in two or three minutes")
     result.add_argument("--save", metavar="FILE", help="keep what was found, as JSON")
     result.add_argument(
-        "--read", metavar="FILE", help="begin with what a file has, and measure only the rest"
+        "--read", metavar="FILE", help="begin with what a file has; measure the rest, and the losses named"
     )
     result.add_argument("--compare", metavar="FILE", help="fail where something is slower than in a file")
     result.add_argument(
@@ -100,12 +100,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def command(arguments: argparse.Namespace) -> str:
-    """Without what only says where results come from and go to."""
+    """Without what only says where results are kept."""
     told = [f"--rounds {arguments.rounds}"] if arguments.rounds else []
     told += ["--quick"] if arguments.quick else []
     for name, every in (("sections", SECTIONS), ("losses", [])):
         given = list(getattr(arguments, name))
         told += [] if given == list(every) else [f"--{name} {' '.join(given)}"]
+    told += ["--read benchmarks/reference.json"] if arguments.read else []
     return " ".join(["python -m benchmarks", *told, "--write"])
 
 
@@ -121,7 +122,7 @@ def module(section: str) -> Any:
 
 
 def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
-    """Measures what is asked for and not yet there; whether something failed."""
+    """Measures what is not yet there, and losses that are named once more; whether something failed."""
     found: Found = run["sections"]
     failed = False
     for section in arguments.sections:
@@ -130,7 +131,9 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
             console.print(f"{section} is left out: there is no {', '.join(lacking)}")
             continue
         for backend in arguments.backends:
-            if backend not in module(section).BACKENDS or backend in found.get(section, {}):
+            known = found.get(section, {}).get(backend)
+            again = arguments.losses and "rows" in (known or {})
+            if backend not in module(section).BACKENDS or not (known is None or again):
                 continue
             began = time.perf_counter()
             data = in_a_process(section, backend, arguments)
@@ -141,10 +144,20 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
             for error in data.get("errors", ()):
                 console.print(f"[red]{error}", highlight=False)
             failed = failed or bool(data.get("errors"))
-            found.setdefault(section, {})[backend] = data
+            found.setdefault(section, {})[backend] = data if known is None else renewed(known, data)
             if arguments.save:  # what has been found is kept, whatever comes
                 save(run, Path(arguments.save))
     return failed
+
+
+def renewed(known: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known, with rows in the places of those that say the same of what was measured."""
+    rows = {_measured(row): row for row in data["rows"]}
+    return {**known, "rows": [rows.pop(_measured(row), row) for row in known["rows"]] + list(rows.values())}
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(value for value in row.values() if isinstance(value, str))
 
 
 def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> Any:
@@ -218,7 +231,7 @@ def document(run: Mapping[str, Any]) -> Iterator[str]:
 
     yield "# What it costs"
     yield ""
-    yield "Wholly written by the command below; do not edit."
+    yield "Wholly written by these commands; do not edit."
     yield ""
     yield "```sh"
     yield run["command"]

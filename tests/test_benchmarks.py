@@ -272,6 +272,15 @@ def test_a_run_is_read_as_it_was_saved(tmp_path):
     assert command.json.loads((tmp_path / "run.json").read_text()) == run
 
 
+def test_what_is_measured_again_takes_the_place_of_what_is_known():
+    known = {"rows": [row(), row(loss="KLDivergenceLoss"), row(size="small")], "errors": []}
+    again, new = row(seconds=[1.0, 2.0, 3.0]), row(loss="LogCoshLoss")
+    assert command.renewed(known, {"rows": [again, new], "errors": []}) == {
+        "rows": [again, known["rows"][1], known["rows"][2], new],
+        "errors": [],
+    }
+
+
 def test_the_picture_shows_losses_that_have_counterparts(tmp_path):
     alone, both = row(), row(peers={"Keras": [0.5] * 3})
     assert plot.draw({"tensorflow": {"rows": [alone]}}, tmp_path / "none.png") is False
