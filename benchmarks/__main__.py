@@ -60,10 +60,9 @@ def main() -> int:
         settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
         Path(path).write_text(json.dumps(module(section).measure(settings)))
         return 0
-    run: dict[str, Any] = {"machine": machine.described(), "sections": {}}
+    run: dict[str, Any] = {"machine": machine.described(), "command": "", "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
-    run["command"] = "\n".join([*run.get("command", "").splitlines(), command(arguments)])
     failed = measure(run, arguments)
     if arguments.write:
         save(run, REFERENCE)
@@ -124,6 +123,7 @@ def module(section: str) -> Any:
 def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     """Measures what is not yet there, and losses that are named once more; whether something failed."""
     found: Found = run["sections"]
+    commands = f"{run['command']}\n{command(arguments)}".lstrip()
     failed = False
     for section in arguments.sections:
         lacking = [name for name in getattr(module(section), "REQUIRES", ()) if not installed(name)]
@@ -145,6 +145,7 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
                 console.print(f"[red]{error}", highlight=False)
             failed = failed or bool(data.get("errors"))
             found.setdefault(section, {})[backend] = data if known is None else renewed(known, data)
+            run["command"] = commands
             if arguments.save:  # what has been found is kept, whatever comes
                 save(run, Path(arguments.save))
     return failed
@@ -234,7 +235,7 @@ def document(run: Mapping[str, Any]) -> Iterator[str]:
     yield "Wholly written by these commands; do not edit."
     yield ""
     yield "```sh"
-    yield run["command"]
+    yield from run["command"].splitlines()
     yield "```"
     yield ""
     yield machine.in_words(run["machine"])
@@ -248,9 +249,11 @@ def document(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def wrapped(line: str) -> str:
-    """A paragraph in lines of 120; a table, a heading or a picture as it is."""
+    """A paragraph or a command in lines of 120; a table, a heading or a picture as it is."""
     if line.startswith(("|", "#", "!")):
         return line
+    if line.startswith("python "):
+        return " \\\n".join(textwrap.wrap(line, 118, subsequent_indent="    ", break_on_hyphens=False))
     below = " " * (len(line) - len(line.lstrip(" -")))
     return textwrap.fill(line, 120, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
 
