@@ -808,9 +808,9 @@ def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor
     grown, grown_t = ops.exp(logits - top), ops.exp(teacher - top_t)
     total, total_t = (ops.sum(x, axis=-1, keepdims=True) for x in (grown, grown_t))
     d = (logits - teacher) - (top - top_t)
-    some, zeros = grown_t > 0, ops.zeros_like(d)  # where a teacher's class is none, d may be infinite
-    near = ops.logical_and(ops.abs(d) < 1.0, some)
-    within, beyond = ops.where(near, d, zeros), ops.where(some, d, zeros)
+    near, zeros = ops.abs(d) < 1.0, ops.zeros_like(d)
+    # Where one of both has none of a class, d may be infinite or NaN.
+    within, beyond = ops.where(near, d, zeros), ops.where(grown_t > 0, d, zeros)
     curve = _expm1_minus_series(within)
     change = ops.where(near, grown_t * (within + curve), grown - grown_t)
     bend = ops.where(near, grown_t * curve, change - grown_t * beyond)
@@ -827,8 +827,7 @@ def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor
 def _relative_entropy_in_teacher(logits: Tensor, teacher: Tensor) -> Tensor:
     share = ops.exp(below_peak(teacher))
     share = share / ops.sum(share, axis=-1, keepdims=True)
-    d = (logits - teacher) - ops.expand_dims(peak(logits) - peak(teacher), -1)
-    d = ops.where(share > 0, d, ops.zeros_like(d))
+    d = ops.where(share > 0, logits - teacher, ops.zeros_like(share))
     return share * (ops.sum(share * d, axis=-1, keepdims=True) - d)
 
 

@@ -169,6 +169,15 @@ def test_relative_entropy_has_a_gradient_on_both_sides(function, other, value, i
     np.testing.assert_allclose(to_array(slopes[1]), [in_other], rtol=1e-12)
 
 
+def test_a_class_masked_out_of_teacher_and_student_changes_nothing():
+    z, t = (tensor([*x, -np.inf]) for x in ([0.0, 0.0], [LOG(3), 0.0]))
+    [found], [slopes] = derivatives.values_and_gradients(lambda *x: [ops.sum(kl_of_teacher(*x))], [z, t])
+    assert number(found) == pytest.approx(KL, rel=1e-6)
+    np.testing.assert_allclose(to_array(slopes[0]), [[-0.25, 0.25, 0.0]], rtol=1e-6)
+    in_teacher = [0.75 * (LOG(1.5) - KL), 0.25 * (LOG(0.5) - KL), 0.0]
+    np.testing.assert_allclose(to_array(slopes[1]), [in_teacher], rtol=1e-6)
+
+
 def test_what_is_nearly_certain_has_digits():
     """Of logits 0 and -17, 1 - p is 4e-8: to 1 + 4e-8 float32 has no such digits, and to p - t none."""
     rare, rarer = (1 / (1 + math.exp(x)) for x in (16, 17))
