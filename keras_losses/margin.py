@@ -159,11 +159,10 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         scores = predictions.values
-        if labels.encoding == "dense":
-            true = labels.values > 0.5
-            own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
-        else:
-            true, own = numerics.is_class(labels.values, scores), numerics.of_class(labels.values, scores)
+        one_hot = labels.encoding == "dense"
+        true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
+        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
+        own = own if one_hot else numerics.or_nan(labels.values, labels.classes, own)
         if self.kind == "crammer_singer":
             best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
             return numerics.power(ops.relu(self.margin + (best - own)), self.power)

@@ -519,7 +519,7 @@ def chosen(ids: Tensor, values: Tensor) -> Tensor:
     """The values `(..., C)` of the classes `ids`, and NaN where there is no such class."""
     there = _some_class(ids, values.shape[-1])
     own = ops.squeeze(ops.take_along_axis(values, ops.expand_dims(there, -1), axis=-1), -1)
-    return or_nan(ids, values.shape[-1], own)
+    return _where_same(ids, there, own)
 
 
 def put(ids: Tensor, values: Tensor, own: Tensor) -> Tensor:
@@ -540,7 +540,11 @@ def _some_class(ids: Tensor, classes: int) -> Tensor:
 
 def or_nan(ids: Tensor, classes: int, values: Tensor) -> Tensor:
     """The values, and NaN where the id is no class; nothing can be raised in a compiled step."""
-    return ops.where(ops.equal(ids, _some_class(ids, classes)), values, full(values, np.nan))
+    return _where_same(ids, _some_class(ids, classes), values)
+
+
+def _where_same(ids: Tensor, there: Tensor, values: Tensor) -> Tensor:
+    return ops.where(ops.equal(ids, there), values, full(values, np.nan))
 
 
 def is_class(ids: Tensor, logits: Tensor) -> Tensor:
@@ -825,8 +829,7 @@ def _relative_entropy_of_logits(logits: Tensor, teacher: Tensor) -> tuple[Tensor
 
 
 def _relative_entropy_in_teacher(logits: Tensor, teacher: Tensor) -> Tensor:
-    share = ops.exp(below_peak(teacher))
-    share = share / ops.sum(share, axis=-1, keepdims=True)
+    share = ops.softmax(teacher, axis=-1)
     d = ops.where(share > 0, logits - teacher, ops.zeros_like(share))
     return share * (ops.sum(share * d, axis=-1, keepdims=True) - d)
 
