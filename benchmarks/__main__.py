@@ -105,7 +105,7 @@ def command(arguments: argparse.Namespace) -> str:
     for name, every in (("sections", SECTIONS), ("losses", [])):
         given = list(getattr(arguments, name))
         told += [] if given == list(every) else [f"--{name} {' '.join(given)}"]
-    told += ["--read benchmarks/reference.json"] if arguments.read else []
+    told += ["--read benchmarks/reference.json"] if arguments.read and arguments.losses else []
     return " ".join(["python -m benchmarks", *told, "--write"])
 
 
@@ -123,7 +123,7 @@ def module(section: str) -> Any:
 def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     """Measures what is not yet there, and losses that are named once more; whether something failed."""
     found: Found = run["sections"]
-    commands = f"{run['command']}\n{command(arguments)}".lstrip()
+    commands = "\n".join(dict.fromkeys([*run["command"].splitlines(), command(arguments)]))
     failed = False
     for section in arguments.sections:
         lacking = [name for name in getattr(module(section), "REQUIRES", ()) if not installed(name)]
@@ -132,8 +132,8 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
             continue
         for backend in arguments.backends:
             known = found.get(section, {}).get(backend)
-            again = arguments.losses and "rows" in (known or {})
-            if backend not in module(section).BACKENDS or not (known is None or again):
+            there = known is not None and not (arguments.losses and by_loss(known))
+            if there or backend not in module(section).BACKENDS:
                 continue
             began = time.perf_counter()
             data = in_a_process(section, backend, arguments)
@@ -149,6 +149,10 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
             if arguments.save:  # what has been found is kept, whatever comes
                 save(run, Path(arguments.save))
     return failed
+
+
+def by_loss(data: Mapping[str, Any]) -> bool:
+    return any("loss" in row for row in data.get("rows", ()))
 
 
 def renewed(known: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

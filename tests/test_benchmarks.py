@@ -281,6 +281,27 @@ def test_what_is_measured_again_takes_the_place_of_what_is_known():
     }
 
 
+def test_losses_that_are_named_are_measured_again_and_nothing_else(monkeypatch):
+    asked, again, step = [], row(seconds=[1.0, 2.0, 3.0]), {"way": "ours", "over": [1.0] * 3}
+
+    def measured(section, backend, _):
+        asked.append((section, backend))
+        return {"rows": [again]}
+
+    monkeypatch.setattr(command, "in_a_process", measured)
+    before = {"losses": {"jax": {"rows": [row()]}}, "training": {"jax": {"rows": [step]}}}
+    run = {"command": "python -m benchmarks --write", "sections": before}
+    told = "--losses HuberLoss --sections losses training"
+    arguments = command.parser().parse_args([*told.split(), "--read", "run.json", "--backends", "jax"])
+    for _ in range(2):
+        assert command.measure(run, arguments) is False
+    assert asked == [("losses", "jax")] * 2
+    assert run["sections"] == {"losses": {"jax": {"rows": [again]}}, "training": {"jax": {"rows": [step]}}}
+    first, second = run["command"].splitlines()
+    assert first == "python -m benchmarks --write"
+    assert second.endswith("--losses HuberLoss --read benchmarks/reference.json --write")
+
+
 def test_the_picture_shows_losses_that_have_counterparts(tmp_path):
     alone, both = row(), row(peers={"Keras": [0.5] * 3})
     assert plot.draw({"tensorflow": {"rows": [alone]}}, tmp_path / "none.png") is False
