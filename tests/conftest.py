@@ -23,6 +23,21 @@ settings.register_profile("long", max_examples=100 * _EXAMPLES, print_blob=True,
 settings.load_profile("ci")  # unless --hypothesis-profile names the other one
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "run the thorough suite too: every case and drawn data at length, before a release or a change of the base"
+    parser.addoption("--thorough", action="store_true", help=words)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects tests marked `thorough`, unless the option asks for them."""
+    if config.getoption("thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
 @pytest.fixture(autouse=True)
 def _same_weights() -> None:
     """Keras draws the seeds of layers from here: a test has the same weights alone and after any other."""
@@ -30,7 +45,8 @@ def _same_weights() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets JAX keep what it compiles, for both workers and for the next run: most of its tests' time."""
+    """Registers the marker, and lets JAX keep what it compiles, for both workers and for the next run: most of its tests' time."""
+    config.addinivalue_line("markers", "thorough: runs with --thorough only")
     cache = getattr(config, "cache", None)
     if cache is None:
         return
