@@ -109,7 +109,7 @@ def with_setting(
 
     run = all_three
     if compiled and BACKEND != "torch":
-        run = jax.jit(all_three) if BACKEND == "jax" else tf.function(all_three, jit_compile=True)
+        run = jax.jit(all_three) if BACKEND == "jax" else tf.function(all_three)
 
     def call(*arguments: Any) -> tuple[np.ndarray, ...]:
         y_true, y_pred, setting, weights = (*map(tensor, arguments), None)[:4]
@@ -118,29 +118,28 @@ def with_setting(
     return call, traces if compiled and BACKEND != "torch" else [None]
 
 
-def second_derivative(loss: Any, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
-    """The matrix of second derivatives of each sample: (n, c, c) for predictions (n, c)."""
-    y_true, pred = tensor(y_true), tensor(y_pred)
-    classes = range(y_pred.shape[-1])
+def second_derivative(loss: Any, y_true: Any, y_pred: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """The derivative of the gradient of the loss's sum, in the direction `along`."""
+    y_true, pred, direction = tensor(y_true), tensor(y_pred), tensor(along)
     if BACKEND == "tensorflow":
-        with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as outer:
             outer.watch(pred)
             with tf.GradientTape() as inner:
                 inner.watch(pred)
                 total = ops.sum(loss(y_true, pred))
-            gradient = inner.gradient(total, pred)
-            columns = [gradient[:, j] for j in classes]
+            slope = ops.sum(inner.gradient(total, pred) * direction)
         none = tf.UnconnectedGradients.ZERO  # where the gradient is constant
-        rows = [outer.gradient(column, pred, unconnected_gradients=none) for column in columns]
-        return np.stack([numpy(row) for row in rows], axis=1)
+        return numpy(outer.gradient(slope, pred, unconnected_gradients=none))
     if BACKEND == "jax":
-        whole = numpy(jax.jit(jax.hessian(lambda p: ops.sum(loss(y_true, p))))(pred))
-        return np.stack([whole[i, :, i, :] for i in range(len(y_pred))])
+
+        def slope_at(x: Any) -> Any:
+            return ops.sum(jax.grad(lambda p: ops.sum(loss(y_true, p)))(x) * direction)
+
+        return numpy(jax.jit(jax.grad(slope_at))(pred))
     pred.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(y_true, pred).sum(), pred, create_graph=True)
     gradient = gradient + 0 * pred  # where the gradient is constant, so that it can be differentiated
-    rows = [torch.autograd.grad(gradient[:, j].sum(), pred, retain_graph=True)[0] for j in classes]
-    return np.stack([numpy(row) for row in rows], axis=1)
+    return numpy(torch.autograd.grad((gradient * direction).sum(), pred)[0])
 
 
 def _optional(x: Any) -> Any:

@@ -10,32 +10,42 @@ from hypothesis import HealthCheck, settings
 
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests import thorough  # noqa: E402 - from where the path leads
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Two workers on two cores: threads of PyTorch that wait for each other would take both from both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-pytest_plugins = ["tests.selection"]
 
-# How long a machine takes says nothing of a loss. JAX compiles what is drawn, so it takes longer for fewer.
+# How long a machine takes says nothing of a loss.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-_EXAMPLES = 2 if os.environ.get("KERAS_BACKEND") == "jax" else 12
-settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, database=None, **_UNTIMED)
-settings.register_profile("long", max_examples=100 * _EXAMPLES, print_blob=True, **_UNTIMED)
-settings.load_profile("ci")  # unless --hypothesis-profile names the other one
+settings.register_profile("default", max_examples=8, derandomize=True, database=None, **_UNTIMED)
+settings.register_profile("thorough", max_examples=500, print_blob=True, **_UNTIMED)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    words = "run the thorough suite too: every case and drawn data at length, before a release or a change of the base"
+    words = "everything, and drawn data at length: for a release, or a change of what all losses share"
     parser.addoption("--thorough", action="store_true", help=words)
 
 
-@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Settles whether the suite is thorough, which decides what the tests are parametrised with."""
+    config.addinivalue_line("markers", "thorough: runs with --thorough only")
+    thorough.ASKED = config.getoption("thorough")
+    settings.load_profile("thorough" if thorough.ASKED else "default")
+    _share_what_jax_compiles(config)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects tests marked `thorough`, unless the option asks for them."""
-    if config.getoption("thorough"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("thorough")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    """Leaves out what is thorough, and gives what shares results to one worker."""
+    if not thorough.ASKED:
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    for item in items:
+        # All laws of a loss, which evaluate its cases once; elsewhere all tests of a file.
+        loss = item.callspec.params.get("loss") if hasattr(item, "callspec") else None
+        group = loss if isinstance(loss, str) else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +54,8 @@ def _same_weights() -> None:
     random.seed(0)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and lets JAX keep what it compiles, for both workers and for the next run: most of its tests' time."""
-    config.addinivalue_line("markers", "thorough: runs with --thorough only")
+def _share_what_jax_compiles(config: pytest.Config) -> None:
+    """Keeps it for both workers and for the next run: most of the time of the tests on JAX."""
     cache = getattr(config, "cache", None)
     if cache is None:
         return

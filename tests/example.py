@@ -1,4 +1,4 @@
-"""The loss, the oracle and the values that CONTRIBUTING.md writes out, as modules: all laws run on them."""
+"""The losses, oracles, values and the kind of data that CONTRIBUTING.md writes out: all laws run on them."""
 
 import re
 import sys
@@ -6,7 +6,9 @@ import types
 from pathlib import Path
 
 _TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-CODE, ORACLE, CASES = re.findall(r"```python\n(.*?)```", _TEXT, re.DOTALL)
+_LOSS, _ORACLE, _CASES, _ANGLES, _ANGULAR_LOSS, _ANGULAR_ORACLE, _ANGULAR_CASES = re.findall(
+    r"```python\n(.*?)```", _TEXT, re.DOTALL
+)
 
 
 def _module(name: str, code: str, **given: object) -> types.ModuleType:
@@ -17,6 +19,13 @@ def _module(name: str, code: str, **given: object) -> types.ModuleType:
     return module
 
 
-loss = _module("contributing_loss", CODE).PowerErrorLoss
-_module("contributing_oracle", ORACLE)
-cases = _module("contributing_cases", CASES, PowerErrorLoss=loss)
+PowerErrorLoss = _module("contributing_loss", _LOSS).PowerErrorLoss
+AngularErrorLoss = _module("contributing_angular_loss", _ANGULAR_LOSS).AngularErrorLoss
+LOSSES = (PowerErrorLoss, AngularErrorLoss)
+_module("contributing_oracle", _ORACLE)
+_module("contributing_angular_oracle", _ANGULAR_ORACLE)
+CASES = (
+    _module("contributing_cases", _CASES, PowerErrorLoss=PowerErrorLoss),
+    _module("contributing_angular_cases", _ANGULAR_CASES, AngularErrorLoss=AngularErrorLoss),
+)
+_module("contributing_angles", _ANGLES)

@@ -22,7 +22,7 @@ _FAMILIES = [importlib.import_module(f"{__name__}.{found.name}") for found in pk
 
 
 def _gathered(name: str) -> list[Any]:
-    return [case for module in (*_FAMILIES, example.cases) for case in getattr(module, name, ())]
+    return [case for module in (*_FAMILIES, *example.CASES) for case in getattr(module, name, ())]
 
 
 BY_HAND = _gathered("BY_HAND")

@@ -15,12 +15,13 @@ from keras_losses import (
 )
 from keras_losses.base import COMMON
 from keras_losses.card import REQUIRED, Interval
-from tests.backends import MODES, compiled, numpy, tensor, value
+from tests import thorough
+from tests.backends import numpy, tensor, value
 from tests.cases import REFUSED
-from tests.contract import samples
-from tests.oracles import REGISTRY
-
-pytestmark = pytest.mark.of_the_base
+from tests.contract.cases import about, every_loss, first, plain
+from tests.kinds import kind_of
+from tests.kinds.classes import THIRDS
+from tests.losses import LOSSES, build, required
 
 
 def refused(parameter):
@@ -38,47 +39,41 @@ def refused(parameter):
     return found
 
 
-OUTSIDE = [
-    pytest.param(name, key, value, id=f"{name}-{key}={value!r}")
-    for name, loss in samples.LOSSES.items()
-    for key, parameter in loss.hyperparameters.items()
-    for value in refused(parameter)
-]
-
-
-@pytest.mark.parametrize(("name", "key", "value"), OUTSIDE)
-def test_hyper_parameters_outside_their_range(name, key, value):
+@every_loss
+def test_hyper_parameters_outside_their_range(loss):
     """A hyper-parameter outside its domain raises, and the message has its name and the value."""
-    with pytest.raises((ValueError, TypeError)) as caught:
-        samples.LOSSES[name](**{**samples.required(name), key: value})
-    message = str(caught.value)
-    assert key in message
-    assert repr(value) in message
-    assert name in message
+    for key, parameter in LOSSES[loss].hyperparameters.items():
+        for wrong in refused(parameter):
+            with pytest.raises((ValueError, TypeError)) as caught:
+                LOSSES[loss](**{**required(loss), key: wrong})
+            message = str(caught.value)
+            assert key in message
+            assert repr(wrong) in message
+            assert loss in message
 
 
-@pytest.mark.parametrize("name", samples.LOSSES)
-def test_common_arguments(name):
+@every_loss
+def test_common_arguments(loss):
     """A reduction, a dtype or an argument that there is not raises, and the message names it."""
     for options in ({"reduction": "median"}, {"dtype": "int32"}, {"dtype": "float31"}, {"gama": 2.0}):
-        ((key, value),) = options.items()
+        ((key, wrong),) = options.items()
         with pytest.raises((ValueError, TypeError)) as caught:
-            samples.build(name, {**samples.required(name), **options})
+            build(loss, {**required(loss), **options})
         assert key in str(caught.value)
-        assert key not in COMMON or str(value) in str(caught.value)
+        assert key not in COMMON or str(wrong) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", samples.LOSSES)
-def test_required_arguments(name):
+@every_loss
+def test_required_arguments(loss):
     """What has no default is asked for by name."""
-    for key, parameter in samples.LOSSES[name].hyperparameters.items():
+    for key, parameter in LOSSES[loss].hyperparameters.items():
         if parameter.default is REQUIRED:
             with pytest.raises(TypeError, match=key):
-                samples.LOSSES[name]()
+                LOSSES[loss]()
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "words"),
+    ("loss", "options", "words"),
     [
         ("CrossentropyLoss", {"z_loss": 1e-4}, "Received: z_loss=0.0001, from_logits=False."),
         (
@@ -89,10 +84,10 @@ def test_required_arguments(name):
         ("RegularizedLoss", {"loss": HingeLoss(), "confidence_penalty": 0.1}, "confidence_penalty=0.1."),
     ],
 )
-def test_hyper_parameters_that_do_not_go_together(name, options, words):
+def test_hyper_parameters_that_do_not_go_together(loss, options, words):
     """Two of them that each are in their domain, and mean nothing together, raise."""
     with pytest.raises(ValueError) as caught:
-        samples.build(name, options)
+        build(loss, options)
     assert words in str(caught.value)
 
 
@@ -113,67 +108,59 @@ def wrong_shapes(batch):
             yield (true[1], true[0], *true[2:]), pred
 
 
-SHAPES = [
-    pytest.param(case, true, pred, id=f"{case}-{true}-{pred}")
-    for case in samples.plain_cases()
-    if case.batch.axis == -1
-    for true, pred in wrong_shapes(case.batch)
-]
-
-
 def names_shape(message, shape):
     # One output without an axis may be shown with the axis that it is given.
     return str(shape) in message or str((*shape, 1)) in message
 
 
-@pytest.mark.parametrize(("case", "true", "pred"), SHAPES)
-def test_wrong_shapes(case, true, pred):
+@every_loss
+def test_wrong_shapes(loss):
     """Shapes that do not match raise, and the message has both of them."""
-    y_true = np.zeros(true, case.batch.y_true.dtype)
-    y_pred = np.full(pred, 0.5, "float32")
-    with pytest.raises(ValueError) as caught:
-        case.build()(y_true, y_pred)
-    assert names_shape(str(caught.value), true), caught.value
-    assert names_shape(str(caught.value), pred), caught.value
+    for case in [case for case in plain(loss) if case.batch.axis == -1][: None if thorough.ASKED else 6]:
+        for true, pred in wrong_shapes(case.batch):
+            if pred == case.batch.y_pred.shape and true in case.batch.fitting:
+                continue
+            with about((case, true, pred)):
+                y_true, y_pred = np.zeros(true, case.batch.y_true.dtype), np.full(pred, 0.5, "float32")
+                with pytest.raises(ValueError) as caught:
+                    case.build()(y_true, y_pred)
+                assert names_shape(str(caught.value), true), caught.value
+                assert names_shape(str(caught.value), pred), caught.value
 
 
-ELEMENTWISE = [name for name in samples.LOSSES if REGISTRY[name].takes in ("numbers", "signs")]
-SPARSE = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OVER_CLASSES]
-CLASSES_OF = [name for name in SPARSE if REGISTRY[name].takes != "scores"]
-OUTPUTS_OF = [name for name in samples.LOSSES if REGISTRY[name].takes in samples.OF_ONE_OUTPUT]
+ELEMENTWISE = [name for name in LOSSES if kind_of(name).name in ("numbers", "signs")]
+SPARSE = [name for name in LOSSES if kind_of(name).class_ids]
+OUTPUTS_OF = [name for name in LOSSES if kind_of(name).one_output]
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-@pytest.mark.parametrize(
-    ("true", "pred"),
-    [((4,), (4, 4)), ((4, 1), (1, 4)), ((4, 1), (4, 3)), ((4, 3), (3,)), ((), (4, 1))],
-    ids=str,
-)
-def test_nothing_broadcasts(name, true, pred):
+@pytest.mark.parametrize("loss", ELEMENTWISE)
+def test_nothing_broadcasts(loss):
     """What Keras broadcasts in silence is an error."""
-    for a, b in ((true, pred), (pred, true)):
-        with pytest.raises(ValueError):
-            samples.build(name, {})(np.ones(a, "float32"), np.ones(b, "float32"))
+    for true, pred in (((4,), (4, 4)), ((4, 1), (1, 4)), ((4, 1), (4, 3)), ((4, 3), (3,)), ((), (4, 1))):
+        for a, b in ((true, pred), (pred, true)):
+            with pytest.raises(ValueError):
+                build(loss, {})(np.ones(a, "float32"), np.ones(b, "float32"))
 
 
-@pytest.mark.parametrize("name", [*ELEMENTWISE, *OUTPUTS_OF])
-@pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=str)
-def test_a_missing_last_axis_is_added(name, shape):
+@pytest.mark.parametrize("loss", [*ELEMENTWISE, *OUTPUTS_OF])
+def test_a_missing_last_axis_is_added(loss):
     """Nothing but an axis of 1 at the end, to the labels or, where these are numbers, to the predictions."""
-    y = np.arange(np.prod(shape), dtype="float32").reshape(shape) % 2
-    p = np.linspace(0.1, 0.9, y.size, dtype="float32").reshape(shape)
-    options = {"labels": "binary"} if REGISTRY[name].takes == "signs" else {}
-    loss = samples.build(name, options, 1, reduction="none")
-    exact = value(loss, y[..., None], p[..., None])
-    assert exact.shape == shape
-    np.testing.assert_array_equal(value(loss, y, p[..., None]), exact)
-    if name in ELEMENTWISE:
-        np.testing.assert_array_equal(value(loss, y[..., None], p), exact)
+    for shape in ((4,), (2, 3)):
+        y = np.arange(np.prod(shape), dtype="float32").reshape(shape) % 2
+        p = np.linspace(0.1, 0.9, y.size, dtype="float32").reshape(shape)
+        options = {"labels": "binary"} if "labels" in LOSSES[loss].hyperparameters else {}
+        built = build(loss, options, 1, reduction="none")
+        exact = value(built, y[..., None], p[..., None])
+        assert exact.shape == shape
+        np.testing.assert_array_equal(value(built, y, p[..., None]), exact)
+        if loss in ELEMENTWISE:
+            np.testing.assert_array_equal(value(built, y[..., None], p), exact)
 
 
-@pytest.mark.parametrize("case", samples.plain_cases(samples.simple), ids=repr)
-def test_scalars(case):
+@every_loss
+def test_scalars(loss):
     """A scalar is no batch."""
+    case = first(loss)
     with pytest.raises(ValueError, match="scalar"):
         case.build()(case.batch.y_true, np.float32(1.0))
 
@@ -217,48 +204,40 @@ def test_a_loss_of_the_batch_is_none_of_its_samples():
         value(WholeBatchLoss(), np.zeros((3, 2)), np.zeros((3, 2)))
 
 
-@pytest.mark.parametrize("name", SPARSE)
-def test_axes_that_are_no_classes(name):
+@pytest.mark.parametrize("loss", SPARSE)
+def test_axes_that_are_no_classes(loss):
     """The class axis is none of the batch, and none that is not there."""
     y_true, y_pred = np.zeros((6, 4), "int32"), np.full((6, 4, 3), 1 / 3, "float32")
-    exact = value(samples.build(name, {}), y_true, y_pred)
-    assert value(samples.build(name, {"axis": 2}), y_true, y_pred) == exact
+    exact = value(build(loss, {}), y_true, y_pred)
+    assert value(build(loss, {"axis": 2}), y_true, y_pred) == exact
     for axis in (0, 3, 4, -3, -4):
         with pytest.raises(ValueError, match=rf"`axis` must name an axis .* Received: axis={axis} and"):
-            samples.build(name, {"axis": axis})(y_true, y_pred)
+            build(loss, {"axis": axis})(y_true, y_pred)
 
 
 # Values -----------------------------------------------------------------------------------------------
 
-THIRDS = [[0.2, 0.3, 0.5]]
-BAD_VALUES = [
-    *(
-        (name, {}, y, THIRDS, shown)
-        for name in SPARSE
-        for y, shown in (([7], "7"), ([3], "3"), ([1.9], "1.9"), ([-1], "-1"))
-    ),
-    *((name, {}, [[1.0, 1.0, 0.0]], THIRDS, "2") for name in CLASSES_OF),
-    *((name, {}, [[1.5, -0.5, 0.0]], THIRDS, "1.5") for name in SPARSE),
-    *((name, {}, [2], [[1.5, -0.5, 0.0]], "1.5") for name in CLASSES_OF),
-    *((name, {}, [2], [[0.9, 0.9, 0.9]], "2.7") for name in CLASSES_OF),
-    *((name, {}, [1], [3.0], "3") for name in OUTPUTS_OF),
-    *((name, {}, [-1.0, 1.0], [0.5, 0.5], "-1") for name in OUTPUTS_OF),
-    *(
-        (name, {"multi_label": True}, [[2.0, 0.0, 1.0]], THIRDS, "2")
-        for name in CLASSES_OF
-        if REGISTRY[name].takes == "classes"
-    ),
-    *((loss.__name__, *rest) for loss, *rest in REFUSED),
-]
+
+def bad_values(loss):
+    """What the loss's kind and its author say that must be refused."""
+    yield from kind_of(loss).refused()
+    yield from (tuple(rest) for refusing, *rest in REFUSED if refusing.__name__ == loss)
 
 
-@pytest.mark.parametrize(("name", "options", "y_true", "y_pred", "shown"), BAD_VALUES)
-def test_values_outside_the_domain(name, options, y_true, y_pred, shown):
+def outputs_of(y_pred):
+    return np.shape(y_pred)[-1] if np.ndim(y_pred) > 1 else 1
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if list(bad_values(name))])
+def test_values_outside_the_domain(loss):
     """In eager mode labels and predictions outside the domain raise, and the message has the value."""
-    loss = samples.build(name, options, samples.outputs_of(y_pred))
-    with pytest.raises(ValueError) as caught:
-        value(loss, np.asarray(y_true), np.asarray(y_pred, "float32"))
-    assert f"Received: {shown}" in str(caught.value) or f"up to {shown}" in str(caught.value), caught.value
+    for options, y_true, y_pred, shown in bad_values(loss):
+        with about((options, y_true, y_pred)):
+            built = build(loss, options, outputs_of(y_pred))
+            with pytest.raises(ValueError) as caught:
+                value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
+            message = str(caught.value)
+            assert f"Received: {shown}" in message or f"up to {shown}" in message, message
 
 
 @pytest.mark.parametrize(
@@ -297,86 +276,28 @@ def test_a_probability_may_be_above_1_by_rounding(dtype):
                     loss(np.array([1]), y_pred)
 
 
-def is_id(y_true, y_pred):
-    """Whether the bad value is a class id: one that is no class has no defined value."""
-    return np.ndim(y_true) < np.ndim(y_pred)
-
-
-DEFINED = [(*rest, y_true, y_pred) for *rest, y_true, y_pred, _ in BAD_VALUES if not is_id(y_true, y_pred)]
-
-
-@pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), DEFINED)
-def test_checks_of_values_can_be_turned_off(name, options, y_true, y_pred):
+@every_loss
+def test_checks_of_values_can_be_turned_off(loss):
     """config.validate_values(False) turns the checks of values off, and those of shapes stay."""
-    loss = samples.build(name, options, samples.outputs_of(y_pred))
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
-    keras_losses.config.validate_values(False)
-    try:
-        assert value(loss, y_true, y_pred).shape == ()
+    # A class id that is no class has no defined value.
+    defined = [bad for bad in bad_values(loss) if np.ndim(bad[1]) == np.ndim(bad[2])]
+    for options, y_true, y_pred, _ in defined[:2]:
+        built = build(loss, options, outputs_of(y_pred))
+        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
+        keras_losses.config.validate_values(False)
+        try:
+            assert value(built, y_true, y_pred).shape == ()
+            with pytest.raises(ValueError):
+                built(y_true[:, None, None, None], y_pred)
+        finally:
+            keras_losses.config.validate_values(True)
         with pytest.raises(ValueError):
-            loss(y_true[:, None, None, None], y_pred)
-    finally:
-        keras_losses.config.validate_values(True)
-    with pytest.raises(ValueError):
-        value(loss, y_true, y_pred)
+            value(built, y_true, y_pred)
 
 
-ONE_OF_EACH = {name: (name, *rest) for name, *rest in DEFINED}
-
-
-@pytest.mark.costly
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "options", "y_true", "y_pred"), ONE_OF_EACH.values(), ids=ONE_OF_EACH)
-def test_compiled_graphs_do_not_check_values(name, options, y_true, y_pred, mode):
-    """A compiled loss takes what eager mode refuses, and means what it means there without checks."""
-    loss = samples.build(name, options, samples.outputs_of(y_pred))
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
-    found, _ = compiled(loss, mode)(y_true, y_pred)
-    keras_losses.config.validate_values(False)
-    try:
-        np.testing.assert_allclose(found, value(loss, y_true, y_pred), rtol=2e-6)
-    finally:
-        keras_losses.config.validate_values(True)
-
-
-def sparse(name):
-    """The first batch of a loss whose labels are class ids, of one loss alone."""
-    found = (batch for batch in samples.batches(name) if batch.name.startswith("sparse "))
-    return next(found, None) if REGISTRY[name].takes not in samples.AROUND else None
-
-
-OF_IDS = [
-    pytest.param(name, options, id="-".join([name, *options]))
-    for name, loss in samples.LOSSES.items()
-    if sparse(name)
-    for options in ({}, {"label_smoothing": 0.1})
-    if options.keys() <= loss.hyperparameters.keys()
-]
-
-
-@pytest.mark.costly
-@pytest.mark.parametrize("mode", MODES[-1:])
-@pytest.mark.parametrize(("name", "options"), OF_IDS)
-def test_a_class_that_there_is_not_is_nan_where_it_cannot_raise(name, options, mode):
-    """In a compiled step the loss of such a sample is NaN, and those of others are what they were."""
-    batch = sparse(name)
-    loss = samples.build(name, {**batch.options, **options}, batch.outputs, reduction="none")
-    run = compiled(loss, mode)
-    expected, _ = run(batch.y_true, batch.y_pred)
-    for wrong in (-1, 3, 10**6):
-        y_true = batch.y_true.copy()
-        y_true[1] = wrong
-        found, _ = run(y_true, batch.y_pred)
-        assert np.isnan(found[1])
-        others = [0, *range(2, len(found))]
-        if not loss.pools_batch:
-            np.testing.assert_allclose(found[others], expected[others], rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", SPARSE)
-def test_a_weight_of_zero_takes_a_bad_label_out(name):
+@pytest.mark.parametrize("loss", SPARSE)
+def test_a_weight_of_zero_takes_a_bad_label_out(loss):
     """A label outside the domain does not raise where it does not count."""
-    loss = samples.build(name, {})
-    y_pred = np.array(THIRDS * 2, "float32")
-    found = value(loss, np.array([2, 7]), y_pred, np.array([1.0, 0.0], "float32"))
-    np.testing.assert_allclose(found, value(loss, np.array([2]), y_pred[:1]) / 2, rtol=2e-6)
+    built, y_pred = build(loss, {}), np.array(THIRDS * 2, "float32")
+    found = value(built, np.array([2, 7]), y_pred, np.array([1.0, 0.0], "float32"))
+    np.testing.assert_allclose(found, value(built, np.array([2]), y_pred[:1]) / 2, rtol=2e-6)

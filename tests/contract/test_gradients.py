@@ -1,15 +1,14 @@
 """The gradients, against differences of the references, and the second derivatives, against the first."""
 
-import functools
-
 import numpy as np
 import pytest
 
 from keras_losses import HuberLoss
 from tests.backends import double_precision, second_derivative, value_and_gradient
 from tests.cases import BESIDE_KINKS
-from tests.contract import samples
-from tests.oracles import REGISTRY, differentiated, expected
+from tests.contract.cases import about, cases, double, every_loss, first
+from tests.losses import ALONE
+from tests.oracles import REGISTRY, differentiated
 
 STEP = 1e-4
 
@@ -48,30 +47,20 @@ def gradient(loss, y_true, y_pred):
     return value_and_gradient(loss, y_true, y_pred)[1]
 
 
-# Each penalty by itself adds nothing here to all of them at once, nor do more axes or columns of labels.
-CASES = samples.all_cases(
-    lambda case: (
-        (case.loss != "RegularizedLoss" or len(case.options) > 1)
-        and (samples.simple(case.batch) or (not case.options and "column" not in case.batch.name))
-    )
-)
-
-
-@pytest.mark.parametrize("case", CASES, ids=repr)
-def test_first_derivative(case):
+@every_loss
+def test_first_derivative(loss):
     """In float64 the gradient is the reference's fourth-order central difference to 1e-6."""
-    batch = case.batch
-    with double_precision():
-        loss = case.build(reduction="none", dtype="float64")
-        found = gradient(loss, batch.y_true, batch.y_pred)
-    pools = loss.pools_batch
-    values = differentiated(loss, batch.y_true, batch.y_pred)
-    exact = differences(values, batch.y_pred, batch.axis, pools)
-    # What the differences themselves lose to rounding: the values' last digits over the step.
-    largest = np.abs(expected(loss, batch.y_true, batch.y_pred)).max()
-    rounding = 1e-15 * (len(batch.y_pred) if pools else 1) * largest / step_sizes(batch.y_pred)
-    error = np.abs(found - exact)
-    assert (error <= 1e-6 * np.abs(exact) + 10 * rounding).all(), (found, exact)
+    for case in cases(loss):
+        with about(case):
+            built, batch, found = case.build(), case.batch, double(case).gradient
+            values = differentiated(built, batch.y_true, batch.y_pred)
+            exact = differences(values, batch.y_pred, batch.axis, built.pools_batch)
+            # What the differences themselves lose to rounding: the values' last digits over the step.
+            largest = np.abs(double(case).exact).max()
+            summed = len(batch.y_pred) if built.pools_batch else 1
+            rounding = 1e-15 * summed * largest / step_sizes(batch.y_pred)
+            error = np.abs(found - exact)
+            assert (error <= 1e-6 * np.abs(exact) + 10 * rounding).all(), (found, exact)
 
 
 @pytest.mark.parametrize(("loss", "y_true", "y_pred"), BESIDE_KINKS, ids=repr)
@@ -99,28 +88,24 @@ def test_at_the_joints_of_huber(at):
 
 # The gradient of a loss that holds something constant is no derivative of its value, and the law says
 # nothing of it: differences of it would move what is held, which the second derivative does not.
-CURVED = samples.all_cases(
-    lambda case: (
-        REGISTRY[case.loss].held is None
-        and samples.simple(case.batch)
-        and case.batch.y_pred.ndim == 2
-        and len(case.options) != 1
-        and not samples.pools(case)
-    )
-)
+CURVED = [name for name in ALONE if REGISTRY[name].held is None]
 
 
-@pytest.mark.costly
-@pytest.mark.parametrize("case", CURVED, ids=repr)
-def test_second_derivative(case):
-    """The derivative of the gradient, by the backend, is the gradient's central difference to 1e-6."""
-    y_true, y_pred = case.batch.y_true, case.batch.y_pred.astype("float64")
+@pytest.mark.parametrize("loss", CURVED)
+def test_second_derivative(loss):
+    """The gradient's derivative along a direction, by the backend, is its central difference to 1e-6."""
+    case = first(loss)
+    y_true, y_pred = case.batch.y_true, case.batch.y_pred
+    along = np.random.default_rng(0).uniform(0.5, 1.5, y_pred.shape) * step_sizes(y_pred) / STEP
     with double_precision():
-        loss = case.build(reduction="none", dtype="float64")
-        found = second_derivative(loss, y_true, y_pred)
-        slopes = functools.cache(lambda at: gradient(loss, y_true, np.frombuffer(at).reshape(y_pred.shape)))
-        for j in range(y_pred.shape[-1]):
-            exact = differences(lambda pred, j=j: slopes(pred.tobytes())[:, j], y_pred)
-            rounding = 1e-15 * np.abs(slopes(y_pred.tobytes())[:, j]).max() / step_sizes(y_pred)
-            error = np.abs(found[:, j] - exact)
-            assert (error <= 1e-6 * np.abs(exact) + 10 * rounding).all(), (found[:, j], exact)
+        built = case.build(reduction="none", dtype="float64")
+        found = second_derivative(built, y_true, y_pred, along)
+        near, far = (
+            gradient(built, y_true, y_pred + k * STEP * along)
+            - gradient(built, y_true, y_pred - k * STEP * along)
+            for k in (1, 2)
+        )
+    exact = (8 * near - far) / (12 * STEP)
+    rounding = 1e-15 * np.abs(double(case).gradient).max() / STEP
+    error = np.abs(found - exact)
+    assert (error <= 1e-6 * np.abs(exact) + 10 * rounding).all(), (found, exact)

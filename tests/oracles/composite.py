@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.oracles import oracle
-from tests.oracles.regularized import inner, rounded
+from tests.oracles.regularized import inner, not_ignored, rounded
 
 Named = Mapping[str, Any]
 
@@ -37,5 +37,6 @@ def _noisy_sizes(y_true: Any, y_pred: Any, *, losses: Named, weights: Named, noi
 def uncertainty_weighted(
     y_true: Any, y_pred: Any, *, losses: Named, weights: Named, noise: float
 ) -> np.ndarray:
-    """Kendall 2018, equation 7, with the same noise for all tasks."""
-    return composite(y_true, y_pred, losses=losses, weights=weights) / noise**2 + len(losses) * np.log(noise)
+    """Kendall 2018, equation 7, with the same noise for all tasks, each on the samples that it counts."""
+    tasks = sum(not_ignored(loss, y_true, y_pred)[0].any(-1) for loss in losses.values())
+    return composite(y_true, y_pred, losses=losses, weights=weights) / noise**2 + tasks * np.log(noise)

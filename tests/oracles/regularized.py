@@ -30,21 +30,11 @@ def regularized(
     smoothness: float,
     smoothness_axes: tuple[int, ...] | None,
 ) -> np.ndarray:
-    values = inner(loss, y_true, y_pred)
-    ignored, axis = getattr(loss, "ignore_class", None), getattr(loss, "axis", -1)
-    labels, outputs = classes_last(y_true, y_pred, axis)
-    classes = getattr(loss, "num_classes", None)
-    of_outputs = has_probability_for_each_output(outputs, getattr(loss, "multi_label", False))
-    of_outputs = of_outputs and classes is None
+    values, axis = inner(loss, y_true, y_pred), getattr(loss, "axis", -1)
+    _, outputs = classes_last(y_true, y_pred, axis)
     # What is ignored is left out of the penalties as well: a sample, or one output of many.
-    if of_outputs:
-        known = np.ones(outputs.shape, bool) if ignored is None else labels.reshape(outputs.shape) != ignored
-        counted = known.any(-1)
-    else:
-        counted = np.ones(outputs.shape[:-1], bool)
-        if ignored is not None:
-            counted = distribution(labels, (*outputs.shape[:-1], classes or outputs.shape[-1]), ignored)[1]
-        known = np.broadcast_to(counted[..., None], outputs.shape)
+    known, of_outputs = not_ignored(loss, y_true, y_pred)
+    counted = known.any(-1)
     penalty = activity_l1 * np.where(known, np.abs(outputs), 0.0).sum(-1)
     penalty = penalty + activity_l2 * np.where(known, outputs**2, 0.0).sum(-1)
     if confidence_penalty:
@@ -56,6 +46,20 @@ def regularized(
     if smoothness:
         penalty = penalty + smoothness * _variation(y_pred, outputs.shape, known, axis, smoothness_axes)
     return np.where(counted, values + penalty, 0.0)
+
+
+def not_ignored(loss: Any, y_true: Any, y_pred: Any) -> tuple[np.ndarray, bool]:
+    """Which outputs the loss inside counts, outputs last; and whether each is a probability of its own."""
+    ignored, classes = getattr(loss, "ignore_class", None), getattr(loss, "num_classes", None)
+    labels, outputs = classes_last(y_true, y_pred, getattr(loss, "axis", -1))
+    of_outputs = has_probability_for_each_output(outputs, getattr(loss, "multi_label", False))
+    of_outputs = of_outputs and classes is None
+    if ignored is None:
+        return np.ones(outputs.shape, bool), of_outputs
+    if of_outputs:
+        return labels.reshape(outputs.shape) != ignored, of_outputs
+    known = distribution(labels, (*outputs.shape[:-1], classes or outputs.shape[-1]), ignored)[1]
+    return np.broadcast_to(known[..., None], outputs.shape), of_outputs
 
 
 def _variation(y_pred: Any, shape: Any, known: Any, axis: int, along: tuple[int, ...] | None) -> np.ndarray:
