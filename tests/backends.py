@@ -78,7 +78,7 @@ def compiled(loss: Any, mode: str) -> Callable[..., tuple[np.ndarray, np.ndarray
     def both(y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
         return _differentiate(lambda pred: _call(loss, y_true, pred, sample_weight, mask), y_pred)
 
-    run = jax.jit(both) if mode == "jit" else tf.function(both, jit_compile=mode == "xla")
+    run = jax.jit(both) if mode == "jit" else tf.function(both, autograph=False, jit_compile=mode == "xla")
 
     def call(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
         result, gradient = run(*(_optional(argument) for argument in arguments))
@@ -109,7 +109,7 @@ def with_setting(
 
     run = all_three
     if compiled and BACKEND != "torch":
-        run = jax.jit(all_three) if BACKEND == "jax" else tf.function(all_three)
+        run = jax.jit(all_three) if BACKEND == "jax" else tf.function(all_three, autograph=False)
 
     def call(*arguments: Any) -> tuple[np.ndarray, ...]:
         y_true, y_pred, setting, weights = (*map(tensor, arguments), None)[:4]

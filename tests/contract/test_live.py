@@ -55,7 +55,7 @@ def fed(setting: Setting) -> list[float]:
 @functools.cache
 def tried_on(setting: Setting) -> Case:
     """The first case in which the number matters."""
-    _, low, *_, high, _ = domain(setting).inside()
+    low, high = domain(setting).inside()[1], domain(setting).inside()[-1]
     # A batch may state a number, which another one then replaces; it may not state that there is none.
     for case in sorted(cases(setting.loss), key=lambda case: setting.key in case.batch.options):
         without = case.batch.options.get(setting.key, 0.0) is None
