@@ -53,7 +53,7 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if arguments.child:
         section, path = arguments.child
-        settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
+        settings = Settings(arguments.rounds, tuple(arguments.losses))
         Path(path).write_text(json.dumps(module(section).measure(settings)))
         return 0
     run: dict[str, Any] = {"machine": report.machine(), "command": "", "sections": {}}
@@ -77,8 +77,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     result.add_argument("--backends", nargs="+", choices=BACKENDS, default=there)
     result.add_argument("--losses", nargs="+", default=[], metavar="LOSS", help="these alone, by class")
-    result.add_argument("--rounds", type=int, help="15, with --quick 3")
-    result.add_argument("--quick", action="store_true", help="a few losses in two or three minutes")
+    result.add_argument("--rounds", type=int, default=15)
     result.add_argument("--save", metavar="FILE", help="keep what was found, as JSON")
     words = "begin with what a file has; measure the rest, and the losses named"
     result.add_argument("--read", metavar="FILE", help=words)
@@ -121,8 +120,7 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
 
 def command(arguments: argparse.Namespace) -> str:
     """The command that measures the same, without what only says where results are kept."""
-    told = [f"--rounds {arguments.rounds}"] if arguments.rounds else []
-    told += ["--quick"] if arguments.quick else []
+    told = [f"--rounds {arguments.rounds}"]
     told += [] if arguments.sections == SECTIONS else [f"--sections {' '.join(arguments.sections)}"]
     told += [f"--losses {' '.join(arguments.losses)}"] if arguments.losses else []
     told += [f"--read {REFERENCE.relative_to(ROOT)}"] if arguments.read and arguments.losses else []
@@ -143,8 +141,7 @@ def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> A
     environment = {"KERAS_BACKEND": backend, **getattr(module(section), "ENVIRONMENT", {})}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.json"
-        rounds = arguments.rounds or (3 if arguments.quick else 15)
-        options = ["--rounds", str(rounds), *(["--quick"] if arguments.quick else [])]
+        options = ["--rounds", str(arguments.rounds)]
         if arguments.losses:
             options += ["--losses", *arguments.losses]
         child = [sys.executable, "-m", "benchmarks", *options, "--child", section, str(path)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,11 +39,11 @@ def value_and_gradients(function: Function, arrays: Sequence[Any], of: Sequence[
                 value = function(*arrays)
             return value, tape.gradient(value, watched)
 
-        return _waiting(tf.function(both, jit_compile=mode == "XLA", autograph=False), *arrays)
+        return _waiting(_compiled(both, mode), *arrays)
     if mode == "jit":
         import jax
 
-        return _waiting(jax.jit(jax.value_and_grad(function, tuple(of))), *arrays)
+        return _waiting(_compiled(jax.value_and_grad(function, tuple(of)), mode), *arrays)
     import torch
 
     given = [x.detach().requires_grad_(index in of) for index, x in enumerate(arrays)]
@@ -64,35 +63,31 @@ def floor(y_pred: Any, mode: str) -> Call:
         total = keras.ops.sum(x)  # nothing is written before all has been read
         return total, x * total
 
+    return _waiting(_compiled(passes, mode), y_pred)
+
+
+def _compiled(function: Function, mode: str) -> Function:
     if mode in ("XLA", "graph"):
         import tensorflow as tf
 
-        return _waiting(tf.function(passes, jit_compile=mode == "XLA", autograph=False), y_pred)
+        # Keras's own steps are traced without AutoGraph, too.
+        return tf.function(function, jit_compile=mode == "XLA", autograph=False)  # type: ignore[no-any-return]
     if mode == "jit":
         import jax
 
-        return _waiting(jax.jit(passes), y_pred)
-    return _waiting(passes, y_pred)
+        return jax.jit(function)  # type: ignore[no-any-return]
+    return function
 
 
 def _waiting(call: Callable[..., Any], *arguments: Any) -> Call:
     wait = _wait()
 
     def waiting() -> Any:
-        with _no_gradients() if arguments else contextlib.nullcontext():
-            result = call(*arguments)
+        result = call(*arguments)
         wait(result)
         return result
 
     return waiting
-
-
-def _no_gradients() -> Any:
-    if keras.backend.backend() != "torch":
-        return contextlib.nullcontext()
-    import torch
-
-    return torch.no_grad()
 
 
 def _wait() -> Callable[[Any], Any]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from rich.progress import track
 
 from benchmarks import backends, timing
 from benchmarks.peers import Peer, peers
 from benchmarks.report import cell, marked, spread, state, table
-from benchmarks.timing import Settings, Spread, progress
+from benchmarks.timing import Settings, Spread
 from benchmarks.workloads import LEFT_OUT, WORKLOADS, Measured, Shape, Size, Workload, measured, reference
 from keras_losses import config
 from tests.oracles import REGISTRY, differentiated, expected, shares
@@ -25,7 +26,6 @@ from tests.oracles import REGISTRY, differentiated, expected, shares
 TITLE = "Losses"
 BACKENDS = ("tensorflow", "jax", "torch")
 
-QUICK = ("CrossentropyLoss", "FocalLoss", "SquaredErrorLoss", "GaussianNLLLoss")
 FLOOR, OURS, KERAS = "floor", "our cross-entropy", "Keras's cross-entropy"
 
 FEW = 8
@@ -103,20 +103,13 @@ class Group:
 
 def groups(settings: Settings, sizes: tuple[Size, ...]) -> list[tuple[str, Size, str]]:
     """What there is to be measured with this backend: workload, size and mode."""
-    modes = backends.MODES[keras.backend.backend()][: 1 if settings.quick else None]
     return [
         (name, size, mode)
         for name, workload in WORKLOADS.items()
         for size in sizes
-        if getattr(workload, size)
-        and any(measured(name, chosen(settings)))
-        and not (settings.quick and workload.few)
-        for mode in modes
+        if getattr(workload, size) and any(measured(name, settings.losses))
+        for mode in backends.MODES[keras.backend.backend()]
     ]
-
-
-def chosen(settings: Settings) -> tuple[str, ...]:
-    return settings.losses or (QUICK if settings.quick else ())
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -124,23 +117,24 @@ def measure(settings: Settings) -> dict[str, Any]:
     config.validate_values(False)
     rows: list[dict[str, Any]] = []
     errors: list[str] = []
-    for name, size, mode in progress(groups(settings, ("large", "small")), "losses"):
-        group = Group(name, size, mode, chosen(settings))
+    for name, size, mode in track(groups(settings, ("large", "small")), "losses", transient=True):
+        group = Group(name, size, mode, settings.losses)
         times = timing.interleaved(group.calls, settings.rounds)
         errors += group.errors
         for label, found in group.entries.items():
             mine = times[label]
-            row = {
-                "loss": label,
-                "workload": name,
-                "size": size,
-                "mode": mode,
-                "seconds": timing.quartiles(mine),
-                "floors": timing.ratio(mine, times[FLOOR]),
-                "peers": {peer: timing.ratio(mine, times[call]) for peer, call in found.items()},
-                "crossentropy": timing.ratio(mine, times[OURS]),
-            }
-            rows.append(row)
+            rows.append(
+                {
+                    "loss": label,
+                    "workload": name,
+                    "size": size,
+                    "mode": mode,
+                    "seconds": timing.quartiles(mine),
+                    "floors": timing.ratio(mine, times[FLOOR]),
+                    "peers": {peer: timing.ratio(mine, times[call]) for peer, call in found.items()},
+                    "crossentropy": timing.ratio(mine, times[OURS]),
+                }
+            )
         del group
         gc.collect()  # compiled functions are in circles, with their workload
     return {"rows": rows, "errors": errors}

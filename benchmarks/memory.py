@@ -6,10 +6,12 @@ import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.progress import track
+
 from benchmarks import backends, losses, timing
 from benchmarks.losses import KERAS
 from benchmarks.report import cell, marked, state, table
-from benchmarks.timing import Settings, Spread, progress
+from benchmarks.timing import Settings, Spread
 from benchmarks.workloads import WORKLOADS
 from keras_losses import config
 
@@ -24,8 +26,8 @@ NOISE = 0.05
 def measure(settings: Settings) -> dict[str, Any]:
     config.validate_values(False)
     rows, errors = [], []
-    for name, size, mode in progress(losses.groups(settings, ("large",)), "memory"):
-        group = losses.Group(name, size, mode, losses.chosen(settings), beside=False)
+    for name, size, mode in track(losses.groups(settings, ("large",)), "memory", transient=True):
+        group = losses.Group(name, size, mode, settings.losses, beside=False)
         peaks = {label: timing.peak(call) for label, call in group.calls.items()}
         errors += group.errors
         for label in group.entries:

@@ -12,10 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from rich.progress import track
 
 from benchmarks import backends, timing
 from benchmarks.report import marked, spread, table
-from benchmarks.timing import Settings, Spread, progress
+from benchmarks.timing import Settings, Spread
 from keras_losses import CrossentropyLoss, FocalLoss
 
 TITLE = "Whole steps"
@@ -90,7 +91,7 @@ TRAININGS: dict[str, Training] = {
 def measure(settings: Settings) -> dict[str, Any]:
     """The seconds of a step with each loss, and over those with Keras's."""
     rows = []
-    for name in progress(list(TRAININGS)[: 1 if settings.quick else None], "whole steps"):
+    for name in track(TRAININGS, "whole steps", transient=True):
         network, batches, losses = TRAININGS[name]
         data, models = batches(), {}
         for way, loss in losses.items():

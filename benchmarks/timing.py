@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from rich.progress import track
-
-Item = TypeVar("Item")
+from typing import Any
 
 Spread = list[float]
 """The lower quartile, the median and the upper quartile."""
@@ -29,13 +24,7 @@ class Settings:
     """What the command was asked for."""
 
     rounds: int = 15
-    quick: bool = False
     losses: tuple[str, ...] = ()
-
-
-def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """The items, with a bar while they are gone through."""
-    return track(items, f"{what}, {os.environ.get('KERAS_BACKEND', '')}", transient=True)
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -26,23 +26,22 @@ BACKENDS = ("tensorflow", "jax")
 
 Sizes = tuple[int, int, int]
 
-SIZES, SMALLER = (4096, 512, 131_072), (1024, 256, 32_768)
-"""Tokens, hidden, classes; with --quick the second."""
+SIZES = (4096, 512, 131_072)
+"""Tokens, hidden, classes."""
 
 WHOLE, CHUNKS = "dense head, Keras's loss", "VocabularyCrossentropy"
 
 
 def measure(settings: Settings) -> dict[str, Any]:
-    sizes, rounds = (SMALLER, 3) if settings.quick else (SIZES, max(3, settings.rounds // 3))
-    memory = {way: in_a_fresh_process(way, sizes) for way in (WHOLE, CHUNKS)}
-    calls = ways(sizes)
+    memory = {way: in_a_fresh_process(way, SIZES) for way in (WHOLE, CHUNKS)}
+    calls = ways(SIZES)
     first = {way: results(call) for way, call in calls.items()}
     both = zip(first[WHOLE], first[CHUNKS], strict=True)
     apart = max(float(np.abs(x - y).max() / np.abs(x).max()) for x, y in both)
     del first
-    times = timing.interleaved(calls, rounds)
+    times = timing.interleaved(calls, max(3, settings.rounds // 3))
     return {
-        "sizes": sizes,
+        "sizes": SIZES,
         "ways": [{"way": way, "seconds": timing.quartiles(times[way]), "MB": memory[way]} for way in calls],
         "time": timing.ratio(times[CHUNKS], times[WHOLE]),
         "memory": memory[CHUNKS] / memory[WHOLE],

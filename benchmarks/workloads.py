@@ -79,10 +79,19 @@ def halves(rows: int, outputs: int) -> Data:
     return random(1).integers(0, outputs // 2, rows, "int32"), normal(rows, outputs), {"views": 2}
 
 
-def ranks(rows: int, outputs: int, logits: int = 0) -> Data:
-    """Ordered classes, with so many logits more or fewer than classes."""
-    classes = outputs - logits
-    return random(1).integers(0, classes, rows, "int32"), normal(rows, outputs), {"num_classes": classes}
+def ranks(rows: int, outputs: int) -> Data:
+    """Ordered classes, with an output for each."""
+    labels, predictions, _ = sparse(rows, outputs)
+    return labels, predictions, {"num_classes": outputs}
+
+
+def below(rows: int, outputs: int) -> Data:
+    """Ordered classes, with an output for each but the lowest."""
+    return (
+        random(1).integers(0, outputs + 1, rows, "int32"),
+        normal(rows, outputs),
+        {"num_classes": outputs + 1},
+    )
 
 
 def cut_points(rows: int, outputs: int) -> Data:
@@ -131,6 +140,7 @@ class Workload:
 
 ROWS, HALVES, IMAGES = (8192, 1000), (8192, 2000), (64, 128, 128, 21)
 NUMBERS, ORDERED = (4_000_000, 1), (400_000, LEVELS)
+PACKED = ((1, "counts"), (2, "counts"), (2, "positives"), (2, "shares"), *((n, "reals") for n in (2, 3, 4)))
 PIXELS = ("CrossentropyLoss", "FocalLoss", "GeneralizedCrossentropyLoss")
 
 
@@ -155,21 +165,10 @@ WORKLOADS = {
     "latents": Workload("Latent means and variances", latents, ROWS),
     "pairs": Workload("Class ids, with a prediction and a mean", halves, HALVES, (256, 20), "one-hot"),
     "views": Workload("Class ids, with two views", halves, HALVES, (256, 20), "one-hot"),
-    "ranks": Workload(
-        "Ranks, with logits of being above",
-        functools.partial(ranks, logits=-1),
-        (400_000, LEVELS - 1),
-        (256, LEVELS - 1),
-    ),
+    "ranks": Workload("Ranks, with logits of being above", below, (400_000, LEVELS - 1), (256, LEVELS - 1)),
     "cut points": Workload("Ranks, with cut points", cut_points, ORDERED, reference="sparse"),
     "pooled": Workload("Ranks, with a logit each", ranks, ORDERED, reference="sparse"),
-    "1 of counts": _packed(1, "counts"),
-    "2 of counts": _packed(2, "counts"),
-    "2 of positives": _packed(2, "positives"),
-    "2 of shares": _packed(2, "shares"),
-    "2 of reals": _packed(2, "reals"),
-    "3 of reals": _packed(3, "reals"),
-    "4 of reals": _packed(4, "reals"),
+    **{f"{parts} of {domain}": _packed(parts, domain) for parts, domain in PACKED},
     "6 of reals": _packed(6, "reals", components=2),
 }
 

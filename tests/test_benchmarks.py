@@ -158,12 +158,12 @@ def test_steps_are_measured_and_written(monkeypatch):
 @pytest.mark.skipif(BACKEND not in vocabulary.BACKENDS, reason="the head is measured where it is compiled")
 def test_the_head_of_a_language_model_is_measured_and_written(monkeypatch):
     monkeypatch.setitem(backends.MODES, BACKEND, (MODE,))
-    monkeypatch.setattr(vocabulary, "SMALLER", (4, 2, 8))
+    monkeypatch.setattr(vocabulary, "SIZES", (4, 2, 8))
     monkeypatch.setattr(
         vocabulary, "in_a_fresh_process", lambda way, sizes: {vocabulary.WHOLE: 8.0}.get(way, 2.0)
     )
     monkeypatch.setattr(timing, "AT_LEAST", 0.0)
-    found = json.loads(json.dumps(vocabulary.measure(timing.Settings(rounds=3, quick=True))))
+    found = json.loads(json.dumps(vocabulary.measure(timing.Settings(rounds=3))))
     assert found["difference"] < 1e-6
     assert vocabulary.figures(found)["memory over whole logits"] == [0.25] * 3
     text = "\n".join(vocabulary.markdown({BACKEND: found}))
