@@ -7,7 +7,7 @@ from pathlib import Path
 root = Path(__file__).parent.parent
 expected = {f"keras_losses/{path.name}" for path in (root / "keras_losses").glob("*.py")}
 expected |= {f"keras_losses/callbacks/{path.name}" for path in (root / "callbacks").glob("*.py")}
-expected |= {"keras_losses/py.typed", "keras_losses/verified.json"}
+expected |= {"keras_losses/py.typed"}
 names = set(zipfile.ZipFile(sys.argv[1]).namelist())
 found = {name for name in names if ".dist-info/" not in name}
 if found != expected:

@@ -2,7 +2,7 @@
 
 Each section is measured with each backend in a process of its own. `--save` keeps what was found, `--compare`
 fails where something has become slower than in such a file, `--write` makes docs/performance.md of it and
-benchmarks/reference.json, with which later runs are compared.
+docs/performance.json, with which later runs are compared.
 """
 
 from __future__ import annotations
@@ -16,32 +16,28 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import machine, timing
+from benchmarks import report, timing
 from benchmarks.timing import Settings
 
-SECTIONS = ("losses", "passes", "memory", "growth", "training", "head", "imports", "curves", "terms", "gpu")
+SECTIONS = ("losses", "memory", "steps", "vocabulary")
 """Modules, each with
 
 - `TITLE`, and `BACKENDS`: those that it is measured with;
 - `measure(settings)`, which returns what JSON can hold, in a process that has `ENVIRONMENT`, if there is one;
-- `REQUIRES`, if it is left out where these modules are not there;
 - `figures(data)` of a backend, by which runs are compared; less is better;
 - `markdown(found)` of all backends.
 """
 
 BACKENDS = ("tensorflow", "jax", "torch")
 ROOT = Path(__file__).parents[1]
-DOCUMENT, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.png"
-REFERENCE = ROOT / "benchmarks" / "reference.json"
-"""The run that the document is of, and that later ones are compared with."""
+DOCUMENT, REFERENCE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
+"""The page, and the run that it is of."""
 
 SLOWER = 1.15
 """What a comparison fails beyond, where the quartiles are apart as well."""
@@ -57,10 +53,10 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if arguments.child:
         section, path = arguments.child
-        settings = Settings(arguments.rounds, arguments.quick, tuple(arguments.losses))
+        settings = Settings(arguments.rounds, tuple(arguments.losses))
         Path(path).write_text(json.dumps(module(section).measure(settings)))
         return 0
-    run: dict[str, Any] = {"machine": machine.described(), "command": "", "sections": {}}
+    run: dict[str, Any] = {"machine": report.machine(), "command": "", "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
     failed = measure(run, arguments)
@@ -76,41 +72,20 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    there = [backend for backend in BACKENDS if importlib.util.find_spec(backend)]
     result = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     result.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
-    result.add_argument(
-        "--backends", nargs="+", choices=BACKENDS, default=[b for b in BACKENDS if installed(b)]
-    )
+    result.add_argument("--backends", nargs="+", choices=BACKENDS, default=there)
     result.add_argument("--losses", nargs="+", default=[], metavar="LOSS", help="these alone, by class")
-    result.add_argument("--rounds", type=int, help="15, with --quick 3")
-    result.add_argument("--quick", action="store_true", help="a few losses in two or three minutes")
+    result.add_argument("--rounds", type=int, default=15)
     result.add_argument("--save", metavar="FILE", help="keep what was found, as JSON")
-    result.add_argument(
-        "--read", metavar="FILE", help="begin with what a file has; measure the rest, and the losses named"
-    )
+    words = "begin with what a file has; measure the rest, and the losses named"
+    result.add_argument("--read", metavar="FILE", help=words)
     result.add_argument("--compare", metavar="FILE", help="fail where something is slower than in a file")
-    result.add_argument(
-        "--write",
-        action="store_true",
-        help=f"write {DOCUMENT.relative_to(ROOT)}, its picture, and {REFERENCE.relative_to(ROOT)}",
-    )
+    words = f"write {DOCUMENT.relative_to(ROOT)} and {REFERENCE.relative_to(ROOT)}"
+    result.add_argument("--write", action="store_true", help=words)
     result.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return result
-
-
-def command(arguments: argparse.Namespace) -> str:
-    """Without what only says where results are kept."""
-    told = [f"--rounds {arguments.rounds}"] if arguments.rounds else []
-    told += ["--quick"] if arguments.quick else []
-    for name, every in (("sections", SECTIONS), ("losses", [])):
-        given = list(getattr(arguments, name))
-        told += [] if given == list(every) else [f"--{name} {' '.join(given)}"]
-    told += ["--read benchmarks/reference.json"] if arguments.read and arguments.losses else []
-    return " ".join(["python -m benchmarks", *told, "--write"])
-
-
-def installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def module(section: str) -> Any:
@@ -126,23 +101,15 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     commands = "\n".join(dict.fromkeys([*run["command"].splitlines(), command(arguments)]))
     failed = False
     for section in arguments.sections:
-        lacking = [name for name in getattr(module(section), "REQUIRES", ()) if not installed(name)]
-        if lacking:
-            console.print(f"{section} is left out: there is no {', '.join(lacking)}")
-            continue
         for backend in arguments.backends:
             known = found.get(section, {}).get(backend)
-            there = known is not None and not (arguments.losses and by_loss(known))
-            if there or backend not in module(section).BACKENDS:
+            by_loss = known is not None and any("loss" in row for row in known.get("rows", ()))
+            if backend not in module(section).BACKENDS or (known and not (arguments.losses and by_loss)):
                 continue
-            began = time.perf_counter()
             data = in_a_process(section, backend, arguments)
-            console.print(f"{section}, {backend}: {time.perf_counter() - began:.0f} s")
             if data is None:
                 failed = True
                 continue
-            for error in data.get("errors", ()):
-                console.print(f"[red]{error}", highlight=False)
             failed = failed or bool(data.get("errors"))
             found.setdefault(section, {})[backend] = data if known is None else renewed(known, data)
             run["command"] = commands
@@ -151,18 +118,22 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     return failed
 
 
-def by_loss(data: Mapping[str, Any]) -> bool:
-    return any("loss" in row for row in data.get("rows", ()))
+def command(arguments: argparse.Namespace) -> str:
+    """The command that measures the same, without what only says where results are kept."""
+    told = [f"--rounds {arguments.rounds}"]
+    told += [] if arguments.sections == SECTIONS else [f"--sections {' '.join(arguments.sections)}"]
+    told += [f"--losses {' '.join(arguments.losses)}"] if arguments.losses else []
+    told += [f"--read {REFERENCE.relative_to(ROOT)}"] if arguments.read and arguments.losses else []
+    return " ".join(["python -m benchmarks", *told, "--write"])
 
 
 def renewed(known: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known, with rows in the places of those that say the same of what was measured."""
-    rows = {_measured(row): row for row in data["rows"]}
-    return {**known, "rows": [rows.pop(_measured(row), row) for row in known["rows"]] + list(rows.values())}
+    """What is known, with new rows in the places of those of the same loss, workload, size and mode."""
 
+    def by_name(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+        return {tuple(value for value in row.values() if isinstance(value, str)): row for row in rows}
 
-def _measured(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(value for value in row.values() if isinstance(value, str))
+    return {**known, "rows": list({**by_name(known["rows"]), **by_name(data["rows"])}.values())}
 
 
 def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> Any:
@@ -170,8 +141,7 @@ def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> A
     environment = {"KERAS_BACKEND": backend, **getattr(module(section), "ENVIRONMENT", {})}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.json"
-        rounds = arguments.rounds or (3 if arguments.quick else 15)
-        options = ["--rounds", str(rounds), *(["--quick"] if arguments.quick else [])]
+        options = ["--rounds", str(arguments.rounds)]
         if arguments.losses:
             options += ["--losses", *arguments.losses]
         child = [sys.executable, "-m", "benchmarks", *options, "--child", section, str(path)]
@@ -184,16 +154,10 @@ def in_a_process(section: str, backend: str, arguments: argparse.Namespace) -> A
 
 def save(run: Mapping[str, Any], path: Path) -> None:
     """A line for each row, so that differences can be read."""
-
-    def lines(value: Any, depth: int) -> str:
-        if depth and isinstance(value, dict):
-            inside = (f"{json.dumps(key)}: {lines(each, depth - 1)}" for key, each in value.items())
-            return "{\n" + ",\n".join(inside) + "\n}"
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
-        return json.dumps(value)
-
-    path.write_text(lines(run, 4) + "\n", encoding="utf-8")
+    text = json.dumps(run)
+    for mark in ('{"loss"', '{"network"', '{"rows"'):
+        text = text.replace(mark, "\n" + mark)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 # Comparing --------------------------------------------------------------------------------------------
@@ -204,23 +168,19 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     if before["machine"] != now["machine"]:
         console.print("[yellow]The other run was on another machine or with other versions.")
     rows = list(slower(before["sections"], now["sections"]))
-    if not rows:
-        console.print("Nothing is slower.")
-        return False
-    table = Table("section", "on", "what", "before", "now", title=f"Slower by more than {SLOWER - 1:.0%}")
+    console.print(f"Slower by more than {SLOWER - 1:.0%}:" if rows else "Nothing is slower.")
     for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    return True
+        console.print(row, soft_wrap=True)
+    return bool(rows)
 
 
-def slower(before: Found, now: Found) -> Iterator[tuple[str, ...]]:
+def slower(before: Found, now: Found) -> Iterator[str]:
     for section, found in now.items():
         for backend in found.keys() & before.get(section, {}).keys():
             old = module(section).figures(before[section][backend])
             for key, new in module(section).figures(found[backend]).items():
                 if key in old and is_slower(old[key], new):
-                    yield section, backend, key, f"{old[key][1]:.3g}", f"{new[1]:.3g}"
+                    yield f"{section}, {backend}: {key}: {old[key][1]:.3g} before, {new[1]:.3g} now"
 
 
 def is_slower(before: timing.Spread, now: timing.Spread) -> bool:
@@ -232,20 +192,9 @@ def is_slower(before: timing.Spread, now: timing.Spread) -> bool:
 
 
 def document(run: Mapping[str, Any]) -> Iterator[str]:
-    from benchmarks import plot
-
-    yield "# What it costs"
-    yield ""
-    yield "Wholly written by these commands; do not edit."
-    yield ""
-    yield "```sh"
+    yield from ("# What it costs", "", "Wholly written by these commands; do not edit.", "", "```sh")
     yield from run["command"].splitlines()
-    yield "```"
-    yield ""
-    yield machine.in_words(run["machine"])
-    if "losses" in run["sections"] and plot.draw(run["sections"]["losses"], PICTURE):
-        yield ""
-        yield f"![The losses that other libraries have as well, in multiples of the floor]({PICTURE.name})"
+    yield from ("```", "", report.in_words(run["machine"]))
     for section in SECTIONS:
         if section in run["sections"]:
             yield ""
@@ -253,12 +202,12 @@ def document(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def wrapped(line: str) -> str:
-    """A paragraph or a command in lines of 120; a table, a heading or a picture as it is."""
-    if line.startswith(("|", "#", "!")):
+    """A paragraph or a command in lines of 120; a table or a heading as it is."""
+    if line.startswith(("|", "#")):
         return line
     if line.startswith("python "):
         return " \\\n".join(textwrap.wrap(line, 118, subsequent_indent="    ", break_on_hyphens=False))
-    below = " " * (len(line) - len(line.lstrip(" -")))
+    below = "  " if line.startswith("- ") else ""
     return textwrap.fill(line, 120, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
 
 

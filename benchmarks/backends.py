@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-Function = Callable[[Any, Any], Any]
-"""Of labels and predictions, in tensors of the backend; what it returns is a scalar."""
+Function = Callable[..., Any]
+"""Of tensors of the backend, such as labels and predictions; what it returns is a scalar."""
+
+Call = Callable[[], Any]
 
 MODES = {"tensorflow": ("XLA", "graph"), "jax": ("jit",), "torch": ("eager",)}
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -26,84 +27,67 @@ def tensor(x: np.ndarray) -> Any:
     return keras.ops.convert_to_tensor(x)
 
 
-def value_and_gradient(function: Function, y_true: Any, y_pred: Any, mode: str) -> Callable[[], Any]:
-    """A call without arguments that returns both, compiled, once they are computed."""
-    call, arguments = compiled(function, y_true, y_pred, mode)
-    return _waiting(call, *arguments)
-
-
-def compiled(function: Function, y_true: Any, y_pred: Any, mode: str) -> tuple[Any, tuple[Any, ...]]:
-    """The framework's own function of value and gradient, and what it is called with."""
+def value_and_gradients(function: Function, arrays: Sequence[Any], of: Sequence[int], mode: str) -> Call:
+    """A call that returns the value and its gradients in some of the arrays, once they are computed."""
     if mode in ("XLA", "graph"):
         import tensorflow as tf
 
-        def both(y: Any, x: Any) -> Any:
+        def both(*arrays: Any) -> Any:
+            watched = [arrays[index] for index in of]
             with tf.GradientTape() as tape:
-                tape.watch(x)
-                value = function(y, x)
-            return value, tape.gradient(value, x)
+                tape.watch(watched)
+                value = function(*arrays)
+            return value, tape.gradient(value, watched)
 
-        return tf.function(both, jit_compile=mode == "XLA"), (y_true, y_pred)
+        return _waiting(_compiled(both, mode), *arrays)
     if mode == "jit":
         import jax
 
-        return jax.jit(jax.value_and_grad(lambda x, y: function(y, x))), (y_pred, y_true)
+        return _waiting(_compiled(jax.value_and_grad(function, tuple(of)), mode), *arrays)
     import torch
 
-    y_pred = y_pred.detach().requires_grad_()
+    given = [x.detach().requires_grad_(index in of) for index, x in enumerate(arrays)]
+    watched = [given[index] for index in of]
 
     def eager() -> Any:
-        value = function(y_true, y_pred)
-        return value.detach(), *torch.autograd.grad(value, y_pred)
+        value = function(*given)
+        return value.detach(), torch.autograd.grad(value, watched)
 
-    return eager, ()
+    return _waiting(eager)
 
 
-def floor(y_pred: Any, mode: str) -> Callable[[], Any]:
+def floor(y_pred: Any, mode: str) -> Call:
     """The least that a value and a gradient take: one read, and one read and write, of the predictions."""
 
     def passes(x: Any) -> Any:
         total = keras.ops.sum(x)  # nothing is written before all has been read
         return total, x * total
 
-    return _compiled(passes, y_pred, mode)
+    return _waiting(_compiled(passes, mode), y_pred)
 
 
-def copy(x: Any, mode: str) -> Callable[[], Any]:
-    """One read, and one write elsewhere."""
-    return _compiled(lambda x: (x + 1.0,), x, mode)
-
-
-def _compiled(function: Callable[[Any], Any], x: Any, mode: str) -> Callable[[], Any]:
+def _compiled(function: Function, mode: str) -> Function:
     if mode in ("XLA", "graph"):
         import tensorflow as tf
 
-        return _waiting(tf.function(function, jit_compile=mode == "XLA"), x)
+        # Keras's own steps are traced without AutoGraph, too.
+        return tf.function(function, jit_compile=mode == "XLA", autograph=False)  # type: ignore[no-any-return]
     if mode == "jit":
         import jax
 
-        return _waiting(jax.jit(function), x)
-    return _waiting(function, x)
+        return jax.jit(function)  # type: ignore[no-any-return]
+    return function
 
 
-def _waiting(call: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+def _waiting(call: Callable[..., Any], *arguments: Any) -> Call:
     wait = _wait()
 
     def waiting() -> Any:
-        with _no_gradients() if arguments else contextlib.nullcontext():
-            result = call(*arguments)
+        result = call(*arguments)
         wait(result)
         return result
 
     return waiting
-
-
-def _no_gradients() -> Any:
-    if keras.backend.backend() != "torch":
-        return contextlib.nullcontext()
-    import torch
-
-    return torch.no_grad()
 
 
 def _wait() -> Callable[[Any], Any]:
@@ -124,21 +108,3 @@ def _wait() -> Callable[[Any], Any]:
     if torch.cuda.is_available():
         return lambda result: torch.cuda.synchronize()
     return lambda result: None
-
-
-def accelerator() -> str:
-    """The name of the GPU that the backend computes on, or nothing."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        return str(jax.devices()[0].device_kind) if jax.default_backend() == "gpu" else ""
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        found = tf.config.list_physical_devices("GPU")
-        details = tf.config.experimental.get_device_details(found[0]) if found else {}
-        return str(details.get("device_name", "GPU")) if found else ""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from keras import ops
 from benchmarks.backends import Function
 from benchmarks.workloads import one_hot
 
-ALL = ("tensorflow", "jax", "torch")
+BOTH, VALUE, GRADIENT = ("value", "gradient"), ("value",), ("gradient",)
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,31 @@ class Peer:
 
     name: str
     make: Callable[[], Function]
-    backends: tuple[str, ...] = ALL
     package: str = "keras"
     """What must be installed."""
     labels: Callable[[np.ndarray, int], np.ndarray] = lambda y, classes: y
     """What it takes in place of our labels, made before anything is measured; of these and the classes."""
     times: float = 1.0
     """Ours is so many times it."""
-    agrees: tuple[Literal["value", "gradient"], ...] = ("value", "gradient")
+    agrees: tuple[str, ...] = BOTH
     """What is that; where something is left out, a comment says why."""
 
 
-def of_keras(name: str, before: Callable[[Any], Any] = lambda x: x, **options: Any) -> Peer:
+BACKEND = {"focal_loss": "tensorflow", "optax": "jax", "torch": "torch"}
+"""The backend of a package that has only one."""
+
+
+def of_keras(
+    kind: str, before: Callable[[Any], Any] = lambda x: x, /, name: str = "Keras", **options: Any
+) -> Peer:
     """One of Keras's classes, of the predictions once `before` has made of them what it takes."""
+    about = {key: options.pop(key) for key in ("labels", "times", "agrees") if key in options}
 
     def make() -> Function:
-        loss = getattr(keras.losses, name)(**options)
+        loss = getattr(keras.losses, kind)(**options)
         return lambda y, x: loss(y, before(x))
 
-    return Peer("Keras", make)
+    return Peer(name, make, **about)
 
 
 def of_focal_loss(name: str) -> Peer:
@@ -50,22 +56,22 @@ def of_focal_loss(name: str) -> Peer:
 
         return getattr(focal_loss, name)(gamma=2.0, from_logits=True)  # type: ignore[no-any-return]
 
-    return Peer("focal-loss", make, ("tensorflow",), "focal_loss")
+    return Peer("focal-loss", make, "focal_loss")
 
 
-def of_optax(name: str, **options: Any) -> Peer:
+def of_optax(name: str) -> Peer:
     """Their functions take the predictions first, and return one value for each sample or number."""
 
     def make() -> Function:
         import optax
 
         function = getattr(optax.losses, name)
-        return lambda y, x: function(x, y, **options).mean()
+        return lambda y, x: function(x, y).mean()
 
-    return Peer("optax", make, ("jax",), "optax")
+    return Peer("optax", make, "optax")
 
 
-def of_torch(make: Callable[[Any], Function]) -> Peer:
+def of_torch(make: Callable[[Any], Function], **about: Any) -> Peer:
     """A function of `torch`, as one writes it."""
 
     def made() -> Function:
@@ -73,59 +79,17 @@ def of_torch(make: Callable[[Any], Function]) -> Peer:
 
         return make(torch)
 
-    return Peer("PyTorch", made, ("torch",), "torch")
+    return Peer("PyTorch", made, "torch", **about)
 
 
-def of_torch_distribution(make: Callable[[Any, tuple[Any, ...], Callable[[Any], Any]], Any]) -> Peer:
-    """The mean of -log density of a distribution; of `torch`, the packed numbers, and what makes scales."""
-
-    def made(torch: Any) -> Function:
-        def scale(raw: Any) -> Any:
-            return torch.nn.functional.softplus(raw) + 1e-3
-
-        def function(y: Any, x: Any) -> Any:
-            numbers = x.reshape(*y.shape[:-1], -1, y.shape[-1]).unbind(-2)
-            return -make(torch, numbers, scale).log_prob(y).mean()
-
-        return function
-
-    return of_torch(made)
+def of_functional(name: str, **about: Any) -> Peer:
+    """One of `torch.nn.functional`, of predictions and labels in one shape."""
+    return of_torch(lambda torch: lambda y, x: getattr(torch.nn.functional, name)(x, y), **about)
 
 
 def _rows(x: Any) -> Any:
     """With one axis of samples, as PyTorch wants the classes in the second."""
     return x.reshape(-1, x.shape[-1])
-
-
-def _mixture(torch: Any, parts: tuple[Any, ...], scale: Callable[[Any], Any]) -> Any:
-    d = torch.distributions
-    logits, means, scales = (torch.stack(parts[k : k + 2], -1) for k in (0, 2, 4))
-    return d.MixtureSameFamily(
-        d.Categorical(logits=logits, validate_args=False),
-        d.Normal(means, scale(scales), validate_args=False),
-        validate_args=False,
-    )
-
-
-def _negative_binomial(torch: Any, parts: tuple[Any, ...], scale: Callable[[Any], Any]) -> Any:
-    log_mean, dispersion = parts[0], scale(parts[1])
-    return torch.distributions.NegativeBinomial(
-        1 / dispersion, logits=log_mean + torch.log(dispersion), validate_args=False
-    )
-
-
-def _beta(torch: Any, parts: tuple[Any, ...], scale: Callable[[Any], Any]) -> Any:
-    mean, concentration = torch.sigmoid(parts[0]), scale(parts[1])
-    return torch.distributions.Beta(mean * concentration, (1 - mean) * concentration, validate_args=False)
-
-
-def _two(name: str) -> Peer:
-    """A distribution of a location and a scale."""
-    return of_torch_distribution(
-        lambda torch, parts, scale: getattr(torch.distributions, name)(
-            parts[0], scale(parts[1]), validate_args=False
-        )
-    )
 
 
 def _keras_sum() -> Peer:
@@ -153,7 +117,7 @@ def _optax_kl() -> Peer:
 
         return lambda y, x: optax.losses.kl_divergence(jax.nn.log_softmax(x), y).mean()
 
-    return Peer("optax", make, ("jax",), "optax")
+    return Peer("optax", make, "optax")
 
 
 def _torch_kl(torch: Any) -> Function:
@@ -171,39 +135,37 @@ def _long(y: np.ndarray, classes: int) -> np.ndarray:
 
 
 LOGITS: dict[str, Any] = {"from_logits": True}
+ONE_HOT: dict[str, Any] = {"name": "Keras one-hot", "labels": one_hot, **LOGITS}
 
-CROSSENTROPY = {
-    "sparse": (
-        of_keras("SparseCategoricalCrossentropy", **LOGITS),
-        replace(of_keras("CategoricalCrossentropy", **LOGITS), name="Keras one-hot", labels=one_hot),
-        of_optax("softmax_cross_entropy_with_integer_labels"),
-        replace(
-            of_torch(lambda torch: lambda y, x: torch.nn.functional.cross_entropy(_rows(x), y.reshape(-1))),
-            labels=_long,
-        ),
-    ),
-    "one-hot": (
-        of_keras("CategoricalCrossentropy", **LOGITS),
-        of_optax("softmax_cross_entropy"),
-        of_torch(lambda torch: lambda y, x: torch.nn.functional.cross_entropy(_rows(x), _rows(y))),
-    ),
-    "binary": (
-        of_keras("BinaryCrossentropy", **LOGITS),
-        of_optax("sigmoid_binary_cross_entropy"),
-        of_torch(lambda torch: lambda y, x: torch.nn.functional.binary_cross_entropy_with_logits(x, y)),
-    ),
-}
+
+def _torch_crossentropy(torch: Any) -> Function:
+    f = torch.nn.functional
+    return lambda y, x: f.cross_entropy(_rows(x), y.reshape(-1) if y.ndim < x.ndim else _rows(y))
+
 
 PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
-    "CrossentropyLoss": CROSSENTROPY,
+    "CrossentropyLoss": {
+        "sparse": (
+            of_keras("SparseCategoricalCrossentropy", **LOGITS),
+            of_keras("CategoricalCrossentropy", **ONE_HOT),
+            of_optax("softmax_cross_entropy_with_integer_labels"),
+            of_torch(_torch_crossentropy, labels=_long),
+        ),
+        "one-hot": (
+            of_keras("CategoricalCrossentropy", **LOGITS),
+            of_optax("softmax_cross_entropy"),
+            of_torch(_torch_crossentropy),
+        ),
+        "binary": (
+            of_keras("BinaryCrossentropy", **LOGITS),
+            of_optax("sigmoid_binary_cross_entropy"),
+            of_functional("binary_cross_entropy_with_logits"),
+        ),
+    },
     "FocalLoss": {
         "sparse": (
             of_focal_loss("SparseCategoricalFocalLoss"),
-            replace(
-                of_keras("CategoricalFocalCrossentropy", alpha=1.0, **LOGITS),
-                name="Keras one-hot",
-                labels=one_hot,
-            ),
+            of_keras("CategoricalFocalCrossentropy", alpha=1.0, **ONE_HOT),
         ),
         "one-hot": (of_keras("CategoricalFocalCrossentropy", alpha=1.0, **LOGITS),),
         "binary": (
@@ -219,7 +181,7 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
     "MulticlassHingeLoss": {
         "sparse": (of_optax("multiclass_hinge_loss"),),
         # Keras's is that of the sparse one only where another score than the true one is above 0.
-        "one-hot": (replace(of_keras("CategoricalHinge"), agrees=("value",)),),
+        "one-hot": (of_keras("CategoricalHinge", agrees=VALUE),),
     },
     "KLDivergenceLoss": {
         "distributions": (of_keras("KLDivergence", ops.softmax), _optax_kl(), of_torch(_torch_kl))
@@ -228,72 +190,26 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
     "HingeLoss": {"signs": (of_keras("Hinge"), of_optax("hinge_loss"))},
     "HingeLoss(power=2)": {"signs": (of_keras("SquaredHinge"),)},
     "SquaredErrorLoss": {
-        "numbers": (
-            of_keras("MeanSquaredError"),
-            of_optax("squared_error"),
-            of_torch(lambda torch: lambda y, x: torch.nn.functional.mse_loss(x, y)),
-        )
+        "numbers": (of_keras("MeanSquaredError"), of_optax("squared_error"), of_functional("mse_loss"))
     },
-    "AbsoluteErrorLoss": {
-        "numbers": (
-            of_keras("MeanAbsoluteError"),
-            of_torch(lambda torch: lambda y, x: torch.nn.functional.l1_loss(x, y)),
-        )
-    },
-    "HuberLoss": {
-        "numbers": (
-            of_keras("Huber"),
-            of_optax("huber_loss"),
-            of_torch(lambda torch: lambda y, x: torch.nn.functional.huber_loss(x, y)),
-        )
-    },
-    "SmoothL1Loss": {
-        "numbers": (of_torch(lambda torch: lambda y, x: torch.nn.functional.smooth_l1_loss(x, y)),)
-    },
+    "AbsoluteErrorLoss": {"numbers": (of_keras("MeanAbsoluteError"), of_functional("l1_loss"))},
+    "HuberLoss": {"numbers": (of_keras("Huber"), of_optax("huber_loss"), of_functional("huber_loss"))},
+    "SmoothL1Loss": {"numbers": (of_functional("smooth_l1_loss"),)},
     "LogCoshLoss": {"numbers": (of_keras("LogCosh"), of_optax("log_cosh"))},
     "CompositeLoss": {"numbers": (_keras_sum(),)},
     # The deviance is 0 for the best prediction, the likelihood is not.
     "PoissonLoss": {
         "amounts": (
-            replace(of_keras("Poisson", ops.exp), times=2.0, agrees=("gradient",)),
-            replace(
-                of_torch(lambda torch: lambda y, x: torch.nn.functional.poisson_nll_loss(x, y)),
-                times=2.0,
-                agrees=("gradient",),
-            ),
+            of_keras("Poisson", ops.exp, times=2.0, agrees=GRADIENT),
+            of_functional("poisson_nll_loss", times=2.0, agrees=GRADIENT),
         )
     },
-    "PoissonNLLLoss": {
-        "1 of counts": (
-            of_torch_distribution(
-                lambda torch, parts, scale: torch.distributions.Poisson(parts[0].exp(), validate_args=False)
-            ),
-        )
-    },
-    "GaussianNLLLoss": {"2 of reals": (_two("Normal"),)},
-    "LaplaceNLLLoss": {"2 of reals": (_two("Laplace"),)},
-    "LogNormalNLLLoss": {"2 of positives": (_two("LogNormal"),)},
-    "StudentTNLLLoss": {
-        "3 of reals": (
-            of_torch_distribution(
-                lambda torch, parts, scale: torch.distributions.StudentT(
-                    scale(parts[2]), parts[0], scale(parts[1]), validate_args=False
-                )
-            ),
-        )
-    },
-    "GaussianMixtureLoss": {"6 of reals": (of_torch_distribution(_mixture),)},
-    # The difference of PyTorch's digammas has two digits in float32.
-    "NegativeBinomialLoss": {
-        "2 of counts": (replace(of_torch_distribution(_negative_binomial), agrees=("value",)),)
-    },
-    "BetaNLLLoss": {"2 of shares": (of_torch_distribution(_beta),)},
 }
 """For each loss, as `Measured.label` has it, and each workload."""
 
 
 def peers(label: str, workload: str) -> tuple[Peer, ...]:
     """Those of a loss on a workload that are there with this backend; pixels are labelled as samples are."""
-    found = PEERS.get(label, {}).get(workload.removesuffix(" pixels"), ())
-    here = (peer for peer in found if keras.backend.backend() in peer.backends)
+    found, backend = PEERS.get(label, {}).get(workload.removesuffix(" pixels"), ()), keras.backend.backend()
+    here = (peer for peer in found if BACKEND.get(peer.package, backend) == backend)
     return tuple(peer for peer in here if importlib.util.find_spec(peer.package))

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from rich.progress import track
-
-Item = TypeVar("Item")
+from typing import Any
 
 Spread = list[float]
 """The lower quartile, the median and the upper quartile."""
@@ -23,24 +18,13 @@ Spread = list[float]
 AT_LEAST = 0.002
 """Seconds: a shorter call is made so many times in a row that it takes about as long."""
 
-LIMIT = 8.0
-"""Seconds after which a comparison ends, once it has had `FEWEST` rounds."""
-
-FEWEST = 5
-
 
 @dataclass(frozen=True)
 class Settings:
     """What the command was asked for."""
 
     rounds: int = 15
-    quick: bool = False
     losses: tuple[str, ...] = ()
-
-
-def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """The items, with a bar while they are gone through."""
-    return track(items, f"{what}, {os.environ.get('KERAS_BACKEND', '')}", transient=True)
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -50,10 +34,8 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
     """
     repeats = {name: _repeats(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    began, shuffle = time.perf_counter(), random.Random(0)
-    for turn in range(rounds):
-        if turn >= FEWEST and time.perf_counter() - began > LIMIT:
-            break
+    shuffle = random.Random(0)
+    for _ in range(rounds):
         for name in shuffle.sample(list(calls), len(calls)):
             times[name].append(seconds(calls[name], repeats[name]))
     return times
@@ -94,12 +76,13 @@ def peak(call: Callable[[], Any]) -> int | None:
     """
     call()
     try:
-        return max(_peak_of_one(call) for _ in range(3))
+        return max(peak_of_one(call) for _ in range(3))
     except OSError:  # anywhere but on Linux
         return None
 
 
-def _peak_of_one(call: Callable[[], Any]) -> int:
+def peak_of_one(call: Callable[[], Any]) -> int:
+    """The most bytes that the process holds during this call beside those before; only on Linux."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")

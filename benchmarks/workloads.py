@@ -1,13 +1,15 @@
 """What each loss is measured on: labels and predictions of the kind that it takes, large and small.
 
-The kind is that of the loss's oracle in tests/oracles, as in the laws, so that a new loss is measured without
-a line here.
+The kind is that of the loss's oracle in tests/oracles, as in the laws: a new loss is measured without a line
+here, a new kind of data needs a function of rows and outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,144 +20,155 @@ from tests.oracles import REGISTRY
 
 Shape = tuple[int, ...]
 Size = Literal["large", "small"]
-Random = np.random.Generator
+Data = tuple[np.ndarray, np.ndarray, dict[str, Any]]
+"""Labels, predictions, and the hyper-parameters that a loss is given if it has them."""
 
-NUMBERS, ROWS, IMAGES = (4_000_000, 1), (8192, 1000), (64, 128, 128, 21)
 LEVELS = 10
 """How many ordered classes there are."""
 
 
-@dataclass(frozen=True)
-class Workload:
-    """Labels and predictions that a loss may take."""
-
-    title: str
-    labels: Callable[[Random, np.ndarray], np.ndarray]
-    """Given the predictions."""
-    large: Shape
-    """Of the predictions."""
-    small: Shape | None = (256, 10)
-    reference: Literal["sparse", "one-hot", "binary"] = "binary"
-    """The encoding of the cross-entropy that others are compared with, on the same predictions."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """What a loss is told, if it has such a hyper-parameter."""
-    few: tuple[str, ...] = ()
-    """The losses that are measured on it; all that take it, if none is named."""
-    predictions: Callable[[Random, Shape], np.ndarray] = lambda r, shape: r.standard_normal(shape, "float32")
-
-    def arrays(self, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng(0)
-        y_pred = self.predictions(random, shape)
-        return self.labels(random, y_pred), y_pred
+# Kinds of data: functions of the number of rows and of outputs ----------------------------------------
 
 
-def ids(random: Random, x: np.ndarray) -> np.ndarray:
-    return random.integers(0, x.shape[-1], x.shape[:-1], "int32")
+def random(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
-def hot(random: Random, x: np.ndarray) -> np.ndarray:
-    return one_hot(ids(random, x), x.shape[-1])
+def normal(rows: int, outputs: int) -> np.ndarray:
+    return random().standard_normal((rows, outputs), "float32")
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(np.eye(classes, dtype="float32")[labels])
 
 
-def binary(random: Random, x: np.ndarray) -> np.ndarray:
-    return random.integers(0, 2, x.shape).astype("float32")
+def sparse(rows: int, outputs: int) -> Data:
+    return random(1).integers(0, outputs, rows, "int32"), normal(rows, outputs), {}
 
 
-def distributions(random: Random, x: np.ndarray) -> np.ndarray:
-    grown = np.exp(numbers(random, x))
-    return np.asarray(grown / grown.sum(-1, keepdims=True))
+def hot(rows: int, outputs: int) -> Data:
+    ids, predictions, options = sparse(rows, outputs)
+    return one_hot(ids, outputs), predictions, options
 
 
-def numbers(random: Random, x: np.ndarray) -> np.ndarray:
-    return random.standard_normal(x.shape, "float32")
+def binary(rows: int, outputs: int) -> Data:
+    labels = random(1).integers(0, 2, (rows, outputs)).astype("float32")
+    return labels, normal(rows, outputs), {"multi_label": True}
 
 
-def _ranks(random: Random, x: np.ndarray) -> np.ndarray:
-    return random.integers(0, LEVELS, x.shape[:-1], "int32")
+def signs(rows: int, outputs: int) -> Data:
+    labels, predictions, _ = binary(rows, outputs)
+    return 2 * labels - 1, predictions, {}
 
 
-def _cut(random: Random, shape: Shape) -> np.ndarray:
-    """A score, and cut points that increase."""
-    gaps = random.uniform(0.3, 1.5, (*shape[:-1], shape[-1] - 1)).astype("float32")
-    return np.concatenate([random.standard_normal((*shape[:-1], 1), "float32"), np.cumsum(gaps, -1) - 4], -1)
+def numbers(rows: int, outputs: int) -> Data:
+    return random(1).standard_normal((rows, outputs), "float32"), normal(rows, outputs), {}
 
 
-def _of_parts(parts: int, domain: Callable[[Random, Shape], Any]) -> Callable[..., np.ndarray]:
-    """Targets of which each has several numbers in the last axis of the predictions."""
-
-    def targets(random: Random, x: np.ndarray) -> np.ndarray:
-        return np.asarray(domain(random, (*x.shape[:-1], x.shape[-1] // parts)), "float32")
-
-    return targets
+def distributions(rows: int, outputs: int) -> Data:
+    grown = np.exp(random(1).standard_normal((rows, outputs), "float32"))
+    return grown / grown.sum(-1, keepdims=True), normal(rows, outputs), {}
 
 
-DOMAINS: dict[str, Callable[[Random, Shape], Any]] = {
-    "counts": lambda random, shape: random.poisson(3.0, shape),
-    "positives": lambda random, shape: random.lognormal(0, 1, shape),
-    "reals": lambda random, shape: random.standard_normal(shape),
-    "shares": lambda random, shape: random.beta(1.5, 2.5, shape),
-}
+def latents(rows: int, outputs: int) -> Data:
+    return np.zeros(rows, "float32"), normal(rows, outputs), {}
+
+
+def halves(rows: int, outputs: int) -> Data:
+    """Class ids, with two predictions for each."""
+    return random(1).integers(0, outputs // 2, rows, "int32"), normal(rows, outputs), {"views": 2}
+
+
+def ranks(rows: int, outputs: int) -> Data:
+    """Ordered classes, with an output for each."""
+    labels, predictions, _ = sparse(rows, outputs)
+    return labels, predictions, {"num_classes": outputs}
+
+
+def below(rows: int, outputs: int) -> Data:
+    """Ordered classes, with an output for each but the lowest."""
+    return (
+        random(1).integers(0, outputs + 1, rows, "int32"),
+        normal(rows, outputs),
+        {"num_classes": outputs + 1},
+    )
+
+
+def cut_points(rows: int, outputs: int) -> Data:
+    """Ordered classes, with a score and cut points that increase."""
+    labels, predictions, options = ranks(rows, outputs)
+    gaps = random(2).uniform(0.3, 1.5, (rows, outputs - 1)).astype("float32")
+    return labels, np.concatenate([predictions[:, :1], np.cumsum(gaps, -1) - 4], -1), options
+
+
+def packed(rows: int, outputs: int, domain: str, parts: int = 1, **options: Any) -> Data:
+    """Targets of a domain, with so many numbers for each in the last axis of the predictions."""
+    shape, r = (rows, outputs // parts), random(1)
+    if domain == "counts":
+        targets = r.poisson(3.0, shape).astype("float32")
+    elif domain == "positives":
+        targets = r.lognormal(0, 1, shape).astype("float32")
+    elif domain == "shares":
+        targets = r.beta(1.5, 2.5, shape).astype("float32")
+    else:
+        targets = r.standard_normal(shape, "float32")
+    return targets, normal(rows, outputs), options
+
+
+# Workloads --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Data of a kind, in a large shape of predictions and a small one."""
+
+    title: str
+    make: Callable[[int, int], Data]
+    large: Shape
+    small: Shape | None = (256, 10)
+    reference: Literal["sparse", "one-hot", "binary"] = "binary"
+    """The encoding of the cross-entropy that others are compared with, on the same predictions."""
+    few: tuple[str, ...] = ()
+    """The losses that are measured on it; all that take it, if none is named."""
+
+    def data(self, shape: Shape) -> Data:
+        """Rows of the last axis, in the shape of the predictions."""
+        *leading, outputs = shape
+        labels, predictions, options = self.make(math.prod(leading), outputs)
+        return labels.reshape(*leading, *labels.shape[1:]), predictions.reshape(shape), options
+
+
+ROWS, HALVES, IMAGES = (8192, 1000), (8192, 2000), (64, 128, 128, 21)
+NUMBERS, ORDERED = (4_000_000, 1), (400_000, LEVELS)
+PACKED = ((1, "counts"), (2, "counts"), (2, "positives"), (2, "shares"), *((n, "reals") for n in (2, 3, 4)))
+PIXELS = ("CrossentropyLoss", "FocalLoss", "GeneralizedCrossentropyLoss")
 
 
 def _packed(parts: int, domain: str, **options: Any) -> Workload:
     title = f"{parts} number{'s' * (parts > 1)} for each of a million {domain}"
-    return Workload(
-        title, _of_parts(parts, DOMAINS[domain]), (1_000_000, parts), (256, 10 * parts), options=options
-    )
+    make = functools.partial(packed, domain=domain, parts=parts, **options)
+    return Workload(title, make, (1_000_000, parts), (256, 10 * parts))
 
-
-def _amounts(title: str, domain: str) -> Workload:
-    return Workload(title, _of_parts(1, DOMAINS[domain]), NUMBERS)
-
-
-PIXELS = ("CrossentropyLoss", "FocalLoss", "GeneralizedCrossentropyLoss")
 
 WORKLOADS = {
-    "sparse": Workload("Class ids", ids, ROWS, reference="sparse"),
+    "sparse": Workload("Class ids", sparse, ROWS, reference="sparse"),
     "one-hot": Workload("One-hot labels", hot, ROWS, reference="one-hot"),
-    "sparse pixels": Workload("Class ids of pixels", ids, IMAGES, None, "sparse", few=PIXELS),
-    "one-hot pixels": Workload("One-hot labels of pixels", hot, IMAGES, None, "one-hot", few=PIXELS),
-    "binary": Workload("0/1 labels", binary, NUMBERS, options={"multi_label": True}),
+    "sparse pixels": Workload("Class ids of pixels", sparse, IMAGES, None, "sparse", PIXELS),
+    "one-hot pixels": Workload("One-hot labels of pixels", hot, IMAGES, None, "one-hot", PIXELS),
+    "binary": Workload("0/1 labels", binary, NUMBERS),
     "numbers": Workload("Real numbers", numbers, NUMBERS),
-    "signs": Workload("Labels -1 and 1", lambda r, x: 2 * binary(r, x) - 1, NUMBERS),
-    "amounts": _amounts("Counts", "counts"),
-    "positives": _amounts("Numbers above 0", "positives"),
+    "signs": Workload("Labels -1 and 1", signs, NUMBERS),
+    "amounts": Workload("Counts", functools.partial(packed, domain="counts"), NUMBERS),
+    "positives": Workload("Numbers above 0", functools.partial(packed, domain="positives"), NUMBERS),
     "distributions": Workload("Distributions", distributions, ROWS, reference="one-hot"),
     "logits": Workload("Logits of a teacher", numbers, ROWS, reference="one-hot"),
-    "latents": Workload("Latent means and variances", lambda r, x: np.zeros(x.shape[:-1], "float32"), ROWS),
-    "pairs": Workload(
-        "Class ids, with a prediction and the mean of earlier ones",
-        lambda r, x: r.integers(0, x.shape[-1] // 2, x.shape[:-1], "int32"),
-        (8192, 2000),
-        (256, 20),
-        "one-hot",
-    ),
-    "views": Workload(
-        "Class ids, with two views",
-        lambda r, x: r.integers(0, x.shape[-1] // 2, x.shape[:-1], "int32"),
-        (8192, 2000),
-        (256, 20),
-        "one-hot",
-        {"views": 2},
-    ),
-    "ranks": Workload(
-        "Ranks, with logits of being above", _ranks, (400_000, LEVELS - 1), (256, LEVELS - 1), "binary"
-    ),
-    "cut points": Workload(
-        "Ranks, with cut points", _ranks, (400_000, LEVELS), (256, LEVELS), "sparse", predictions=_cut
-    ),
-    "pooled": Workload("Ranks, with a logit each", _ranks, (400_000, LEVELS), (256, LEVELS), "sparse"),
-    "1 of counts": _packed(1, "counts"),
-    "2 of counts": _packed(2, "counts"),
-    "2 of positives": _packed(2, "positives"),
-    "2 of shares": _packed(2, "shares"),
-    "2 of reals": _packed(2, "reals"),
-    "3 of reals": _packed(3, "reals"),
-    "4 of reals": _packed(4, "reals"),
+    "latents": Workload("Latent means and variances", latents, ROWS),
+    "pairs": Workload("Class ids, with a prediction and a mean", halves, HALVES, (256, 20), "one-hot"),
+    "views": Workload("Class ids, with two views", halves, HALVES, (256, 20), "one-hot"),
+    "ranks": Workload("Ranks, with logits of being above", below, (400_000, LEVELS - 1), (256, LEVELS - 1)),
+    "cut points": Workload("Ranks, with cut points", cut_points, ORDERED, reference="sparse"),
+    "pooled": Workload("Ranks, with a logit each", ranks, ORDERED, reference="sparse"),
+    **{f"{parts} of {domain}": _packed(parts, domain) for parts, domain in PACKED},
     "6 of reals": _packed(6, "reals", components=2),
 }
 
@@ -176,6 +189,9 @@ TAKEN: dict[str, tuple[str, ...]] = {
 }
 """The workloads for a kind of data, where there is none of its own name."""
 
+
+# Losses -----------------------------------------------------------------------------------------------
+
 SUM = {"losses": {"squared": SquaredErrorLoss(), "absolute": AbsoluteErrorLoss()}}
 
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -187,14 +203,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """The hyper-parameters that a loss is measured with, where these are not its defaults alone."""
 
-
-LEFT_OUT = {
-    (
-        "SeesawLoss",
-        "one-hot",
-    ): "it weighs each class against each other one for each sample, which takes 33 GB",
-}
-"""What is not measured on the large shape, and why."""
+LEFT_OUT = {("SeesawLoss", "one-hot")}
+"""Not measured on the large shape: it weighs each class against each other for each sample, in 33 GB."""
 
 
 @dataclass(frozen=True)
@@ -210,35 +220,32 @@ class Measured:
         told = [f"{key}={value}" for key, value in self.options.items() if key not in ("losses", "loss")]
         return f"{self.name}({', '.join(told)})" if told else self.name
 
-    def build(self, workload: Workload, shape: Shape) -> Any:
+    def build(self, outputs: int, options: Mapping[str, Any]) -> Any:
+        """The loss for predictions with so many outputs, with the options that its data come with."""
         cls = catalogue.losses()[self.name]
-        told = {"from_logits": True, "num_classes": LEVELS, **workload.options}
+        told = {"from_logits": True, **options}
         given = {key: value for key, value in told.items() if key in cls.hyperparameters}
         for key, parameter in cls.hyperparameters.items():
             if isinstance(parameter.default, Learned):  # a model's; what is measured is the formula
                 given[key] = parameter.default.initial
-            elif parameter.default is REQUIRED and parameter.examples:
+            elif parameter.default is REQUIRED and parameter.examples and key not in given:
                 example = parameter.examples[0]
-                given[key] = np.resize(example, shape[-1]).tolist() if isinstance(example, list) else example
+                given[key] = np.resize(example, outputs).tolist() if isinstance(example, list) else example
         return cls(**{**given, **self.options})
 
 
 def measured(workload: str, names: tuple[str, ...] = ()) -> Iterator[Measured]:
     """The losses that are measured on a workload, all or those of these names."""
+    few = WORKLOADS[workload].few
     for name in catalogue.losses():
         takes = REGISTRY[name].takes
-        if workload not in TAKEN.get(takes, (takes,)) or (names and name not in names):
-            continue
-        if WORKLOADS[workload].few and name not in WORKLOADS[workload].few:
-            continue
-        yield from (Measured(name, options) for options in VARIANTS.get(name, ({},)))
+        if workload in TAKEN.get(takes, (takes,)) and name in (names or (name,)) and name in (few or (name,)):
+            yield from (Measured(name, options) for options in VARIANTS.get(name, ({},)))
 
 
-def reference(workload: Workload, y_true: np.ndarray, shape: Shape) -> tuple[Any, str, np.ndarray]:
+def reference(workload: Workload, labels: np.ndarray, shape: Shape) -> tuple[Any, str, np.ndarray]:
     """Our cross-entropy of the same predictions: the loss, how its labels are encoded, and the labels."""
     encoding = workload.reference
-    make = {"sparse": ids, "one-hot": hot, "binary": binary}[encoding]
-    y = y_true
-    if WORKLOADS[encoding].labels is not workload.labels:
-        y = make(np.random.default_rng(1), np.empty(shape, "float32"))
-    return CrossentropyLoss(from_logits=True, multi_label=encoding == "binary"), encoding, y
+    if WORKLOADS[encoding].make is not workload.make:
+        labels, _, _ = WORKLOADS[encoding].data(shape)
+    return CrossentropyLoss(from_logits=True, multi_label=encoding == "binary"), encoding, labels

@@ -7,11 +7,8 @@ python -m keras_losses.catalogue --write  in a checkout, the README's table and 
 from __future__ import annotations
 
 import argparse
-import functools
-import importlib.resources
 import inspect
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,33 +62,15 @@ def _code(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
-@functools.cache
-def verified() -> dict[str, Any]:
-    """What `python -m tests.verification` saw of each law, loss and backend."""
-    text = importlib.resources.files("keras_losses").joinpath("verified.json").read_text(encoding="utf-8")
-    seen: dict[str, Any] = json.loads(text)
-    return seen
-
-
-def laws(loss: type[Loss]) -> dict[str, int]:
-    """The groups of laws in tests/contract, and how many of each the loss was seen to pass."""
-    seen = [law for law, entry in verified()["laws"].items() if loss.__name__ in entry["cases"]]
-    return dict(Counter(law.split(".")[0].replace("_", " ") for law in seen))
-
-
-def _laws(loss: type[Loss]) -> str:
-    return ", ".join(f"{group} {count}" for group, count in laws(loss).items()) or "not yet run"
-
-
 def table() -> Table:
     """The table for a terminal."""
     shown = Table(box=SIMPLE, show_lines=True)
-    for head in ("loss", "family", "value of a sample", "paper", "laws passed"):
+    for head in ("loss", "family", "value of a sample", "paper"):
         shown.add_column(head, overflow="fold")
     for loss in losses().values():
         of = card(loss)
         constructor = call(loss).replace("(", "\n(")
-        shown.add_row(*map(escape, (constructor, of.family, of.formula, of.paper, _laws(loss))))
+        shown.add_row(*map(escape, (constructor, of.family, of.formula, of.paper)))
     return shown
 
 
@@ -131,7 +110,6 @@ def markdown() -> Iterator[str]:
             "cost": of.cost,
             "equals": "; ".join(_identities(of)),
             "paper": of.paper,
-            "laws passed": _laws(loss),
         }
         yield from (f"| {label} | {_escaped(words)} |" for label, words in rows.items() if words)
         yield ""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
-import types
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +12,30 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import backends, bounds, gpu, growth, head, losses, memory, passes, plot, report, timing
+from benchmarks import backends, losses, memory, report, steps, timing, vocabulary
 from benchmarks.peers import PEERS, Peer
 from benchmarks.workloads import WORKLOADS, measured
 from keras_losses import HuberLoss, catalogue, config
+from tests.oracles import REGISTRY
 
-MODE = backends.MODES[keras.backend.backend()][0]
+BACKEND = keras.backend.backend()
+MODE = backends.MODES[BACKEND][-1]
+"""On TensorFlow graphs: XLA takes a second for each function, and is measured in the same way."""
+ONCE = timing.Settings(rounds=2, losses=("LogCoshLoss",))  # quartiles need two rounds
 
 
 @pytest.fixture
-def shapes(monkeypatch):
-    """The benchmarks' own shapes take seconds."""
-    small = {name: replace(workload, large=workload.small) for name, workload in WORKLOADS.items()}
-    for name in small:
-        monkeypatch.setitem(WORKLOADS, name, small[name])
+def tiny(monkeypatch):
+    """One workload, of some numbers, in both sizes and one mode; each call is made once in a round."""
+    only = replace(WORKLOADS["numbers"], large=(8, 2), small=(4, 2))
+    for name in list(WORKLOADS):
+        monkeypatch.delitem(WORKLOADS, name)
+    monkeypatch.setitem(WORKLOADS, "numbers", only)
+    monkeypatch.setitem(WORKLOADS, "binary", replace(only, make=only.make))
+    monkeypatch.setitem(backends.MODES, BACKEND, (MODE,))
+    monkeypatch.setattr(timing, "AT_LEAST", 0.0)
+    yield
+    config.validate_values(True)
 
 
 def row(**figures: Any) -> dict[str, Any]:
@@ -38,7 +47,7 @@ def row(**figures: Any) -> dict[str, Any]:
 
 
 def test_every_loss_has_a_large_and_a_small_workload():
-    there = {size: set() for size in ("large", "small")}
+    there: dict[str, set[str]] = {"large": set(), "small": set()}
     for name, workload in WORKLOADS.items():
         for size, found in there.items():
             if getattr(workload, size):
@@ -52,16 +61,18 @@ def test_every_peer_is_beside_a_loss_that_is_measured_there():
             assert label in {which.label for which in measured(workload)}
 
 
-@pytest.mark.parametrize("name", catalogue.losses())
-def test_a_loss_is_made_for_the_shape_that_it_is_measured_on(name):
-    for key, workload in WORKLOADS.items():
-        for which in measured(key, (name,)):
-            assert type(which.build(workload, workload.small or (2, 2, 2, 21))).__name__ == name
-
-
-def test_every_family_grows():
-    families = {catalogue.card(loss).family for loss in catalogue.losses().values()}
-    assert {family for family, _, _ in growth.representatives()} == families
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_data_and_losses_of_a_workload_fit_each_other(name):
+    """The references give a value for each sample of small data: labels, predictions and options fit."""
+    shape = (4, *WORKLOADS[name].small[1:]) if WORKLOADS[name].small else (1, 2, 2, 21)
+    labels, predictions, options = WORKLOADS[name].data(shape)
+    assert predictions.shape == shape
+    for which in measured(name):
+        loss = which.build(shape[-1], options)
+        assert type(loss).__name__ == which.name
+        if which.name not in ("RegularizedLoss", "CompositeLoss", "UncertaintyWeightedLoss"):
+            assert np.isfinite(losses.expected(loss, labels, predictions)).all(), which.name
+        assert REGISTRY[which.name].takes
 
 
 @pytest.mark.parametrize("section", command.SECTIONS)
@@ -76,33 +87,28 @@ def test_a_section_has_all_that_the_command_asks_for(section):
 # Correct first ----------------------------------------------------------------------------------------
 
 
-def test_what_is_measured_agrees_with_the_reference_and_with_its_peers(shapes):
-    group = losses.Group("numbers", "large", MODE, ("HuberLoss",))
-    assert group.errors == []
-    assert "Keras" in group.entries["HuberLoss"]
-    assert {losses.FLOOR, losses.OURS, losses.KERAS, "HuberLoss", "HuberLoss: Keras"} <= group.calls.keys()
-
-
-def test_a_peer_that_computes_something_else_is_an_error(shapes, monkeypatch):
-    other = Peer("other", lambda: keras.losses.Huber(delta=2.0))
-    monkeypatch.setitem(PEERS, "HuberLoss", {"numbers": (other,)})
-    group = losses.Group("numbers", "large", MODE, ("HuberLoss", "LogCoshLoss"))
-    (error,) = group.errors
-    assert error.startswith("HuberLoss: other, numbers, large, ")
-    assert "of other is" in error
-    assert group.entries["HuberLoss"] == {}
-    assert "HuberLoss" in group.calls
-    assert "HuberLoss: other" not in group.calls
-
-
-def test_a_loss_that_is_wrong_is_not_measured(shapes, monkeypatch):
+def test_what_is_right_is_measured_and_what_is_wrong_is_told(tiny, monkeypatch):
+    """A loss beside Keras's and beside a peer that computes something else, and a loss that is wrong."""
     monkeypatch.setattr(HuberLoss, "elementwise", lambda self, y, f: (y - f) ** 4)
+    other = Peer("other", lambda: keras.losses.Huber(delta=0.1))
+    monkeypatch.setitem(PEERS, "LogCoshLoss", {"numbers": (*PEERS["LogCoshLoss"]["numbers"], other)})
     group = losses.Group("numbers", "large", MODE, ("HuberLoss", "LogCoshLoss"))
-    (error,) = group.errors
-    assert error.startswith("HuberLoss, numbers, large, ")
-    assert "ArithmeticError" in error
+    errors = sorted(group.errors)
+    assert len(errors) == 2
+    assert errors[0].startswith("HuberLoss, numbers, large, ")
+    assert "ArithmeticError: value is" in errors[0]
+    assert errors[1].startswith("LogCoshLoss: other, numbers, large, ")
+    assert "of other is" in errors[1]
     assert list(group.entries) == ["LogCoshLoss"]
-    assert not [name for name in group.calls if name.startswith("HuberLoss")]
+    assert group.entries["LogCoshLoss"]["Keras"] == "LogCoshLoss: Keras"
+    assert {
+        losses.FLOOR,
+        losses.OURS,
+        losses.KERAS,
+        "LogCoshLoss",
+        "LogCoshLoss: Keras",
+    } <= group.calls.keys()
+    assert not {"HuberLoss", "LogCoshLoss: other"} & group.calls.keys()
 
 
 @pytest.mark.parametrize(("scale", "shift", "what"), [(1.01, 0.0, "gradient"), (1.0, 0.01, "value")])
@@ -115,82 +121,61 @@ def test_a_gradient_or_a_value_that_is_off_is_an_error(scale, shift, what):
         losses._check(HuberLoss(), y, x, value + shift, scale * gradient)
 
 
-def test_the_section_measures_and_writes_what_it_found(shapes):
-    try:
-        found = losses.measure(timing.Settings(rounds=2, losses=("LogCoshLoss",)))
-    finally:
-        config.validate_values(True)
+# The sections, on tiny arrays -------------------------------------------------------------------------
+
+
+def test_losses_and_their_memory_are_measured_and_written(tiny, monkeypatch):
+    found = losses.measure(ONCE)
     assert found["errors"] == []
     assert {each["size"] for each in found["rows"]} == {"large", "small"}
-    text = "\n".join(losses.markdown({keras.backend.backend(): found}))
-    assert "| `LogCoshLoss` |" in text
-    assert "| without a counterpart" not in text
-
-
-def test_a_gpu_is_measured_against_a_copy(shapes, monkeypatch):
-    monkeypatch.setattr(gpu, "ON", ("numbers",))
-    try:
-        rows = gpu.bandwidths(timing.Settings(rounds=2))
-    finally:
-        config.validate_values(True)
-    assert {row["loss"] for row in rows} == {losses.FLOOR, "SquaredErrorLoss"}
-    found = {"jax": {"device": "a GPU", "rows": rows}, "torch": {"device": "", "rows": []}}
-    text = "\n".join(gpu.markdown({**found, "jax": {**found["jax"], "rows": []}}))
-    assert "No GPU that PyTorch could use" in text
-    assert "| device |" in text
-
-
-def test_the_head_becomes_a_section(monkeypatch):
-    module = types.SimpleNamespace(
-        measure=lambda *sizes, rounds: {
-            "all_seconds": {"whole": [2.0, 2.0], "chunks": [1.0, 1.0]},
-            "memory_mb": {"whole": 800.0, "chunks": 80.0},
-            "largest_difference": 1e-6,
-        }
-    )
-    monkeypatch.setitem(sys.modules, "benchmarks.vocabulary", module)
-    found = command.json.loads(command.json.dumps(head.measure(timing.Settings())))
-    assert head.figures(found) == {
-        "time over whole logits": [0.5] * 3,
-        "memory over whole logits": [0.1] * 3,
+    assert found["rows"][0]["peers"]["Keras"][1] > 0
+    assert losses.figures(found).keys() == {
+        f"LogCoshLoss, numbers, {size}, {MODE}" for size in ("large", "small")
     }
-    text = "\n".join(head.markdown({"jax": found}))
-    assert (
-        "4,096 x 512 x 131,072 | chunks | 1.00 (1.00 to 1.00) | 80.0 | 0.50 (0.50 to 0.50) | 0.10 |" in text
+    assert "| `LogCoshLoss` |" in "\n".join(losses.markdown({BACKEND: found}))
+    monkeypatch.setattr(timing, "peak", lambda call: 64)
+    found = memory.measure(ONCE)
+    assert found["rows"] == [
+        {"loss": "LogCoshLoss", "workload": "numbers", "mode": MODE, "memory": 1.0, "memory of Keras": 1.0}
+    ]
+    assert "| `LogCoshLoss` | Real numbers | 1.00 (1.00) |" in "\n".join(memory.markdown({BACKEND: found}))
+
+
+def test_steps_are_measured_and_written(monkeypatch):
+    def network() -> keras.Model:
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+
+    def batches() -> steps.Batches:
+        return steps.Batches(np.ones((2, 2), "float32"), np.array([0, 1]), 1)
+
+    monkeypatch.setattr(steps, "TRAININGS", {"a layer": (network, batches, steps.CROSSENTROPY)})
+    found = steps.measure(ONCE)
+    assert [each["way"] for each in found["rows"]] == ["Keras", "ours"]
+    assert steps.figures(found).keys() == {"a layer"}
+    assert "| a layer | ours |" in "\n".join(steps.markdown({BACKEND: found}))
+
+
+@pytest.mark.skipif(BACKEND not in vocabulary.BACKENDS, reason="the head is measured where it is compiled")
+def test_the_head_of_a_language_model_is_measured_and_written(monkeypatch):
+    monkeypatch.setitem(backends.MODES, BACKEND, (MODE,))
+    monkeypatch.setattr(vocabulary, "SIZES", (4, 2, 8))
+    monkeypatch.setattr(
+        vocabulary, "in_a_fresh_process", lambda way, sizes: {vocabulary.WHOLE: 8.0}.get(way, 2.0)
     )
+    monkeypatch.setattr(timing, "AT_LEAST", 0.0)
+    found = json.loads(json.dumps(vocabulary.measure(timing.Settings(rounds=3))))
+    assert found["difference"] < 1e-6
+    assert vocabulary.figures(found)["memory over whole logits"] == [0.25] * 3
+    text = "\n".join(vocabulary.markdown({BACKEND: found}))
+    assert "| 4 x 2 x 8 | VocabularyCrossentropy |" in text
+    assert "| 2.00 |" in text
 
 
-HLO = """HloModule small
-
-%fused (p: f32[4,3]) -> f32[4,3] {
-  %p = f32[4,3]{1,0} parameter(0)
-  ROOT %e = f32[4,3]{1,0} exponential(%p)
-}
-
-ENTRY %main (x: f32[4,3]) -> (f32[], f32[4,3]) {
-  %x = f32[4,3]{1,0} parameter(0)
-  %zero = f32[] constant(0)
-  %loop = f32[4,3]{1,0} fusion(%x), kind=kLoop, calls=%fused
-  %sum = f32[] reduce(%loop, %zero), dimensions={0,1}, to_apply=%add
-  %twice = f32[] add(%sum, %sum)
-  ROOT %both = (f32[], f32[4,3]{1,0}) tuple(%twice, %loop)
-}
-"""
-
-
-def test_the_passes_of_a_module_are_its_steps_over_arrays():
-    """The loop and the sum of it, of which the loop has an exponential; of 13 numbers there is none."""
-    assert passes.of_hlo(HLO, 12) == (2, 1)
-    assert passes.of_hlo(HLO, 13) == (0, 0)
-
-
-@pytest.mark.parametrize("mode", backends.MODES[keras.backend.backend()])
-def test_a_pass_and_an_exponential_are_seen(mode):
-    x = np.ones((64, 8), "float32")
-    times, heavy = passes.counted(lambda y, x: keras.ops.sum(y * x), x, x, mode)
-    assert times >= 1
-    assert heavy == 0
-    assert passes.counted(lambda y, x: keras.ops.sum(y * keras.ops.exp(x)), x, x, mode)[1] in (1, 2)
+def test_every_committed_figure_can_be_written_again():
+    """If not: python -m benchmarks --read docs/performance.json --write"""
+    run = json.loads(command.REFERENCE.read_text(encoding="utf-8"))
+    text = "\n".join(map(command.wrapped, command.document(run))) + "\n"
+    assert command.DOCUMENT.read_text(encoding="utf-8") == text
 
 
 # Times ------------------------------------------------------------------------------------------------
@@ -217,36 +202,14 @@ def test_the_peak_of_a_call_is_what_it_holds():
     assert 49_000_000 < peak < 55_000_000
 
 
-@pytest.mark.parametrize(("power", "wanted"), [(1, 1.0), (2, 2.0), (0, 0.0)])
-def test_the_exponent_of_a_power_is_found(power, wanted):
-    assert growth.exponent([3.0 * times**power for times in growth.TIMES]) == pytest.approx(wanted, abs=1e-9)
-
-
-# Bounds and comparisons -------------------------------------------------------------------------------
+# Comparisons ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
-    [([0.8, 1.0, 1.3], "held"), ([0.9, 1.1, 1.2], "within the spread"), ([1.05, 1.1, 1.2], "missed")],
+    ("ratio", "wanted"), [([0.8, 1.0, 1.3], "1"), ([0.9, 1.1, 1.2], "*1*"), ([1.05, 1.1, 1.2], "**1**")]
 )
-def test_a_bound_is_held_by_the_median_and_missed_beyond_the_quartiles(values, wanted):
-    assert bounds.state(values, 1.0) == wanted
-
-
-def test_a_bound_is_about_the_rows_that_it_names():
-    found = row(loss="FocalLoss", workload="sparse", floors=[1.8, 2.0, 2.2])
-    about = {bound.at_most for bound in bounds.BOUNDS if list(bounds.figures(found, bound))}
-    assert about == {1.9, 1.3}  # times the floor with XLA, and over our cross-entropy without a counterpart
-    found["peers"] = {"Keras": [0.9, 1.0, 1.1]}
-    assert {b.at_most for b in bounds.BOUNDS if list(bounds.figures(found, b))} == {1.9, 1.0}
-
-
-def test_a_loss_whose_card_says_what_costs_more_is_not_held_to_our_cross_entropy():
-    assert catalogue.card(catalogue.losses()["TweedieLoss"]).cost
-    assert not catalogue.card(catalogue.losses()["QuantileLoss"]).cost
-    for name, held in (("TweedieLoss", False), ("QuantileLoss", True)):
-        about = {bound.figure for bound in bounds.BOUNDS if list(bounds.figures(row(loss=name), bound))}
-        assert about == ({"crossentropy"} if held else set())
+def test_a_ratio_above_1_is_bold_and_one_whose_quartiles_reach_1_italic(ratio, wanted):
+    assert report.marked("1", ratio) == wanted
 
 
 @pytest.mark.parametrize(
@@ -269,7 +232,7 @@ def test_slower_is_beyond_the_bound_and_beyond_the_noise(before, now, slower, ca
 def test_a_run_is_read_as_it_was_saved(tmp_path):
     run = {"machine": {"cores": 2}, "sections": {"losses": {"jax": {"rows": [row(), row()], "errors": []}}}}
     command.save(run, tmp_path / "run.json")
-    assert command.json.loads((tmp_path / "run.json").read_text()) == run
+    assert json.loads((tmp_path / "run.json").read_text()) == run
 
 
 def test_what_is_measured_again_takes_the_place_of_what_is_known():
@@ -284,48 +247,19 @@ def test_what_is_measured_again_takes_the_place_of_what_is_known():
 def test_losses_that_are_named_are_measured_again_and_nothing_else(monkeypatch):
     asked, again, step = [], row(seconds=[1.0, 2.0, 3.0]), {"way": "ours", "over": [1.0] * 3}
 
-    def measured(section, backend, _):
+    def in_a_process(section, backend, _):
         asked.append((section, backend))
         return {"rows": [again]}
 
-    monkeypatch.setattr(command, "in_a_process", measured)
-    before = {"losses": {"jax": {"rows": [row()]}}, "training": {"jax": {"rows": [step]}}}
+    monkeypatch.setattr(command, "in_a_process", in_a_process)
+    before = {"losses": {"jax": {"rows": [row()]}}, "steps": {"jax": {"rows": [step]}}}
     run = {"command": "python -m benchmarks --write", "sections": before}
-    told = "--losses HuberLoss --sections losses training"
+    told = "--losses HuberLoss --sections losses steps"
     arguments = command.parser().parse_args([*told.split(), "--read", "run.json", "--backends", "jax"])
     for _ in range(2):
         assert command.measure(run, arguments) is False
     assert asked == [("losses", "jax")] * 2
-    assert run["sections"] == {"losses": {"jax": {"rows": [again]}}, "training": {"jax": {"rows": [step]}}}
+    assert run["sections"] == {"losses": {"jax": {"rows": [again]}}, "steps": {"jax": {"rows": [step]}}}
     first, second = run["command"].splitlines()
     assert first == "python -m benchmarks --write"
-    assert second.endswith("--losses HuberLoss --read benchmarks/reference.json --write")
-
-
-def test_the_picture_shows_losses_that_have_counterparts(tmp_path):
-    alone, both = row(), row(peers={"Keras": [0.5] * 3})
-    assert plot.draw({"tensorflow": {"rows": [alone]}}, tmp_path / "none.png") is False
-    assert plot.draw({"tensorflow": {"rows": [alone, both]}}, tmp_path / "some.png") is True
-    assert (tmp_path / "some.png").stat().st_size > 1000
-
-
-# What the document says -------------------------------------------------------------------------------
-
-
-def test_a_reason_is_for_the_rows_that_it_names(monkeypatch):
-    reason = bounds.Reason("Threads.", ("peers",), {"size": ("small",), "loss": ("HuberLoss",)})
-    monkeypatch.setattr(bounds, "REASONS", (reason,))
-    slow = row(peers={"Keras": [1.4, 1.5, 1.6]}, backend="tensorflow")
-    found = list(report.missed([slow, slow | {"size": "small"}], bounds.BOUNDS))
-    assert found == [
-        "- Not found out.",
-        "    - TensorFlow, XLA: `HuberLoss` (numbers) Keras 1.50.",
-        "- Threads.",
-        "    - TensorFlow, XLA: `HuberLoss` (numbers small) Keras 1.50.",
-    ]
-
-
-@pytest.mark.parametrize("section", [losses, memory])
-def test_of_what_is_missed_the_document_says_why(section):
-    found = command.json.loads(command.REFERENCE.read_text())["sections"][section.__name__.split(".")[1]]
-    assert "Not found out" not in "\n".join(section.markdown(found))
+    assert second.endswith("--losses HuberLoss --read docs/performance.json --write")
