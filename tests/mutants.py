@@ -1,48 +1,53 @@
-"""Proves the tests: makes small mistakes in the library, one at a time, and reports what no test notices.
+"""Tests the tests: makes small mistakes in the library, one at a time, and reports which tests notice which.
 
-    python -m tests.mutants --sample 250 --seed 0     # or --file numerics, or nothing for every mutant
+    python -m tests.mutants --sample 200 --seed 0                 # PyTorch, then TensorFlow for the survivors
+    python -m tests.mutants --file regression                     # every mutant of one file
+    python -m tests.mutants --only mutants.json --budget 600      # the survivors of a former run, for longer
+    python -m tests.mutants --only mutants.json --tests tests/test_new.py    # does the new test kill one?
+    python -m tests.mutants --sample 200 --matrix                 # all tests that notice each mutant
+    python -m tests.mutants --sample 200 --suite ../old --options "--cases 2"    # another suite, same mutants
 
 The mistakes are cosmic-ray's. Of its operators those are kept that a slip resembles: a number one more or one
 less, an arithmetic operator for its inverse, a comparison negated or moved by one, a condition, sign, loop,
 decorator or exception taken away. It would also put each of eleven operators for every `+`; `x >> y` between
 floats raises in any test, and would only raise the rate. What cannot change behaviour is no mutant:
 annotations, what only type checkers read, the `examples` and `refused` values that a hyper-parameter declares
-for the tests, and what is the same code as another mutant.
+for the tests, and what is the same code as another mutant of the sample.
 
-Each mutant runs in a process of its own, on a copy of the repository: one case of every test and loss on
-PyTorch, then eight, then one on TensorFlow and on JAX, whose branches PyTorch does not run. The first
-failure, or three times the processor's time that the tests take without a mistake, kills it.
+On each backend the tests run once without a mutant, and their lines and processor seconds are recorded. A
+mutant meets the tests that run its line, the cheapest and most specific first, until one fails or `--budget`
+processor seconds have passed. Survivors go on to the next backend. tests/mutant_runs.py has the processes.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import importlib.metadata
-import itertools
 import json
-import multiprocessing
-import os
 import random
 import re
-import resource
-import shutil
+import shlex
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import pytest
+from tests.mutant_runs import ROOT, Mutant, Plan, copy_of, function_of, results
 
-ROOT = Path(__file__).resolve().parent.parent
+BACKENDS = ["torch", "tensorflow", "jax"]
 UNTRIED = {"__init__", "catalogue", "config"}
 """Names, tables and a switch: what is in them is looked at rather than computed."""
-FILES = sorted({path.stem for path in (ROOT / "keras_losses").glob("*.py")} - UNTRIED)
+FILES = sorted(
+    prefix + path.stem
+    for folder, prefix in (("keras_losses", ""), ("callbacks", "callbacks/"))
+    for path in (ROOT / folder).glob("*.py")
+    if path.stem not in UNTRIED
+)
 OPERATORS = re.compile(
     r"core/(ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|BitOr_BitAnd|BitAnd_BitOr)"
     r"|ReplaceComparisonOperator_(Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is)"
@@ -51,22 +56,9 @@ OPERATORS = re.compile(
     r"|AddNot|NumberReplacer|ExceptionReplacer|RemoveDecorator|ZeroIterationForLoop)"
 )
 NEGATED = {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.NotIn: ast.In}
-STAGES = (("torch", 1), ("torch", 8), ("tensorflow", 1), ("jax", 1))
-"""Backends, and how many cases of each test and loss are tried there."""
 
 
 # The mutants ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One mistake: where it is, what made it, and the code before and after."""
-
-    file: str
-    line: int
-    operator: str
-    before: str
-    after: str
 
 
 class Behaviour(ast.NodeTransformer):
@@ -94,29 +86,66 @@ class Behaviour(ast.NodeTransformer):
         return node
 
 
-def mutants(root: Path, file: str) -> Iterator[tuple[Mutant, str]]:
-    """Every mutant of a file that behaves in a way of its own, with the code of the whole file."""
-    from cosmic_ray.mutating import mutate_code
+def drawn(files: list[str], size: int | None, seed: int) -> tuple[list[tuple[Mutant, str]], int]:
+    """Distinct mutants, with the code of their whole file, and the number of places for a mistake.
+
+    Places are drawn rather than mutants: making all mutants, to leave out duplicates, would take very long.
+    """
+    from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
-    def behaviour(code: str) -> str:
-        return ast.dump(Behaviour().visit(ast.parse(code)))
+    codes = {file: read(file) for file in files}
+    known = {(file, behaviour(code)) for file, code in codes.items()}
+    operators = {name: get_operator(name)() for name in filter(OPERATORS.fullmatch, sorted(operator_names()))}
+    places = []
+    for file, code in codes.items():
+        nodes = list(ast_nodes(get_ast(code)))
+        for name, operator in operators.items():
+            count = sum(1 for node in nodes for _ in operator.mutation_positions(node))
+            places += [(file, name.removeprefix("core/"), occurrence) for occurrence in range(count)]
+    random.Random(seed).shuffle(places)
+    made: list[tuple[Mutant, str]] = []
+    for file, name, occurrence in places:
+        if len(made) == size:
+            break
+        # Where a `*` is no operator, as before keyword-only arguments, nothing that parses comes out.
+        with suppress(SyntaxError):
+            mutated = mutated_code(codes[file], name, occurrence)
+            if (found := (file, behaviour(mutated))) not in known:
+                known.add(found)
+                made.append((described(file, name, occurrence, codes[file], mutated), mutated))
+    return sorted(made, key=lambda pair: (pair[0].file, pair[0].line, pair[0].operator)), len(places)
 
-    code = (root / "keras_losses" / f"{file}.py").read_text(encoding="utf-8")
-    known = {behaviour(code)}
-    for name in filter(OPERATORS.fullmatch, operator_names()):
-        for occurrence in itertools.count():
-            mutated = mutate_code(code, get_operator(name)(), occurrence)
-            if mutated is None:
-                break
-            # Where a `*` is no operator, as before keyword-only arguments, nothing that parses comes out.
-            with suppress(SyntaxError):
-                if (found := behaviour(mutated)) not in known:
-                    known.add(found)
-                    yield described(file, name.removeprefix("core/"), code, mutated), mutated
+
+def survivors_of(report: dict[str, Any]) -> list[tuple[Mutant, str]]:
+    """The survivors of a former run, made again."""
+    again = []
+    for one in report["survivors"]:
+        code = read(one["file"])
+        mutated = mutated_code(code, one["operator"], one["occurrence"])
+        mutant = described(one["file"], one["operator"], one["occurrence"], code, mutated)
+        if (mutant.before, mutant.after) != (one["before"], one["after"]):
+            sys.exit(f"{mutant.path} has changed since the run: mutate it again")
+        again.append((mutant, mutated))
+    return again
 
 
-def described(file: str, operator: str, code: str, mutated: str) -> Mutant:
+def read(file: str) -> str:
+    return (ROOT / Mutant(file, 0, "", 0, "", "").path).read_text(encoding="utf-8")
+
+
+def mutated_code(code: str, operator: str, occurrence: int) -> str:
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    return str(mutate_code(code, get_operator(f"core/{operator}")(), occurrence))
+
+
+def behaviour(code: str) -> str:
+    return ast.dump(Behaviour().visit(ast.parse(code)))
+
+
+def described(file: str, operator: str, occurrence: int, code: str, mutated: str) -> Mutant:
     old, new = code.splitlines(), mutated.splitlines()
     start, end = (
         next(index for index, (a, b) in enumerate(zip(*both, strict=False)) if a != b)
@@ -126,147 +155,156 @@ def described(file: str, operator: str, code: str, mutated: str) -> Mutant:
     changed = [(n, x.strip()) for n, x in enumerate(old[start : len(old) - end], start + 1)]
     changed = [(n, x) for n, x in changed if x and not x.startswith("#")]
     after = " ".join(x.strip() for x in new[start : len(new) - end])
-    return Mutant(file, changed[0][0], operator, " ".join(x for _, x in changed), after)
+    return Mutant(file, changed[0][0], operator, occurrence, " ".join(x for _, x in changed), after)
 
 
-# The runs -------------------------------------------------------------------------------------------
+# The runs and their report --------------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tries a case of every test before the second of any."""
-    seen: Counter[str] = Counter()
-    turns = {}
-    for item in items:
-        name = item.nodeid.split("[")[0]
-        turns[item], seen[name] = seen[name], seen[name] + 1
-    items.sort(key=turns.__getitem__)
+def judged(arguments: argparse.Namespace, mutants: list[tuple[Mutant, str]]) -> dict[str, Any]:
+    """Runs the tests of each backend on the mutants that are left; what became of each, and of each test."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    fates: list[dict[str, Any]] = [{"killed_by": [], "passed": {}} for _ in mutants]
+    tests: dict[str, dict[str, Any]] = {}
+    left, killed, failing, unsound = list(range(len(mutants))), {}, {}, []
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with tempfile.TemporaryDirectory() as folder, Progress(*columns) as bar:
+        suite = arguments.suite.resolve()
+        copies = [copy_of(Path(folder, f"copy{n}"), suite) for n in range(arguments.jobs)]
+        files = [str(path.relative_to(suite)) for path in sorted((suite / "tests").glob("**/test_*.py"))]
+        files = [file for file in files if file in arguments.tests] if arguments.tests else files
+        for backend in arguments.backends:
+            plan = Plan(
+                backend, copies, files, shlex.split(arguments.options), arguments.budget, arguments.matrix
+            )
+            recording = bar.add_task(f"{backend}: files of tests without a mutant", total=len(files))
+            judging = bar.add_task(f"{backend}: mutants", total=len(left))
+            ended = []
+            for kind, *said in results(plan, [mutants[n] for n in left]):
+                if kind == "recorded":
+                    bar.advance(recording)
+                elif kind == "tests":
+                    bar.update(recording, completed=len(files))
+                    failing[backend] = said[1]
+                    for test, seconds in said[0].items():
+                        row = tests.setdefault(
+                            function_of(test), {"seconds": Counter(), "kills": 0, "alone": 0}
+                        )
+                        row["seconds"][backend] += seconds
+                elif kind == "verdict":
+                    fate, found = fates[left[said[0]]], said[1]
+                    fate["killed_by"] += [[backend, test, seconds] for test, seconds in found["failed"]]
+                    fate["passed"][backend] = {"ran": found["ran"], "left": found["left"]}
+                    ended.append(said[0])
+                    bar.advance(judging)
+                else:
+                    unsound += [[backend, test] for test in said[0]]
+            for fate in fates:
+                fate["killed_by"] = [kill for kill in fate["killed_by"] if kill[:2] not in unsound]
+            alive = [n for n in left if not fates[n]["killed_by"]]
+            killed[backend], left = len(left) - len(alive), alive
+    for fate in fates:
+        killers = {function_of(test) for _, test, _ in fate["killed_by"]}
+        for name in killers:
+            row = tests.setdefault(name, {"seconds": Counter(), "kills": 0, "alone": 0})
+            row["kills"] += 1
+            row["alone"] += len(killers) == 1
+    every = [asdict(mutant) | fate for (mutant, _), fate in zip(mutants, fates, strict=True)]
+    return {
+        "killed_by": killed,
+        "failing_without_a_mutant": failing,
+        "unsound": unsound,
+        "tests": tests,
+        "mutants": every,
+        "survivors": [one for one in every if not one["killed_by"]],
+    }
 
 
-class Runner:
-    """Runs the tests of a copy of the repository, in which one file after another is mutated."""
+def show(report: dict[str, Any], matrix: bool) -> None:
+    """Prints the tables and the survivors."""
+    import rich
+    from rich.markup import escape
+    from rich.table import Table
 
-    def __init__(self, copy: Path) -> None:
-        self.copy = copy
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
-        shutil.copytree(ROOT, copy, dirs_exist_ok=True, ignore=ignored)
-        # An editable installation would find those of the working tree.
-        shutil.copytree(copy / "callbacks", copy / "keras_losses" / "callbacks")
-        # Forked children start with everything but the library; this process must never compute.
-        for module in ("keras", "tensorflow", "torch", "scipy.stats", "sklearn.metrics", "hypothesis"):
-            with suppress(ImportError):
-                importlib.import_module(module)
-
-    def survivors(self, stage: tuple[str, int], left: list[tuple[Mutant, str]]) -> Iterator[bool]:
-        """Whether each mutant survives; the tests without one say how long they take."""
-        if not left:
-            return
-        started = cpu_seconds()
-        if not self.passes(stage, limit=3600, bytecode=True):
-            sys.exit(f"the tests fail without a mutant:\n{(self.copy / 'log').read_text()}")
-        limit = 3 * (cpu_seconds() - started) + 10
-        for mutant, code in left:
-            path = self.copy / "keras_losses" / f"{mutant.file}.py"
-            original = path.read_text(encoding="utf-8")
-            path.write_text(code, encoding="utf-8")
-            yield self.passes(stage, limit)
-            path.write_text(original, encoding="utf-8")
-
-    def passes(self, stage: tuple[str, int], limit: float, bytecode: bool = False) -> bool:
-        """Whether the tests pass in time; on PyTorch in a fork, elsewhere in a process that starts anew."""
-        backend, cases = stage
-        os.environ["KERAS_BACKEND"] = backend
-        start = multiprocessing.get_context("fork" if backend == "torch" else "spawn").Process
-        child = start(target=run_tests, args=(str(self.copy), cases, round(limit), bytecode))
-        child.start()
-        child.join()
-        return child.exitcode == 0
-
-
-def cpu_seconds() -> float:
-    """How long the processes that have ended computed."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def run_tests(copy: str, cases: int, limit: int, bytecode: bool) -> None:
-    """What a child does; its time is that of the processor, so that a busy machine kills no mutant."""
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-    log = os.open(f"{copy}/log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1), os.dup2(log, 2)
-    # The bytecode of a mutant would be taken for that of the next one, made in the same second.
-    sys.dont_write_bytecode = not bytecode
-    os.chdir(copy)
-    sys.path.insert(0, copy)
-    if os.environ["KERAS_BACKEND"] == "torch":
-        import torch
-
-        torch.set_num_threads(1)
-    options = "-o addopts= -x -q -p no:warnings -p no:cacheprovider -p tests.mutants --ignore=tests/callbacks"
-    code = pytest.main([*options.split(), f"--cases={cases}", "tests"])
-    sys.stdout.flush()
-    os._exit(int(code))
-
-
-# The report -----------------------------------------------------------------------------------------
+    # Kills by the test alone say something only where the other tests have run as well.
+    table = Table("test", "seconds", "kills", *(["alone"] if matrix else []))
+    for name, row in sorted(report["tests"].items(), key=lambda pair: (-pair[1]["kills"], pair[0])):
+        seconds = ", ".join(f"{seconds:.1f}" for seconds in row["seconds"].values())
+        table.add_row(escape(name), seconds, str(row["kills"]), *([str(row["alone"])] if matrix else []))
+    rich.print(table)
+    table = Table("file", "mutants", "killed", "survived", "rate")
+    total = {
+        key: sum(row[key] for row in report["files"].values()) for key in ("mutants", "killed", "survived")
+    }
+    for file, row in {**report["files"], "all": total}.items():
+        table.add_row(file, *map(str, row.values()), f"{row['killed'] / max(row['mutants'], 1):.1%}")
+    rich.print(table)
+    for one in report["survivors"]:
+        print(f"{Mutant(one['file'], 0, '', 0, '', '').path}:{one['line']}: {one['operator']}")
+        print(f"  - {one['before']}\n  + {one['after']}")
+        for backend, count in one["passed"].items():
+            untried = (
+                f", {count['left']} more were not tried in {report['budget']:g} s" if count["left"] else ""
+            )
+            print(
+                f"  {backend}: {count['ran']} tests passed{untried}"
+                if count["ran"]
+                else f"  {backend}: no test runs it"
+            )
+    for backend, names in report["failing_without_a_mutant"].items():
+        for name in names:
+            print(f"{backend}: left out, as it fails without a mutant: {name}")
+    for backend, name in report["unsound"]:
+        print(f"{backend}: its kills do not count, as it fails without a mutant after other tests: {name}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sample", type=int, help="how many mutants, drawn at random; all by default")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--file", choices=FILES, action="append", help="only this file of keras_losses")
-    parser.add_argument("--output", type=Path, default=ROOT / "tests" / "mutants.json")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    option = parser.add_argument
+    option("--sample", type=int, help="how many mutants, drawn at random; all by default")
+    option("--seed", type=int, default=0)
+    option("--file", choices=FILES, action="append", metavar="FILE", help="numerics, callbacks/curves, ...")
+    option("--only", type=Path, metavar="JSON", help="the survivors of a former run's --output")
+    option("--backends", nargs="+", default=BACKENDS[:2], choices=BACKENDS, help="in this order")
+    option("--tests", nargs="+", metavar="FILE", help="only these files, such as tests/test_card.py")
+    option("--suite", type=Path, default=ROOT, help="a checkout whose tests/ run in place of this one's")
+    option("--options", default="", help="further options of pytest, in one string")
+    option("--budget", type=float, default=60.0, help="seconds of tests for a mutant and backend (60)")
+    option("--matrix", action="store_true", help="go on after the first test that fails")
+    option("--jobs", type=int, default=2, help="how many mutants run at once (2)")
+    option(
+        "--output", type=Path, help="default: tests/mutants.json, where every test may run on a new sample"
+    )
     arguments = parser.parse_args()
-    os.environ |= {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
-
-    import rich
-    from rich.progress import Progress
-    from rich.table import Table
 
     started = time.monotonic()
-    # No thread of the bar's own: it could hold a lock while a child is forked.
-    bar = Progress(auto_refresh=False)
-    with tempfile.TemporaryDirectory() as copy, bar:
-        runner = Runner(Path(copy))
-        every = [pair for file in arguments.file or FILES for pair in mutants(runner.copy, file)]
-        size = min(arguments.sample or len(every), len(every))
-        chosen = random.Random(arguments.seed).sample(range(len(every)), size)
-        left = [every[index] for index in sorted(chosen)]
-        totals, killed_by = Counter(mutant.file for mutant, _ in left), {}
-        for stage in STAGES:
-            name = f"{stage[0]}, {stage[1] or 'all'} of each test"
-            task, alive = bar.add_task(name, total=len(left)), []
-            for pair, survives in zip(left, runner.survivors(stage, left), strict=True):
-                alive += [pair] if survives else []
-                bar.update(task, advance=1, refresh=True)
-            killed_by[name], left = len(left) - len(alive), alive
-
-    survivors = [mutant for mutant, _ in left]
-    lost = Counter(mutant.file for mutant in survivors)
-    files = {
-        file: {"mutants": totals[file], "killed": totals[file] - lost[file], "survived": lost[file]}
-        for file in FILES
-        if totals[file]
-    }
-    table = Table("file", "mutants", "killed", "survived", "rate")
-    total = {key: sum(row[key] for row in files.values()) for key in ("mutants", "killed", "survived")}
-    for file, row in {**files, "all": total}.items():
-        table.add_row(file, *map(str, row.values()), f"{row['killed'] / row['mutants']:.1%}")
-    rich.print(table)
-    for mutant in survivors:
-        print(f"keras_losses/{mutant.file}.py:{mutant.line}: {mutant.operator}")
-        print(f"  - {mutant.before}\n  + {mutant.after}")
-    result = {
+    if arguments.only:
+        mutants = survivors_of(json.loads(arguments.only.read_text(encoding="utf-8")))
+        places = len(mutants)
+    else:
+        mutants, places = drawn(arguments.file or FILES, arguments.sample, arguments.seed)
+    report = judged(arguments, mutants)
+    totals = Counter(mutant.file for mutant, _ in mutants)
+    lost = Counter(one["file"] for one in report["survivors"])
+    report = {
         "version": importlib.metadata.version("keras-losses"),
         "seed": arguments.seed,
-        "sample": size,
-        "of": len(every),
+        "sample": len(mutants),
+        "of": places,
         "seconds": round(time.monotonic() - started),
-        "files": files,
-        "killed_by": killed_by,
-        "survivors": [asdict(mutant) for mutant in survivors],
+        "budget": arguments.budget,
+        "files": {
+            file: {"mutants": totals[file], "killed": totals[file] - lost[file], "survived": lost[file]}
+            for file in sorted(totals)
+        },
+        **report,
     }
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(report, arguments.matrix)
+    if arguments.output is None and not arguments.only and not arguments.tests and arguments.suite == ROOT:
+        arguments.output = ROOT / "tests" / "mutants.json"
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
