@@ -17,9 +17,17 @@ from keras_losses import (
     TotalVariationLoss,
     numerics,
 )
-from tests.backends import double_precision, numpy, tensor, value, value_and_gradient
+from tests.backends import BACKEND, double_precision, numpy, tensor, value, value_and_gradient
 from tests.contract import samples
 from tests.contract.samples import rng
+
+
+def thorough_on_jax(test):
+    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
+
+    The laws of tests/contract try them there by default.
+    """
+    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 def double(loss, **options):
@@ -41,6 +49,7 @@ LIMITS = [
 ]
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("loss", "at", "spread"), LIMITS)
@@ -61,6 +70,7 @@ def test_continuous_in_alpha(loss, at, spread, dtype, from_logits):
                     assert np.abs(a - b).max() <= (40 * digits + 40 * step) * size, (alpha, a, b)
 
 
+@thorough_on_jax
 @pytest.mark.parametrize(
     ("loss", "alpha", "direction"),
     [
@@ -79,6 +89,7 @@ def test_limit_is_kullback_leiblers(loss, alpha, direction):
         np.testing.assert_allclose(value(double(loss, alpha=alpha), y, p), exact, rtol=1e-9)
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_earth_mover_is_wasserstein_distance(classes):
     """At power 1 it is SciPy's distance between distributions over 0, 1/(C - 1) ... 1."""
@@ -90,6 +101,7 @@ def test_earth_mover_is_wasserstein_distance(classes):
     np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-15)
 
 
+@thorough_on_jax
 def test_jensen_shannon_is_scipys():
     """The square of SciPy's distance, and the mirrored divergence has the mirrored weight."""
     distance = pytest.importorskip("scipy.spatial.distance")
@@ -101,6 +113,7 @@ def test_jensen_shannon_is_scipys():
         np.testing.assert_allclose(found, value(double(JensenShannonLoss, weight=0.8), p, y), rtol=1e-12)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="the references are the same for all backends")
 def test_pytorch_has_the_same():
     """torch.nn.functional.kl_div and torch.distributions agree in float64 to 1e-10."""
     torch = pytest.importorskip("torch")
@@ -139,6 +152,7 @@ SMOOTH = [
 ]
 
 
+@thorough_on_jax
 @pytest.mark.parametrize(("loss", "options", "curvature"), SMOOTH)
 def test_digits_near_the_target(loss, options, curvature):
     """A prediction 1e-3 off has a value with four digits in float32, where 1e-7 of its terms is its size."""
@@ -150,6 +164,7 @@ def test_digits_near_the_target(loss, options, curvature):
     assert (found >= 0).all()
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("classes", [6, 1000])
 @pytest.mark.parametrize(
     # Softened logits are rounded, as they are when computed.
@@ -170,6 +185,7 @@ def test_a_student_that_nearly_agrees(temperature, digits, classes):
     np.testing.assert_allclose(gradient, slope, atol=digits * np.abs(slope).max())
 
 
+@thorough_on_jax
 def test_a_student_that_agrees_but_for_some_classes():
     """Neither are digits lost where a class that is next to nothing to both is far apart, or few classes are
     off. Measured from the largest of 1000 equal ones, all others are off by as much, of which the value is a
@@ -217,6 +233,7 @@ OF_PROBABILITIES = [
 ]
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("name", OF_PROBABILITIES)
 def test_classes_that_neither_has(name):
     """Classes of probability 0 on both sides change nothing, and have a finite gradient."""
@@ -228,6 +245,7 @@ def test_classes_that_neither_has(name):
     np.testing.assert_allclose(cut_points * found, value(loss, y[:, :2], p[:, :2]), rtol=1e-6)
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("alpha", [1e-3, 0.05, 0.5, 0.95, 1.0, 2.0, 9.0])
 def test_a_one_hot_target_is_the_crossentropy_of_renyi(alpha):
     """Of a target with classes of 0 nothing but p_t is left, for every alpha above 0."""
@@ -240,6 +258,7 @@ def test_a_one_hot_target_is_the_crossentropy_of_renyi(alpha):
     np.testing.assert_allclose(gradient, softmax(z, -1) - np.eye(3), atol=1e-6)
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.05, 0.5, 0.95, 1.0, 2.0])
 def test_gradient_where_p_is_zero(alpha):
     """It is as steep as where the slope of -log p is held, not flattened by the power of p = 0."""
@@ -253,6 +272,7 @@ def test_gradient_where_p_is_zero(alpha):
     np.testing.assert_allclose(gradient[0, 0], exact, rtol=0.1)
 
 
+@thorough_on_jax
 @pytest.mark.parametrize(("temperature", "alpha"), [(0.25, 0.75), (0.5, 0.5), (2.0, 0.5)])
 def test_gradient_where_p_is_zero_and_softened(temperature, alpha):
     """Where a power of p undoes the temperature, it is that of p itself: of 4 (1 - sqrt(p^2)) at a half."""

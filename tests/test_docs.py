@@ -11,7 +11,7 @@ import pytest
 
 import keras_losses
 import keras_losses.callbacks
-from tests.backends import value_and_gradient
+from tests.backends import BACKEND, value_and_gradient
 from tests.contract.samples import LOSSES
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +20,11 @@ COMMANDS = (
     'pip install -e ".[examples]" && python examples/quickstart.py',
     'pip install -e ".[test]" && pytest',
 )
+
+
+def thorough_on_jax(test):
+    """For examples that TensorFlow and PyTorch run by default: JAX compiles each of their operations."""
+    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 def block(document: str, number: int = 0) -> str:
@@ -54,6 +59,7 @@ def test_signatures_are_those_of_what_is_called():
     assert list(called) == ["y_true", "y_pred", "sample_weight"]
 
 
+@thorough_on_jax
 def test_what_the_readme_says_of_the_focal_losses():
     """Logits [20, 0] with the second class true: 20 and a gradient near 1; Keras's own 4.03 and 0."""
     logits, true = np.array([[20.0, 0.0]], "float32"), np.array([[0.0, 1.0]], "float32")
@@ -65,6 +71,7 @@ def test_what_the_readme_says_of_the_focal_losses():
     np.testing.assert_array_equal(keras_own[1], [[0.0, 0.0]])
 
 
+@thorough_on_jax
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
@@ -94,6 +101,7 @@ def test_a_new_loss_costs_its_author_under_forty_lines():
     assert LOSSES["PowerErrorLoss"].__module__ == "contributing_loss"
 
 
+@thorough_on_jax
 def test_doctests():
     """The examples in the docstrings, run on whichever backend this is."""
     import doctest

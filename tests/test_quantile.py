@@ -31,6 +31,24 @@ def expectile(y, tau):
     return middle
 
 
+def test_the_best_quantiles():
+    """Of 101 targets the 11th, 26th, 51st and 91st: a step away from any of them costs more."""
+    best, loss = np.sort(Y)[[10, 25, 50, 90]], QuantileLoss(quantiles=LEVELS, reduction="none")
+    outputs = best + np.concatenate([np.zeros((1, 4)), 0.03 * np.eye(4), -0.03 * np.eye(4)])
+    every = np.repeat(outputs.astype("float32"), len(Y), axis=0)
+    lowest, *others = value(loss, np.tile(Y, len(outputs)), every).reshape(len(outputs), len(Y)).mean(1)
+    assert lowest < min(others)
+
+
+def test_the_best_expectiles():
+    """That of 0.5 is the mean; at each the distances on either side balance, and the gradient is 0."""
+    best = np.array([expectile(Y.astype("float64"), tau) for tau in LEVELS], "float32")
+    np.testing.assert_allclose(best[2], Y.mean(), rtol=1e-6)
+    _, gradient = value_and_gradient(ExpectileLoss(tau=LEVELS), Y, np.tile(best, (len(Y), 1)))
+    np.testing.assert_allclose(gradient.sum(0), np.zeros(4), atol=1e-6)
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("non_crossing", [False, True])
 def test_quantiles_are_reached(non_crossing):
     """Of 101 targets the best constants are the 11th, 26th, 51st and 91st."""
@@ -38,6 +56,7 @@ def test_quantiles_are_reached(non_crossing):
     np.testing.assert_allclose(found, np.sort(Y)[[10, 25, 50, 90]], atol=0.03)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("non_crossing", [False, True])
 def test_expectiles_are_reached(non_crossing):
     """That of 0.5 is the mean; the others balance the distances on either side."""

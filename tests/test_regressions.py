@@ -1,23 +1,40 @@
 """What was found by drawn examples, and where no law looks, each as arithmetic that a reader can check."""
 
-from math import log
+import functools
+from math import exp, log, log1p
 
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_losses import CrossentropyLoss, Loss, SquaredErrorLoss
-from tests.backends import COMPILED, compiled, value
+from keras_losses import (
+    CoralLoss,
+    CornLoss,
+    CrossentropyLoss,
+    CumulativeLinkLoss,
+    DistillationLoss,
+    EvidentialClassificationLoss,
+    FocalLoss,
+    Loss,
+    MulticlassHingeLoss,
+    SquaredErrorLoss,
+    config,
+)
+from tests.backends import BACKEND, COMPILED, compiled, value, value_and_gradient
 
 
-@pytest.mark.parametrize("name", ["a/b", "mean square", "Größe", "_mine", "/"])
-def test_any_name(name):
+def test_any_name():
     """A loss of any name works in eager mode and in graphs, whose own names may not have every character."""
-    loss, y_true, y_pred = SquaredErrorLoss(name=name), np.array([[1.0]]), np.array([[3.0]], "float32")
-    assert loss.name == name
-    assert value(loss, y_true, y_pred) == (1 - 3) ** 2
+    y_true, y_pred = np.array([[1.0]]), np.array([[3.0]], "float32")
+    losses = [SquaredErrorLoss(name=name) for name in ("a/b", "mean square", "Größe", "_mine", "/")]
+    assert [loss.name for loss in losses] == ["a/b", "mean square", "Größe", "_mine", "/"]
+
+    def all_of_them(y_true, y_pred, _=None):
+        return ops.stack([loss(y_true, y_pred) for loss in losses])
+
+    assert value(all_of_them, y_true, y_pred).tolist() == [(1 - 3) ** 2] * 5
     for mode in COMPILED:
-        assert compiled(loss, mode)(y_true, y_pred)[0] == (1 - 3) ** 2
+        assert compiled(all_of_them, mode)(y_true, y_pred)[0].tolist() == [(1 - 3) ** 2] * 5
 
 
 @pytest.mark.parametrize(("dtype", "ignored"), [("bool", -1), ("bool", 255), ("uint8", -1), ("int8", 255)])
@@ -48,3 +65,41 @@ def test_fewer_values_than_pixels():
     assert value(WorstOfImage(), y, pred, mask=seen) == 1
     with pytest.raises(ValueError, match=r"`sample_weight` must have one value for each sample"):
         loss(y, pred, np.ones((2, 1, 2)))
+
+
+@pytest.mark.parametrize("mode", ["eager", *COMPILED])
+def test_a_binary_sample_that_is_nearly_right(mode):
+    """log(1 + e^-20) and its slope: compilers made x of (1 + x) - 1, and so 0 of the loss."""
+    loss = CrossentropyLoss(from_logits=True, reduction="none")
+    call = functools.partial(value_and_gradient, loss) if mode == "eager" else compiled(loss, mode)
+    found, slopes = call(np.array([[1], [0]]), np.array([[20.0], [-20.0]], "float32"))
+    np.testing.assert_allclose(found, [log1p(exp(-20))] * 2, rtol=2e-6)
+    np.testing.assert_allclose(slopes, [[-1 / (1 + exp(20))], [1 / (1 + exp(20))]], rtol=2e-6)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="on PyTorch one_hot raises")
+def test_a_class_that_there_is_not():
+    """A class id that is none has the loss NaN where it cannot raise; one beside it has a number."""
+    y_true, y_pred = np.array([-1, 4, 1]), np.tile(np.array([0.5, 1.0, 2.0], "float32"), (3, 1))
+    config.validate_values(False)
+    try:
+        for loss in (
+            CrossentropyLoss(from_logits=True, reduction="none"),
+            CrossentropyLoss(from_logits=True, label_smoothing=0.1, reduction="none"),
+            FocalLoss(from_logits=True, reduction="none"),
+            MulticlassHingeLoss(reduction="none"),
+            CoralLoss(4, reduction="none"),
+            CornLoss(4, reduction="none"),
+            CumulativeLinkLoss(3, reduction="none"),
+            EvidentialClassificationLoss(reduction="none"),
+        ):
+            assert np.isnan(value(loss, y_true, y_pred)).tolist() == [True, True, False], loss
+    finally:
+        config.validate_values(True)
+
+
+def test_a_student_at_a_high_temperature():
+    """Half the variance of the difference (3, 0, 0) of the logits; two logarithms of sums left rounding."""
+    loss = DistillationLoss(temperature=1e6, reduction="none")
+    found = value(loss, np.zeros((1, 3), "float32"), np.array([[3.0, 0.0, 0.0]], "float32"))
+    np.testing.assert_allclose(found, [(9 / 3 - 1) / 2], rtol=3e-6)
