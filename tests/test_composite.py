@@ -180,7 +180,7 @@ def test_trained_saved_and_trained_on(tmp_path):
     for loss in (SQUARE + 0.5 * SIZE + keras.losses.Huber(), quartic + SQUARE):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=loss)
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss=loss, run_eagerly=True)
         model.fit(x, y, epochs=2, verbose=0, shuffle=False)
         model.save(tmp_path / "model.keras")
         again = keras.saving.load_model(tmp_path / "model.keras")

@@ -97,7 +97,7 @@ def test_the_penalty_trains():
 
 def test_the_penalty_is_saved_and_loaded_and_trains_on(tmp_path):
     model = line()
-    model.compile(keras.optimizers.SGD(0.5), loss="mse")
+    model.compile(keras.optimizers.SGD(0.5), loss="mse", run_eagerly=True)
     regularize(model, l1=0.5, l2=0.1)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -412,7 +412,7 @@ def test_half_precision_is_penalised_in_float32():
         assert all("float32" in str(loss.dtype) for loss in model.losses)
         s2 = (8 * 64.0) ** 2
         np.testing.assert_allclose(value_of(model), (s2 - 1) ** 2 + 7 + s2 / 2, rtol=1e-5)
-        model.compile(keras.optimizers.SGD(0.0), loss="mse")
+        model.compile(keras.optimizers.SGD(0.0), loss="mse", run_eagerly=True)
         logs = model.evaluate(np.zeros((1, 8)), np.zeros((1, 8)), verbose=0)
         np.testing.assert_allclose(logs, (s2 - 1) ** 2 + 7 + s2 / 2, rtol=1e-5)
 
@@ -488,7 +488,9 @@ def test_the_penalty_comes_into_the_logs_and_goes(aware):
     """As `regularization`, of a model that has been trained without it."""
     model = line()
     model = LossAwareModel.from_model(model) if aware else model
-    model.compile(keras.optimizers.SGD(0.0), loss=SquaredErrorLoss() + SquaredErrorLoss())
+    # Traced, as the penalty must come into a step that is; XLA compiles for longer than this trains.
+    jit = BACKEND == "jax"
+    model.compile(keras.optimizers.SGD(0.0), loss=SquaredErrorLoss() + SquaredErrorLoss(), jit_compile=jit)
     if not aware:
         LossTerms.attach(model)
     x, y = np.array([[1.0, 0.0]]), np.array([[0.0]])

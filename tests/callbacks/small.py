@@ -32,7 +32,9 @@ def model(optimizer=None, **compile_arguments):
     """
     weight = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     one_weight = keras.Sequential([keras.Input((1,)), weight])
-    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", "run_eagerly": True, **compile_arguments})
+    one_weight.compile(
+        optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", "run_eagerly": True, **compile_arguments}
+    )
     return one_weight
 
 

@@ -32,7 +32,7 @@ def find(one_weight, targets=ONES, **arguments):
 
 
 def test_losses_worked_out_by_hand():
-    curve = find(small.model(), min_rate=0.125, max_rate=1.0, steps=4, spacing="exponential")
+    curve = find(small.model(**small.TRACED), min_rate=0.125, max_rate=1.0, steps=4, spacing="exponential")
     assert curve.rates == pytest.approx((0.125, 0.25, 0.5, 1.0), rel=1e-12)
     # e: -1, x 3/4, x 1/2, x 0
     assert curve.losses == pytest.approx((1.0, 0.5625, 0.140625, 0.0), rel=1e-6)
@@ -93,7 +93,7 @@ def test_regularisation_is_in_the_loss():
 
 def test_a_schedule_in_the_optimizer_is_set_aside():
     optimizer = keras.optimizers.SGD(SCHEDULE)
-    curve = find(small.model(optimizer), min_rate=0.25, max_rate=0.5, steps=3)
+    curve = find(small.model(optimizer, **small.TRACED), min_rate=0.25, max_rate=0.5, steps=3)
     assert curve.losses == (1.0, 0.25, 0.015625)
     assert rate_variable(optimizer) is None
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
@@ -119,7 +119,7 @@ def test_an_update_of_several_batches_has_one_rate():
 @small.one_execution_on_torch
 def test_an_execution_of_several_batches_has_one_rate():
     """At 1/4, e^2 is 1, then 1/4: on average 5/8. At 1/2 it is 1/16, then 0."""
-    model = small.model(steps_per_execution=2)
+    model = small.model(steps_per_execution=2, **small.TRACED)
     curve = find(model, min_rate=0.25, max_rate=0.5, steps=2)
     assert curve.losses == (0.625, 0.03125)
 
@@ -317,7 +317,8 @@ class Model:
         self.model = LossAwareModel.from_model(inner)
         # One number is learned, another set by a callback.
         loss = HuberLoss(delta=Learned(1.0)) + PseudoHuberLoss(delta=1.0)
-        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"])
+        jit = {"jit_compile": keras.backend.backend() == "jax"}  # XLA compiles for longer than it trains
+        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"], **jit)
 
     def fit(self):
         controlled = LossParameterSchedule("pseudo_huber_loss/delta", lambda epoch: 1.0 + epoch)
@@ -421,7 +422,7 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
         keras.utils.set_random_seed(7)
         layers = [keras.layers.Dense(2), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(1)]
         model = keras.Sequential(layers)
-        model.compile(keras.optimizers.Adam(rate), loss="mse", metrics=["mae"])
+        model.compile(keras.optimizers.Adam(rate), loss="mse", metrics=["mae"], run_eagerly=True)
         return model
 
     def fit(model):
@@ -437,11 +438,11 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
 def test_layers_may_be_frozen_after_the_test(frozen):
     """The optimizer knows of no variables from it: a built one would not take others."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(), loss="mse")
+    model.compile(keras.optimizers.Adam(), loss="mse", run_eagerly=True)
     model.layers[0].trainable = frozen
     find(model, steps=2)
     model.layers[0].trainable = not frozen
-    model.compile(model.optimizer, loss="mse")
+    model.compile(model.optimizer, loss="mse", run_eagerly=True)
     small.fit(model)
     assert len(model.optimizer.variables) == 2 + 2 * len(model.trainable_variables)
     assert len(model.optimizer._trainable_variables_indices) == len(model.trainable_variables)

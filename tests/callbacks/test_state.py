@@ -144,7 +144,8 @@ def tasks():
     x = keras.Input((3,))
     shared = keras.layers.Dense(2, use_bias=False, name="shared")(x)
     model = keras.Model(x, {name: keras.layers.Dense(1, name=name)(shared) for name in "ab"})
-    model.compile(keras.optimizers.SGD(0.02), loss={name: 1.0 * SquaredErrorLoss() for name in "ab"})
+    losses = {name: 1.0 * SquaredErrorLoss() for name in "ab"}
+    model.compile(keras.optimizers.SGD(0.02), loss=losses, run_eagerly=True)
     return model
 
 
