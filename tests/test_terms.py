@@ -114,7 +114,7 @@ def add_up(history):
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_terms_add_up_to_the_loss(make):
     """Each as it is, as it is weighted, and as a share, in training and validation, under weights."""
-    how = TRACED if make in (functional, plain) else {}
+    how = TRACED if make is functional else {}
     history = fitted(compiled(make, **how), sample_weight=WEIGHTS)
     assert set(history) == {
         *(
@@ -396,10 +396,14 @@ def test_what_is_called_outside_a_step_is_not_counted():
     assert model.evaluate(X, Y, verbose=0, return_dict=True, callbacks=[Calls()]) == before
 
 
-FROM_MODEL = [name for name in MODELS if "from_model" in name]
-
-
-@pytest.mark.parametrize("name", ["from inputs and outputs", *FROM_MODEL])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "from inputs and outputs",
+        "from_model of another class",
+        pytest.param("from_model of a Sequential", marks=pytest.mark.thorough),
+    ],
+)
 def test_saved_and_trained_on(name, tmp_path):
     """Without custom_objects; the optimizer goes on where it was."""
     model = compiled(MODELS[name])
@@ -460,7 +464,10 @@ def test_one_term_and_no_penalty():
     assert set(fitted(model)) == {"loss", "val_loss"}
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weights",
+    [pytest.param(None, id="plain", marks=pytest.mark.thorough), pytest.param(WEIGHTS, id="weighted")],
+)
 def test_three_ways_have_the_same_numbers(weights):
     """Metrics, attached terms, and LossAwareModel, with the model saved and loaded."""
     loss = sum_of_two()

@@ -120,7 +120,11 @@ def test_a_step_that_is_an_execution(tmp_path):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a facility of TensorFlow's")
 @pytest.mark.parametrize(
-    ("each", "points"), [(1, [(1, 2.5), (2, 12.5), (3, 20.5)]), (2, [(2, 7.5), (3, 20.5)])]
+    ("each", "points"),
+    [
+        pytest.param(1, [(1, 2.5), (2, 12.5), (3, 20.5)], marks=pytest.mark.thorough),
+        (2, [(2, 7.5), (3, 20.5)]),
+    ],
 )
 def test_two_replicas_are_one_batch(tmp_path, each, points):
     """Squares 1, 4 | 9, 16 | 16, 25 in halves of one sample; two batches in one execution are their mean."""

@@ -303,7 +303,7 @@ class Model:
     x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
     y = x[:, :1] * 2
 
-    def __init__(self):
+    def __init__(self, **given):
         keras.utils.set_random_seed(7)
         inner = keras.Sequential(
             [
@@ -317,14 +317,14 @@ class Model:
         self.model = LossAwareModel.from_model(inner)
         # One number is learned, another set by a callback.
         loss = HuberLoss(delta=Learned(1.0)) + PseudoHuberLoss(delta=1.0)
-        jit = {"jit_compile": keras.backend.backend() == "jax"}  # XLA compiles for longer than it trains
-        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"], **jit)
+        # XLA compiles for longer than this trains; JAX without its compiler would not trace.
+        given = {"jit_compile": keras.backend.backend() == "jax", **given}
+        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"], **given)
 
     def fit(self):
         controlled = LossParameterSchedule("pseudo_huber_loss/delta", lambda epoch: 1.0 + epoch)
-        return self.model.fit(
-            self.x, self.y, batch_size=8, epochs=2, verbose=0, callbacks=[controlled]
-        ).history
+        given = {"batch_size": 12, "epochs": 2, "verbose": 0, "callbacks": [controlled]}
+        return self.model.fit(self.x, self.y, **given).history
 
     def state(self):
         groups = (self.model.variables, self.model.metrics_variables, self.model.optimizer.variables)
@@ -407,11 +407,11 @@ def test_nothing_is_left_of_a_step_that_breaks_off(trained):
 
 def test_the_next_fit_is_what_it_would_have_been():
     """The first one, and the one after; shuffled, from a model that is compiled and not yet trained."""
-    alone = Model()
+    alone = Model(run_eagerly=True)
     expected = [alone.fit(), alone.fit()]
-    tested = Model()
+    tested = Model(run_eagerly=True)
     for history in expected:
-        find_learning_rate(tested.model, Model.x, Model.y, steps=4, batch_size=8)
+        find_learning_rate(tested.model, Model.x, Model.y, steps=2, batch_size=12)
         assert tested.fit() == history
     assert [w.tolist() for w in tested.model.get_weights()] == [w.tolist() for w in alone.model.get_weights()]
 
@@ -429,7 +429,7 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
         return model.fit(Model.x, Model.y, batch_size=8, verbose=0).history
 
     model = fresh()
-    find_learning_rate(model, Model.x, Model.y, steps=4, batch_size=8)
+    find_learning_rate(model, Model.x, Model.y, steps=2, batch_size=8)
     assert (model.optimizer.built, len(model.optimizer.variables)) == (False, 1 + (rate == 0.01))
     assert fit(model) == fit(fresh())
 

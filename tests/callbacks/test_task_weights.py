@@ -72,7 +72,7 @@ def averages(losses, temperature):
     ],
 )
 def test_dynamic_weight_average(temperature, aware):
-    model = tasks(aware=aware, **TRACED)
+    model = tasks(aware=aware, **(TRACED if aware else {}))
     history = fit(model, DynamicWeightAverage(temperature), epochs=5, batch_size=8)
     losses = np.array([history[name] for name in TERMS]).T
     found = np.array([history[path] for path in PATHS]).T
@@ -178,7 +178,7 @@ def by_hand(kernels, steps, alpha, rate, sgd):
     ],
 )
 def test_grad_norm(alpha, aware):
-    model = tasks(aware=aware, **TRACED)
+    model = tasks(aware=aware, **(TRACED if aware else {}))
     # The three alphas part after two and after three steps.
     kernels = [np.eye(3)[:, :2], np.array([[1.0], [0.5]]), np.array([[0.5], [-0.5]])]
     model.set_weights([*kernels, *model.get_weights()[3:]])
