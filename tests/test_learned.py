@@ -85,9 +85,15 @@ MODELS = {
 }
 
 
+# XLA compiles for longer than these models train; JAX without its compiler would not trace.
+TRACED = {"run_eagerly": False, "jit_compile": BACKEND == "jax"}
+
+
 def compiled(loss, make=functional, optimizer=None, **given):
+    """Eager unless it is `TRACED`: a handful of steps costs less than tracing one."""
     keras.utils.set_random_seed(0)
     model = make()
+    given = {"run_eagerly": True, **given}
     model.compile(optimizer or keras.optimizers.Adam(0.05), loss=loss, **given)
     return model
 
@@ -245,7 +251,7 @@ def test_any_number_of_any_loss():
     keras.utils.set_random_seed(0)
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]))
     distillation = DistillationLoss(temperature=Learned(4.0, learning_rate=10.0))
-    model.compile(keras.optimizers.SGD(0.1), loss=0.5 * distillation)
+    model.compile(keras.optimizers.SGD(0.1), loss=0.5 * distillation, run_eagerly=True)
     teacher = (3 * R.normal(0, 1, (32, 4))).astype("float32")
     model.fit(X, teacher, verbose=0)
     assert raw(model)["temperature"] != 0
@@ -286,7 +292,13 @@ def test_in_a_loop_of_ones_own():
 # Models -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def kinds(*in_default):
+    """All kinds of models, of which the default suite has some: each in one of the tests that have them."""
+    marks = {name: [] if name in in_default else [pytest.mark.thorough] for name in MODELS}
+    return [pytest.param(make, id=name, marks=marks[name]) for name, make in MODELS.items()]
+
+
+@pytest.mark.parametrize("make", kinds("sequential", "subclass"))
 def test_it_is_among_what_is_trained(make):
     model = compiled(AdaptiveBarronLoss(name="robust"), make)
     before = raw(model)
@@ -297,7 +309,7 @@ def test_it_is_among_what_is_trained(make):
     assert all(raw(model)[name] != before[name] for name in ("alpha", "scale"))
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("make", kinds("functional", "wrapped"))
 def test_saved_and_trained_on(make, tmp_path):
     """Without custom_objects, and the optimizer goes on: as the model that was not saved."""
     model = compiled(AdaptiveBarronLoss(alpha=Learned(1.5, 3.0)), make)
@@ -355,7 +367,9 @@ def test_one_loss_for_two_outputs_is_learned_once():
     loss = OffsetLoss(offset=Learned(1.0))
     keras.utils.set_random_seed(0)
     model = two_outputs()
-    model.compile(keras.optimizers.SGD(0.1), loss={"a": loss, "b": loss}, loss_weights={"a": 1.0, "b": 0.5})
+    weights = {"a": 1.0, "b": 0.5}
+    losses = {"a": loss, "b": loss}
+    model.compile(keras.optimizers.SGD(0.1), loss=losses, loss_weights=weights, run_eagerly=True)
     assert len(model.loss_state.trainable_variables) == 1
     model.train_on_batch(X, {"a": Y, "b": Y})
     assert raw(model)["offset"] == pytest.approx(-0.1 * (4 + 0.5 * 4))
@@ -367,15 +381,15 @@ def test_compiled_again():
     model = compiled(loss)
     fitted(model)
     found = raw(model)
-    model.compile(keras.optimizers.Adam(0.05), loss=loss)
+    model.compile(keras.optimizers.Adam(0.05), loss=loss)  # what is not trained is not traced
     assert raw(model) == found
     model.compile("sgd", loss=AdaptiveBarronLoss())
     assert raw(model) == {"alpha": 0.0, "scale": 0.0}
     assert len(model.trainable_variables) == 4
-    model.compile("sgd", loss="mse")
+    model.compile("sgd", loss="mse", **TRACED)
     assert len(model.trainable_variables) == 2
     fitted(model)
-    model.compile("sgd", loss=OffsetLoss(offset=Learned(1.0)))
+    model.compile("sgd", loss=OffsetLoss(offset=Learned(1.0)), **TRACED)
     fitted(model)
     assert raw(model)["offset"] < 0
 
@@ -383,8 +397,8 @@ def test_compiled_again():
 def test_two_models_with_one_loss():
     """Each trains one of its own, whichever was trained or compiled last."""
     loss = OffsetLoss(offset=Learned(1.0))
-    one = compiled(loss, optimizer=keras.optimizers.SGD(0.1))
-    two = compiled(loss, optimizer=keras.optimizers.SGD(0.2))
+    one = compiled(loss, optimizer=keras.optimizers.SGD(0.1), **TRACED)
+    two = compiled(loss, optimizer=keras.optimizers.SGD(0.2), **TRACED)
     one.train_on_batch(X, Y)
     two.train_on_batch(X, Y)
     one.train_on_batch(X, Y)
@@ -397,15 +411,24 @@ def test_two_models_with_one_loss():
 def test_a_frozen_model_learns_nothing():
     model = compiled(AdaptiveBarronLoss())
     model.loss_state.trainable = False
-    model.compile("sgd", loss=model.loss)
+    model.compile("sgd", loss=model.loss, run_eagerly=True)
     fitted(model)
     assert raw(model) == {"alpha": 0.0, "scale": 0.0}
 
 
-@pytest.mark.parametrize("given", [{"run_eagerly": True}, {"steps_per_execution": 2}], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"jit_compile": True},
+        pytest.param({"steps_per_execution": 2, **TRACED}, marks=pytest.mark.thorough),
+    ],
+    ids=str,
+)
 def test_however_it_is_run(given):
-    if BACKEND == "torch" and "run_eagerly" not in given:
+    """As step by step."""
+    if BACKEND == "torch":
         pytest.skip("Keras runs PyTorch step by step")
+    given = {"run_eagerly": False, **given}
     plainly, model = compiled(AdaptiveBarronLoss()), compiled(AdaptiveBarronLoss(), **given)
     fitted(plainly)
     fitted(model)
@@ -435,10 +458,10 @@ def test_two_replicas_learn_what_one_does():
     models = []
     for scope in (tf.distribute.get_strategy(), strategy):
         with scope.scope():
-            models.append(compiled(AdaptiveBarronLoss()))
+            models.append(compiled(HuberLoss(delta=Learned(1.0)), **TRACED))
         fitted(models[-1])
     assert_same_weights(*models, 1e-5)
-    assert raw(models[1])["scale"] != 0
+    assert raw(models[1])["delta"] != 0
 
 
 def test_from_model_keeps_the_structure_of_inputs_and_outputs():
@@ -449,7 +472,8 @@ def test_from_model_keeps_the_structure_of_inputs_and_outputs():
     expected, found = (each.predict(data, verbose=0) for each in (inner, model))
     assert found.keys() == expected.keys() == {"one", "two"}
     np.testing.assert_array_equal(found["two"], expected["two"])
-    model.compile("sgd", loss={"one": OffsetLoss(offset=Learned(1.0)), "two": "mse"})
+    losses = {"one": OffsetLoss(offset=Learned(1.0)), "two": "mse"}
+    model.compile("sgd", loss=losses, run_eagerly=True)
     model.fit(data, {"one": Y, "two": Y}, verbose=0)
     assert raw(model)["offset"] < 0
 
@@ -504,7 +528,15 @@ def test_uncertainty_weighting_recovers_the_noise():
     assert logs["a_log_noise"] == pytest.approx(math.log(0.1), rel=0.1)
 
 
-@pytest.mark.parametrize("truth", ["normal", "Cauchy", "0.5", "1.2"])
+@pytest.mark.parametrize(
+    "truth",
+    [
+        "0.5",
+        pytest.param("1.2", marks=pytest.mark.thorough),
+        pytest.param("normal", marks=pytest.mark.thorough),
+        pytest.param("Cauchy", marks=pytest.mark.thorough),
+    ],
+)
 def test_adaptive_barron_finds_the_tails(truth):
     """By quantiles of the distribution, not by samples."""
     from scipy import stats
@@ -525,6 +557,24 @@ def test_adaptive_barron_finds_the_tails(truth):
     assert partition.negative_log_likelihood(residuals, alpha, scale).mean() == pytest.approx(best, abs=0.005)
 
 
+def test_an_output_is_learned_as_if_it_were_alone():
+    """The mean over two outputs halves the slopes."""
+
+    def step(y):
+        x = keras.Input((1,))
+        model = LossAwareModel(x, Zero(y.shape[1])(x))
+        loss = AdaptiveBarronLoss(outputs=y.shape[1], alpha=1.9)
+        model.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
+        model.train_on_batch(np.zeros((len(y), 1), "float32"), y)
+        return raw(model)["scale"]
+
+    y = (np.linspace(-1, 1, 64)[:, None] * np.array([[1.0, 9.0]])).astype("float32")
+    alone = np.concatenate([step(y[:, :1]), step(y[:, 1:])])
+    np.testing.assert_allclose(step(y), alone / 2, rtol=1e-5)
+    assert alone[0] < 0 < alone[1]  # the scale begins at 1
+
+
+@pytest.mark.thorough
 def test_every_output_has_its_own():
     loss = AdaptiveBarronLoss(outputs=2, alpha=1.9)
     learns(loss, np.linspace(-1, 1, 64)[:, None] * np.array([[1.0, 9.0]]), lambda: Zero(2), steps=200)

@@ -20,15 +20,20 @@ W = R.normal(0, 1, (3, 2)).astype("float32")
 B = np.array([0.5, -0.25], "float32")
 
 
-def model_of(*layers, loss, optimizer=None, inputs=3):
+# XLA compiles for longer than these models train; JAX without its compiler would not trace.
+TRACED = {"run_eagerly": False, "jit_compile": keras.backend.backend() == "jax"}
+
+
+def model_of(*layers, loss, optimizer=None, inputs=3, **given):
+    """Eager unless it is `TRACED`: one step or two cost less than tracing one."""
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((inputs,)), *layers]))
-    model.compile(optimizer or keras.optimizers.SGD(1.0), loss=loss)
+    model.compile(optimizer or keras.optimizers.SGD(1.0), loss=loss, **{"run_eagerly": True, **given})
     return model
 
 
-def dense(activation=None, loss=None, optimizer=None):
+def dense(activation=None, loss=None, optimizer=None, **given):
     """f = W^T x + b, or tanh of it."""
-    model = model_of(keras.layers.Dense(2, activation=activation), loss=loss, optimizer=optimizer)
+    model = model_of(keras.layers.Dense(2, activation=activation), loss=loss, optimizer=optimizer, **given)
     model.set_weights([W, B, *model.get_weights()[2:]])
     return model
 
@@ -79,7 +84,7 @@ def differences(function, *arrays, step=1e-5):
 
 @pytest.mark.parametrize("weights", [None, np.array([2.0, 0.0, 1.0, 0.5, 0.0, 3.0])], ids=["", "weighted"])
 def test_jacobian_of_a_tanh(weights):
-    model = dense("tanh", loss=1.0 * JacobianPenalty())
+    model = dense("tanh", loss=1.0 * JacobianPenalty(), **({} if weights is None else TRACED))
     w = np.ones(6) if weights is None else weights
 
     def expected(*arrays):
@@ -99,7 +104,7 @@ def test_jacobian_of_several_inputs_and_axes():
     of_z = keras.layers.Dense(2, use_bias=False, kernel_initializer=keras.initializers.Constant(3.0))
     y = of_x(x) + keras.layers.Reshape((1, 2))(of_z(z))
     model = LossAwareModel([x, z], y)
-    model.compile("sgd", loss=1.0 * JacobianPenalty())
+    model.compile("sgd", loss=1.0 * JacobianPenalty(), run_eagerly=True)
     data = [R.normal(0, 1, (5, 2, 1)), R.normal(0, 1, (5, 3))]
     logs = model.evaluate(data, np.zeros((5, 2, 2)), verbose=0, return_dict=True)
     # Each of 2 places: 1^2 + 2^2 of its own x; each of 4 numbers: 3 * 3^2 of z.
@@ -143,7 +148,7 @@ def test_a_label_that_does_not_count_may_be_anything():
     """NaN, with a weight of 0; a weight is of the penalty, not of the loss inside."""
     weights, y = np.array([2.0, 0.0, 1.0, 1.0, 1.0, 1.0]), Y.copy()
     y[1] = np.nan
-    model = dense(loss=1.0 * InputGradientPenalty(SquaredErrorLoss()))
+    model = dense(loss=1.0 * InputGradientPenalty(SquaredErrorLoss()), **TRACED)
 
     def expected(*arrays):
         each = input_gradient(*arrays)
@@ -175,7 +180,7 @@ def test_each_output_has_its_own():
             model = LossAwareModel(x, structure)
             # On b the slope of (f - y)^2 with f = 2 sum x, three inputs: 3 (2 (f - y) 2)^2.
             losses = {"a": 1.0 * penalty, "b": penalty + InputGradientPenalty("mean_squared_error")}
-            model.compile("sgd", loss={name: losses[name] for name in order})
+            model.compile("sgd", loss={name: losses[name] for name in order}, run_eagerly=True)
             logs = model.evaluate(X, data, batch_size=6, verbose=0, return_dict=True)
             assert logs["a_jacobian_penalty"] == pytest.approx(3 * 1.0, rel=1e-5)
             assert logs["b_jacobian_penalty"] == pytest.approx(3 * 4.0, rel=1e-5)
@@ -206,7 +211,8 @@ def alternating(penalty):
     """The predictions f = w x of the first pass, and 3 f of the second."""
     initial = keras.initializers.Constant(W)
     layers = Alternating(), keras.layers.Dense(2, use_bias=False, kernel_initializer=initial)
-    return model_of(*layers, loss=1.0 * penalty)
+    traced = TRACED if getattr(penalty, "kind", None) == "numbers" else {}
+    return model_of(*layers, loss=1.0 * penalty, **traced)
 
 
 def test_consistency_of_numbers():
@@ -259,7 +265,8 @@ def test_the_state_of_layers_is_as_without():
     def trained(loss):
         keras.utils.set_random_seed(0)
         layers = keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=1)
-        model = model_of(*layers, keras.layers.Dense(2), loss=loss, optimizer=keras.optimizers.SGD(0.1))
+        optimizer = keras.optimizers.SGD(0.1)
+        model = model_of(*layers, keras.layers.Dense(2), loss=loss, optimizer=optimizer, **TRACED)
         model.fit(X, Y, batch_size=3, epochs=2, verbose=0, shuffle=False)
         return [ops.convert_to_numpy(v) for v in model.variables if v.path.split("/")[0] != "sgd"], model
 

@@ -123,13 +123,19 @@ def sequences(wrap):
     masked = layers.Masking(-1.0)(x)
     model = wrap(keras.Model(x, layers.Dense(3, activation="softmax")(masked)))
     loss = RegularizedLoss(CrossentropyLoss(), confidence_penalty=0.1, activity_l2=0.25, smoothness=0.5)
-    model.compile(keras.optimizers.SGD(0.1), loss=loss)
+    model.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
     if wrap is not LossAwareModel.from_model:
         LossTerms.attach(model)
     return model
 
 
-@pytest.mark.parametrize("wrap", [LossAwareModel.from_model, lambda model: model], ids=["aware", "plain"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(LossAwareModel.from_model, id="aware"),
+        pytest.param(lambda model: model, id="plain", marks=pytest.mark.thorough),
+    ],
+)
 def test_the_penalties_are_in_the_logs(wrap, tmp_path):
     """Raw, weighted and as shares, in training and validation, with masks; saved, and trained on."""
     model = sequences(wrap)
@@ -267,7 +273,9 @@ def test_gradient(shape, weighted):
     np.testing.assert_allclose(slope, exact, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("mode", COMPILED)
+@pytest.mark.parametrize(
+    "mode", [*COMPILED[:1], *(pytest.param(mode, marks=pytest.mark.thorough) for mode in COMPILED[1:])]
+)
 def test_compiled(mode):
     weights = np.array([[1.0, 0.0, 2.0, 1.0]], "float32")
     loss = smooth(activity_l1=0.5)

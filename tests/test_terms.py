@@ -78,9 +78,15 @@ MODELS = {
 }
 
 
+# XLA compiles for longer than these models train; JAX without its compiler would not trace.
+TRACED = {"run_eagerly": False, "jit_compile": BACKEND == "jax"}
+
+
 def compiled(make, loss=None, **given):
+    """Eager unless it is `TRACED`: a handful of steps costs less than tracing one."""
     keras.utils.set_random_seed(0)
     model = make()
+    given = {"run_eagerly": True, **given}
     model.compile(keras.optimizers.SGD(0.01), loss=loss or sum_of_two(), **given)
     if make is plain:
         LossTerms.attach(model)
@@ -108,7 +114,8 @@ def add_up(history):
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_terms_add_up_to_the_loss(make):
     """Each as it is, as it is weighted, and as a share, in training and validation, under weights."""
-    history = fitted(compiled(make), sample_weight=WEIGHTS)
+    how = TRACED if make is functional else {}
+    history = fitted(compiled(make, **how), sample_weight=WEIGHTS)
     assert set(history) == {
         *(
             f"{side}{name}{kind}"
@@ -129,21 +136,20 @@ def test_terms_are_those_of_separate_models():
     model = compiled(functional)
     logs = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
     for loss in (SquaredErrorLoss(), AbsoluteErrorLoss()):
-        model.compile(loss=loss)
+        model.compile(loss=loss, run_eagerly=True)
         alone = model.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0, return_dict=True, batch_size=32)
         np.testing.assert_allclose(logs[loss.name], alone["loss"] - alone["regularization"], rtol=1e-6)
     penalty = 0.1 * np.square(ops.convert_to_numpy(model.layers[1].kernel)).sum()
     np.testing.assert_allclose(logs["regularization"], penalty, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "given", [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}], ids=str
-)
+@pytest.mark.parametrize("given", [{"steps_per_execution": 2, **TRACED}, {"jit_compile": True}], ids=str)
 def test_however_it_is_run(given):
-    if BACKEND == "torch" and "run_eagerly" not in given:
+    """As step by step."""
+    if BACKEND == "torch":
         pytest.skip("Keras runs PyTorch step by step")
     plainly = fitted(compiled(functional))
-    history = fitted(compiled(functional, **given))
+    history = fitted(compiled(functional, **{"run_eagerly": False, **given}))
     add_up(history)
     for name, values in plainly.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5)
@@ -153,7 +159,7 @@ def test_training_is_not_changed():
     """The same weights as without the terms."""
     keras.utils.set_random_seed(0)
     without = plain()
-    without.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+    without.compile(keras.optimizers.SGD(0.01), loss=sum_of_two(), run_eagerly=True)
     fitted(without)
     for make in (plain, functional):
         model = compiled(make)
@@ -180,9 +186,11 @@ def test_outputs_have_terms_of_their_own(same):
         "sgd",
         loss={"a": loss, "b": loss if same else HuberLoss() + SquaredErrorLoss()},
         loss_weights={"a": 0.25, "b": 2},
+        run_eagerly=True,
     )
     targets = {"a": Y, "b": 0 * Y}
-    history = model.fit(X, targets, validation_data=(X, targets), epochs=2, verbose=0).history
+    given = {"validation_data": (X, targets), "epochs": 2, "batch_size": 35, "verbose": 0}
+    history = model.fit(X, targets, **given).history
     add_up(history)
     np.testing.assert_allclose(
         history["a_absolute_error_loss_weighted"],
@@ -210,10 +218,10 @@ def test_terms_are_of_their_output(structure, given):
         "one object": {"b": one, "a": one},
     }[given]
     weights = None if given == "one loss" else {name: {"a": 2.0, "b": 10.0}[name] for name in loss}
-    model.compile("sgd", loss=loss, loss_weights=weights)
+    model.compile("sgd", loss=loss, loss_weights=weights, run_eagerly=True)
     targets = {"a": np.full((70, 1), -1.0), "b": np.full((70, 1), -1.0)}
     targets = list(targets.values()) if structure is list else targets
-    logs = model.evaluate(X, targets, verbose=0, return_dict=True)
+    logs = model.evaluate(X, targets, verbose=0, return_dict=True, batch_size=70)
     a, b = (1.0, 1.0) if weights is None else (2.0, 10.0)
     expected = {
         "a_squared_error_loss": 1.0,
@@ -233,7 +241,7 @@ def test_an_output_without_a_loss_has_no_terms():
     x = keras.Input((3,))
     y = {name: keras.layers.Dense(1, name=name)(x) for name in "ab"}
     model = LossAwareModel(x, y)
-    model.compile("sgd", loss={"b": sum_of_two()})
+    model.compile("sgd", loss={"b": sum_of_two()}, run_eagerly=True)
     found = model.predict(X, verbose=0)["b"]
     logs = model.evaluate(X, {"b": Y}, batch_size=70, verbose=0, return_dict=True)
     assert logs["absolute_error_loss"] == pytest.approx(np.mean(np.abs(Y - found)), rel=1e-5)
@@ -256,7 +264,7 @@ def test_compiled_when_it_is_built():
     model(X)
     plainly(X)
     model.set_weights(plainly.get_weights())
-    model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+    model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two(), run_eagerly=True)
     expected = fitted(plainly)
     for name, values in fitted(model).items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-6)
@@ -274,7 +282,7 @@ def still(loss, outputs=None, **given):
     else:
         y = keras.layers.Dense(1, **kinds)(x)
     model = LossAwareModel(x, y)
-    model.compile("sgd", loss=loss, **given)
+    model.compile("sgd", loss=loss, run_eagerly=True, **given)
     return model
 
 
@@ -284,7 +292,7 @@ def warnings_of(model, targets, **given):
         model.fit(
             np.zeros((len(keras.tree.flatten(targets)[0]), 3)),
             targets,
-            **{"batch_size": 1, "epochs": 3, "verbose": 0, "shuffle": False, **given},
+            **{"batch_size": 1, "epochs": 2, "verbose": 0, "shuffle": False, **given},
         )
     words = ("terms' sizes", "infinite or NaN")
     return [str(each.message) for each in caught if any(word in str(each.message) for word in words)]
@@ -293,17 +301,25 @@ def warnings_of(model, targets, **given):
 def test_a_term_beside_which_the_others_vanish():
     """r = 40: 1600 of 1600 + 40 is 97.6%; it is said once, and r = 10 is no reason: 100 of 110."""
     model = still(SquaredErrorLoss() + AbsoluteErrorLoss())
-    (said,) = warnings_of(model, np.full((4, 1), 40.0))
+    (said,) = warnings_of(model, np.full((4, 1), 40.0), batch_size=4)
     assert "squared_error_loss was 97.6% of the terms' sizes in epoch 0" in said
-    assert warnings_of(model, np.full((4, 1), 40.0)) == []
-    assert warnings_of(still(SquaredErrorLoss() + AbsoluteErrorLoss()), np.full((4, 1), 10.0)) == []
+    assert warnings_of(model, np.full((4, 1), 40.0), batch_size=4) == []
+    assert (
+        warnings_of(still(SquaredErrorLoss() + AbsoluteErrorLoss()), np.full((4, 1), 10.0), batch_size=4)
+        == []
+    )
 
 
 def test_terms_that_are_not_meant_are_no_reason():
     """Of weight 0, alone, or negative: a size is a size."""
-    assert warnings_of(still(SquaredErrorLoss() + 0 * AbsoluteErrorLoss()), np.full((4, 1), 40.0)) == []
-    assert warnings_of(still(1.0 * SquaredErrorLoss()), np.full((4, 1), 40.0)) == []
-    (said,) = warnings_of(still(AbsoluteErrorLoss() - SquaredErrorLoss()), np.full((4, 1), 40.0))
+    assert (
+        warnings_of(still(SquaredErrorLoss() + 0 * AbsoluteErrorLoss()), np.full((4, 1), 40.0), batch_size=4)
+        == []
+    )
+    assert warnings_of(still(1.0 * SquaredErrorLoss()), np.full((4, 1), 40.0), batch_size=4) == []
+    (said,) = warnings_of(
+        still(AbsoluteErrorLoss() - SquaredErrorLoss()), np.full((4, 1), 40.0), batch_size=4
+    )
     assert said.startswith("squared_error_loss was 97.6%")
 
 
@@ -311,8 +327,8 @@ def test_outputs_are_weighed_together():
     """b: 0.01 * 1600 = 16 of 16 + 40 is no reason; with a weight of 1 it is one."""
     targets = {"a": np.full((4, 1), 40.0), "b": np.full((4, 1), 40.0)}
     losses = {"a": 1.0 * AbsoluteErrorLoss(), "b": 1.0 * SquaredErrorLoss()}
-    assert warnings_of(still(losses, "ab", loss_weights={"a": 1.0, "b": 0.01}), targets) == []
-    (said,) = warnings_of(still(losses, "ab"), targets)
+    assert warnings_of(still(losses, "ab", loss_weights={"a": 1.0, "b": 0.01}), targets, batch_size=4) == []
+    (said,) = warnings_of(still(losses, "ab"), targets, batch_size=4)
     assert said.startswith("b_squared_error_loss was 97.6%")
 
 
@@ -331,7 +347,7 @@ def test_the_batch_in_which_a_nan_begins():
             poisoned = ops.where(ops.equal(y_true, 2.0), ops.convert_to_tensor(label), 0.0)
             return ops.mean(ops.abs(y_true - y_pred) + poisoned, axis=-1)
 
-    model = still(SquaredErrorLoss() + AtTwo(name="at_two"), run_eagerly=True)
+    model = still(SquaredErrorLoss() + AtTwo(name="at_two"))
     (said,) = warnings_of(model, np.arange(5.0)[:, None], callbacks=[Poison()])
     assert said.startswith("at_two became infinite or NaN in batch 2 of epoch 1")
     assert "squared_error_loss" not in said
@@ -358,11 +374,11 @@ def test_a_loss_without_terms_is_called_loss():
 def test_compiled_anew():
     """A plain model that was trained is traced again, and one that is compiled again has the new terms."""
     model = plain()
-    model.compile("sgd", loss=sum_of_two())
-    assert set(fitted(model)) == {"loss", "val_loss"}
+    model.compile("sgd", loss=sum_of_two(), **TRACED)
+    assert set(fitted(model, epochs=1)) == {"loss", "val_loss"}
     LossTerms.attach(model)
     add_up(fitted(model))
-    model.compile("sgd", loss=HuberLoss() + SquaredErrorLoss() + AbsoluteErrorLoss())
+    model.compile("sgd", loss=HuberLoss() + SquaredErrorLoss() + AbsoluteErrorLoss(), **TRACED)
     LossTerms.attach(model)
     history = fitted(model)
     add_up(history)
@@ -380,10 +396,14 @@ def test_what_is_called_outside_a_step_is_not_counted():
     assert model.evaluate(X, Y, verbose=0, return_dict=True, callbacks=[Calls()]) == before
 
 
-FROM_MODEL = [name for name in MODELS if "from_model" in name]
-
-
-@pytest.mark.parametrize("name", ["from inputs and outputs", *FROM_MODEL])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "from inputs and outputs",
+        "from_model of another class",
+        pytest.param("from_model of a Sequential", marks=pytest.mark.thorough),
+    ],
+)
 def test_saved_and_trained_on(name, tmp_path):
     """Without custom_objects; the optimizer goes on where it was."""
     model = compiled(MODELS[name])
@@ -409,7 +429,7 @@ def test_from_model_keeps_weights_and_names():
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a facility of TensorFlow's")
-@pytest.mark.parametrize("make", [functional, plain])
+@pytest.mark.parametrize("make", [pytest.param(functional, marks=pytest.mark.thorough), plain])
 def test_two_replicas_log_what_one_does(make):
     import tensorflow as tf
 
@@ -419,13 +439,13 @@ def test_two_replicas_log_what_one_does(make):
     for scope in (tf.distribute.get_strategy(), strategy):
         with scope.scope():
             model = make()
-            model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two())
+            model.compile(keras.optimizers.SGD(0.01), loss=sum_of_two(), **TRACED)
         LossTerms.attach(model)  # out of the scope, as callbacks do
         broken = np.array([[1.0]] * 6 + [[np.nan]] + [[1.0]])
         (said,) = warnings_of(model, broken, batch_size=2, callbacks=[WatchTerms()])
         assert "in batch 3 of epoch 0" in said
         with scope.scope():
-            model = compiled(make)
+            model = compiled(make, **TRACED)
         data = {"x": X[:64], "y": Y[:64], "batch_size": 32, "shuffle": False, "verbose": 0, "epochs": 2}
         histories.append(model.fit(**data).history)
     for name, values in histories[0].items():
@@ -436,15 +456,18 @@ def test_one_term_and_no_penalty():
     """A loss without terms has nothing to show but itself."""
     keras.utils.set_random_seed(0)
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
-    model.compile("sgd", loss=CompositeLoss([SquaredErrorLoss()]))
+    model.compile("sgd", loss=CompositeLoss([SquaredErrorLoss()]), run_eagerly=True)
     history = fitted(model)
     np.testing.assert_allclose(history["squared_error_loss_share"], 1.0, rtol=1e-6)
     assert "regularization" not in history
-    model.compile("sgd", loss="mse")
+    model.compile("sgd", loss="mse", run_eagerly=True)
     assert set(fitted(model)) == {"loss", "val_loss"}
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weights",
+    [pytest.param(None, id="plain", marks=pytest.mark.thorough), pytest.param(WEIGHTS, id="weighted")],
+)
 def test_three_ways_have_the_same_numbers(weights):
     """Metrics, attached terms, and LossAwareModel, with the model saved and loaded."""
     loss = sum_of_two()
@@ -453,7 +476,7 @@ def test_three_ways_have_the_same_numbers(weights):
     )
     keras.utils.set_random_seed(0)
     model = plain()
-    model.compile(keras.optimizers.SGD(0.01), loss=loss, **metrics)
+    model.compile(keras.optimizers.SGD(0.01), loss=loss, run_eagerly=True, **metrics)
     found = [fitted(model, sample_weight=weights)]
     found += [fitted(compiled(make), sample_weight=weights) for make in (plain, functional)]
     for kind in ("", "_weighted"):
@@ -465,18 +488,18 @@ def test_three_ways_have_the_same_numbers(weights):
 def test_metrics_of_terms_are_saved(tmp_path):
     loss = sum_of_two()
     model = plain()
-    model.compile("sgd", loss=loss, metrics=loss.term_metrics())
-    before = fitted(model)
+    model.compile("sgd", loss=loss, metrics=loss.term_metrics(), run_eagerly=True)
+    before = fitted(model, epochs=1)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert set(fitted(again)) == set(before)
+    assert set(fitted(again, epochs=1)) == set(before)
 
 
 def test_terms_of_packed_predictions():
     """A likelihood among them, whose predictions are not of the shape of the targets."""
     keras.utils.set_random_seed(0)
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
-    model.compile("sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss())
+    model.compile("sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss(), run_eagerly=True)
     history = fitted(model)
     add_up(history)
     np.testing.assert_allclose(

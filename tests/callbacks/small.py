@@ -21,11 +21,20 @@ on_one_backend = pytest.mark.skipif(
 )
 
 
+TRACED = {"run_eagerly": False}
+"""For `model`: as users run it, where a callback changes what a traced step reads."""
+
+
 def model(optimizer=None, **compile_arguments):
-    """The model, with a learning rate of 0 unless told otherwise."""
+    """The model, with a learning rate of 0 unless told otherwise.
+
+    It runs eagerly: tracing and compiling its step costs more than the handful of steps of a test.
+    """
     weight = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     one_weight = keras.Sequential([keras.Input((1,)), weight])
-    one_weight.compile(optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", **compile_arguments})
+    one_weight.compile(
+        optimizer or keras.optimizers.SGD(0.0), **{"loss": "mse", "run_eagerly": True, **compile_arguments}
+    )
     return one_weight
 
 

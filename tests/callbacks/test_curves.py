@@ -15,6 +15,7 @@ from keras_losses import AbsoluteErrorLoss, HuberLoss, JacobianPenalty, LossAwar
 from keras_losses.callbacks import LearningRateDecay, LossCurves, Writer, curves, samples, writers
 from tests.callbacks.small import (
     TARGETS,
+    TRACED,
     Interrupt,
     curve,
     data,
@@ -33,9 +34,11 @@ def warnings_of(training):
     return [str(warning.message) for warning in caught if "LossCurves" in str(warning.message)]
 
 
-@pytest.mark.parametrize("flush_every", [1, 2, 100])
-def test_each_batch_has_its_own_loss(tmp_path, flush_every):
-    fit(model(keras.optimizers.SGD(0.5)), LossCurves(tmp_path, flush_every=flush_every), epochs=2)
+@pytest.mark.parametrize(
+    ("flush_every", "how"), [(1, {}), (2, TRACED), pytest.param(100, {}, marks=pytest.mark.thorough)]
+)
+def test_each_batch_has_its_own_loss(tmp_path, flush_every, how):
+    fit(model(keras.optimizers.SGD(0.5), **how), LossCurves(tmp_path, flush_every=flush_every), epochs=2)
     assert curve(tmp_path, "train", "batch/loss") == [
         (1, (1 + 4) / 2),  # w = 0
         (2, (1.5**2 + 2.5**2) / 2),  # w = 1.5
@@ -65,16 +68,15 @@ def test_the_runs_and_their_tags(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("targets", "points"),
+    ("targets", "points", "flush_every"),
     [
-        ((1.0, 2.0), [(3, 2.5)]),
-        ((1.0, 2.0, 3.0, 4.0), [(2, 2.5), (3, 12.5)]),  # round(3/2), round(6/2)
-        (TARGETS, [(1, 2.5), (2, 12.5), (3, 25.0)]),
+        pytest.param((1.0, 2.0), [(3, 2.5)], 1, marks=pytest.mark.thorough),
+        ((1.0, 2.0, 3.0, 4.0), [(2, 2.5), (3, 12.5)], 100),  # round(3/2), round(6/2)
+        pytest.param(TARGETS, [(1, 2.5), (2, 12.5), (3, 25.0)], 100, marks=pytest.mark.thorough),
         # Five batches over three steps stand at 0.6, 1.2, 1.8, 2.4, 3: two share 1 and two share 2.
-        ((1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0), [(1, 2.5), (2, 12.5), (3, 25.0)]),
+        ((1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0), [(1, 2.5), (2, 12.5), (3, 25.0)], 1),
     ],
 )
-@pytest.mark.parametrize("flush_every", [1, 100])
 def test_validation_batches_share_the_axis(tmp_path, targets, points, flush_every):
     fit(model(), LossCurves(tmp_path, flush_every=flush_every), validation_data=data(targets), epochs=2)
     again = [(step + 3, loss) for step, loss in points]
@@ -84,13 +86,22 @@ def test_validation_batches_share_the_axis(tmp_path, targets, points, flush_ever
 
 def test_the_rate_of_a_schedule_is_the_one_of_each_update(tmp_path):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.5, decay_steps=1, decay_rate=0.5)
-    fit(model(keras.optimizers.SGD(schedule)), LossCurves(tmp_path), epochs=2)
+    fit(model(keras.optimizers.SGD(schedule), **TRACED), LossCurves(tmp_path), epochs=2)
     rates = curve(tmp_path, "train", "learning_rate")
     assert rates == [(step, pytest.approx(0.5**step)) for step in range(1, 7)]
 
 
-@pytest.mark.parametrize("curves_first", [True, False])
-@pytest.mark.parametrize("flush_every", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("curves_first", "flush_every"),
+    [
+        (True, 1),
+        (False, 2),
+        *(
+            pytest.param(first, every, marks=pytest.mark.thorough)
+            for first, every in ((True, 2), (True, 100), (False, 1), (False, 100))
+        ),
+    ],
+)
 def test_the_rate_of_each_batch_in_either_order_of_callbacks(tmp_path, curves_first, flush_every):
     callbacks = [
         LossCurves(tmp_path, flush_every=flush_every),
@@ -102,14 +113,18 @@ def test_the_rate_of_each_batch_in_either_order_of_callbacks(tmp_path, curves_fi
 
 @one_execution_on_torch
 def test_a_step_that_is_an_execution(tmp_path):
-    fit(model(steps_per_execution=2), LossCurves(tmp_path), batch_size=1, validation_data=data())
+    fit(model(steps_per_execution=2, **TRACED), LossCurves(tmp_path), batch_size=1, validation_data=data())
     assert curve(tmp_path, "train", "batch/loss") == [(2, (1 + 4) / 2), (4, (9 + 16) / 2), (5, 25.0)]
     assert curve(tmp_path, "train", "epoch/loss") == [(5, 11.0)]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a facility of TensorFlow's")
 @pytest.mark.parametrize(
-    ("each", "points"), [(1, [(1, 2.5), (2, 12.5), (3, 20.5)]), (2, [(2, 7.5), (3, 20.5)])]
+    ("each", "points"),
+    [
+        pytest.param(1, [(1, 2.5), (2, 12.5), (3, 20.5)], marks=pytest.mark.thorough),
+        (2, [(2, 7.5), (3, 20.5)]),
+    ],
 )
 def test_two_replicas_are_one_batch(tmp_path, each, points):
     """Squares 1, 4 | 9, 16 | 16, 25 in halves of one sample; two batches in one execution are their mean."""
@@ -118,7 +133,7 @@ def test_two_replicas_are_one_batch(tmp_path, each, points):
     to_one_device = tf.distribute.ReductionToOneDevice()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=to_one_device)
     with strategy.scope():
-        mirrored = model(loss=SquaredErrorLoss(), steps_per_execution=each)
+        mirrored = model(loss=SquaredErrorLoss(), steps_per_execution=each, **TRACED)
     fit(mirrored, LossCurves(tmp_path), targets=(1.0, 2.0, 3.0, 4.0, 4.0, 5.0))
     assert curve(tmp_path, "train", "batch/loss") == points
 
@@ -342,7 +357,7 @@ def test_several_outputs(tmp_path):
     inputs = keras.Input((1,))
     heads = [keras.layers.Dense(1, kernel_initializer="zeros", name=name)(inputs) for name in "ab"]
     two_heads = keras.Model(inputs, heads)
-    two_heads.compile(keras.optimizers.SGD(0.0), loss=["mse", "mae"])
+    two_heads.compile(keras.optimizers.SGD(0.0), loss=["mse", "mae"], run_eagerly=True)
     x, y = data()
     two_heads.fit(x, [y, y], batch_size=2, shuffle=False, verbose=0, callbacks=[LossCurves(tmp_path)])
     losses = [(1, pytest.approx(2.5 + 1.5)), (2, pytest.approx(12.5 + 3.5)), (3, pytest.approx(25.0 + 5))]

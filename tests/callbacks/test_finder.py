@@ -32,7 +32,7 @@ def find(one_weight, targets=ONES, **arguments):
 
 
 def test_losses_worked_out_by_hand():
-    curve = find(small.model(), min_rate=0.125, max_rate=1.0, steps=4, spacing="exponential")
+    curve = find(small.model(**small.TRACED), min_rate=0.125, max_rate=1.0, steps=4, spacing="exponential")
     assert curve.rates == pytest.approx((0.125, 0.25, 0.5, 1.0), rel=1e-12)
     # e: -1, x 3/4, x 1/2, x 0
     assert curve.losses == pytest.approx((1.0, 0.5625, 0.140625, 0.0), rel=1e-6)
@@ -93,7 +93,7 @@ def test_regularisation_is_in_the_loss():
 
 def test_a_schedule_in_the_optimizer_is_set_aside():
     optimizer = keras.optimizers.SGD(SCHEDULE)
-    curve = find(small.model(optimizer), min_rate=0.25, max_rate=0.5, steps=3)
+    curve = find(small.model(optimizer, **small.TRACED), min_rate=0.25, max_rate=0.5, steps=3)
     assert curve.losses == (1.0, 0.25, 0.015625)
     assert rate_variable(optimizer) is None
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
@@ -119,7 +119,7 @@ def test_an_update_of_several_batches_has_one_rate():
 @small.one_execution_on_torch
 def test_an_execution_of_several_batches_has_one_rate():
     """At 1/4, e^2 is 1, then 1/4: on average 5/8. At 1/2 it is 1/16, then 0."""
-    model = small.model(steps_per_execution=2)
+    model = small.model(steps_per_execution=2, **small.TRACED)
     curve = find(model, min_rate=0.25, max_rate=0.5, steps=2)
     assert curve.losses == (0.625, 0.03125)
 
@@ -303,7 +303,7 @@ class Model:
     x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
     y = x[:, :1] * 2
 
-    def __init__(self):
+    def __init__(self, **given):
         keras.utils.set_random_seed(7)
         inner = keras.Sequential(
             [
@@ -317,13 +317,14 @@ class Model:
         self.model = LossAwareModel.from_model(inner)
         # One number is learned, another set by a callback.
         loss = HuberLoss(delta=Learned(1.0)) + PseudoHuberLoss(delta=1.0)
-        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"])
+        # XLA compiles for longer than this trains; JAX without its compiler would not trace.
+        given = {"jit_compile": keras.backend.backend() == "jax", **given}
+        self.model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["mae"], **given)
 
     def fit(self):
         controlled = LossParameterSchedule("pseudo_huber_loss/delta", lambda epoch: 1.0 + epoch)
-        return self.model.fit(
-            self.x, self.y, batch_size=8, epochs=2, verbose=0, callbacks=[controlled]
-        ).history
+        given = {"batch_size": 12, "epochs": 2, "verbose": 0, "callbacks": [controlled]}
+        return self.model.fit(self.x, self.y, **given).history
 
     def state(self):
         groups = (self.model.variables, self.model.metrics_variables, self.model.optimizer.variables)
@@ -406,11 +407,11 @@ def test_nothing_is_left_of_a_step_that_breaks_off(trained):
 
 def test_the_next_fit_is_what_it_would_have_been():
     """The first one, and the one after; shuffled, from a model that is compiled and not yet trained."""
-    alone = Model()
+    alone = Model(run_eagerly=True)
     expected = [alone.fit(), alone.fit()]
-    tested = Model()
+    tested = Model(run_eagerly=True)
     for history in expected:
-        find_learning_rate(tested.model, Model.x, Model.y, steps=4, batch_size=8)
+        find_learning_rate(tested.model, Model.x, Model.y, steps=2, batch_size=12)
         assert tested.fit() == history
     assert [w.tolist() for w in tested.model.get_weights()] == [w.tolist() for w in alone.model.get_weights()]
 
@@ -421,14 +422,14 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
         keras.utils.set_random_seed(7)
         layers = [keras.layers.Dense(2), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(1)]
         model = keras.Sequential(layers)
-        model.compile(keras.optimizers.Adam(rate), loss="mse", metrics=["mae"])
+        model.compile(keras.optimizers.Adam(rate), loss="mse", metrics=["mae"], run_eagerly=True)
         return model
 
     def fit(model):
         return model.fit(Model.x, Model.y, batch_size=8, verbose=0).history
 
     model = fresh()
-    find_learning_rate(model, Model.x, Model.y, steps=4, batch_size=8)
+    find_learning_rate(model, Model.x, Model.y, steps=2, batch_size=8)
     assert (model.optimizer.built, len(model.optimizer.variables)) == (False, 1 + (rate == 0.01))
     assert fit(model) == fit(fresh())
 
@@ -437,11 +438,11 @@ def test_the_first_fit_of_a_model_that_the_test_has_built(rate):
 def test_layers_may_be_frozen_after_the_test(frozen):
     """The optimizer knows of no variables from it: a built one would not take others."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(), loss="mse")
+    model.compile(keras.optimizers.Adam(), loss="mse", run_eagerly=True)
     model.layers[0].trainable = frozen
     find(model, steps=2)
     model.layers[0].trainable = not frozen
-    model.compile(model.optimizer, loss="mse")
+    model.compile(model.optimizer, loss="mse", run_eagerly=True)
     small.fit(model)
     assert len(model.optimizer.variables) == 2 + 2 * len(model.trainable_variables)
     assert len(model.optimizer._trainable_variables_indices) == len(model.trainable_variables)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_losses.callbacks import LearningRateDecay, learning_rate, optimizers
-from tests.callbacks.small import Interrupt, data, fit, model, one_execution_on_torch
+from tests.callbacks.small import TRACED, Interrupt, data, fit, model, one_execution_on_torch
 
 
 class Rates(keras.callbacks.Callback):
@@ -47,7 +47,7 @@ def test_a_step_has_one_rate():
 
 
 def test_the_rate_is_the_one_that_the_update_takes():
-    one_weight = model()
+    one_weight = model(**TRACED)
     fit(one_weight, LearningRateDecay(lambda step: [0.5, 0.0, 0.25][step], "step"))
     # 0.5 sets the weight to the batch's mean, 1.5; 0.25 goes half of the way to the last target, 5.
     assert one_weight.get_weights()[0].item() == pytest.approx((1.5 + 5) / 2)
@@ -67,8 +67,15 @@ def test_a_second_fit_goes_on(unit):
     assert rates == expected
 
 
-@pytest.mark.parametrize("unit", ["epoch", "step"])
-@pytest.mark.parametrize("arguments", [{"epochs": 2}, {"epochs": 4, "initial_epoch": 2}])
+@pytest.mark.parametrize(
+    ("unit", "arguments"),
+    [
+        ("epoch", {"epochs": 4, "initial_epoch": 2}),
+        ("step", {"epochs": 2}),
+        pytest.param("epoch", {"epochs": 2}, marks=pytest.mark.thorough),
+        pytest.param("step", {"epochs": 4, "initial_epoch": 2}, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_loaded_model_goes_on(tmp_path, unit, arguments):
     before, whole = model(), model()
     fit(before, LearningRateDecay(halve, unit), epochs=2)
@@ -105,20 +112,31 @@ def test_a_schedule_that_cannot_be_traced():
 
 @pytest.mark.parametrize("of", [np.float32, np.float64, np.array, int, keras.ops.convert_to_tensor])
 def test_what_counts_as_a_number(of):
-    assert fit(model(), LearningRateDecay(lambda epoch: of(1.0)))["learning_rate"] == [1.0]
+    history = fit(model(), LearningRateDecay(lambda epoch: of(1.0)), targets=(1.0,))
+    assert history["learning_rate"] == [1.0]
 
 
-@pytest.mark.parametrize("unit", ["epoch", "step"])
+NOT_A_RATE = [
+    *(float("nan"), -0.1, float("inf"), None, "0.1", [0.1], np.array([0.1]), True, np.array([1.0, 2.0])),
+]
+
+
 @pytest.mark.parametrize(
-    "value",
-    [float("nan"), -0.1, float("inf"), None, "0.1", [0.1], np.array([0.1]), True, np.array([1.0, 2.0])],
+    ("unit", "value"),
+    [
+        *(("step" if turn % 3 == 0 else "epoch", value) for turn, value in enumerate(NOT_A_RATE)),
+        *(
+            pytest.param("epoch" if turn % 3 == 0 else "step", value, marks=pytest.mark.thorough)
+            for turn, value in enumerate(NOT_A_RATE)
+        ),
+    ],
 )
 def test_what_does_not(unit, value):
     def schedule(position):
         return value if position == 1 else 0.5
 
     with pytest.raises(ValueError, match=f"for {unit} 1") as error:
-        fit(model(), LearningRateDecay(schedule, unit), epochs=2)
+        fit(model(), LearningRateDecay(schedule, unit), targets=(1.0,), epochs=2)
     assert repr(value) in str(error.value)
 
 
@@ -149,7 +167,7 @@ def test_batches_are_counted_where_keras_does_not_know_their_number():
 
 @one_execution_on_torch
 def test_steps_per_execution():
-    stepwise = model(steps_per_execution=2)
+    stepwise = model(steps_per_execution=2, **TRACED)
     assert rates_of(stepwise, LearningRateDecay(halve, "step"), batch_size=1) == [1.0, 1 / 4, 1 / 16]
     epochwise = model(steps_per_execution=2)
     assert rates_of(epochwise, LearningRateDecay(halve), batch_size=1, epochs=2) == [1.0] * 3 + [0.5] * 3
@@ -166,7 +184,8 @@ def test_gradient_accumulation():
 def test_mixed_precision():
     # 2 * 1 * 2**127 overflows: the first batch makes no update, so the second is step 0 again.
     def scaled():
-        return model(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0), initial_scale=2.0**127))
+        inner = keras.optimizers.SGD(0.0)
+        return model(keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**127))
 
     arguments = {"targets": (1.0, 0.5, 0.5), "batch_size": 1, "epochs": 2}
     assert rates_of(

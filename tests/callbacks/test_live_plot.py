@@ -2,6 +2,7 @@
 
 import base64
 import io
+import types
 
 import pytest
 from PIL import Image
@@ -25,6 +26,38 @@ for fit in range(2):
 """
 
 
+def test_a_picture_that_changes(monkeypatch):
+    """With a stand-in for the notebook's display; a kernel of its own is started by the thorough suite."""
+    ipython = pytest.importorskip("IPython", reason="needs IPython: pip install ipykernel")
+    import IPython.display
+
+    shown = []
+
+    class Handle:
+        def __init__(self, image):
+            shown.append((self, image))
+
+        def update(self, image):
+            shown.append((self, image))
+
+    def display(image, display_id):
+        assert display_id is True  # without it there is no handle
+        return Handle(image)
+
+    monkeypatch.setattr(ipython, "get_ipython", lambda: types.SimpleNamespace(kernel=None))
+    monkeypatch.setattr(IPython.display, "display", display)
+    monkeypatch.setattr(drawing.time, "monotonic", None)  # set by the program, and back by pytest
+    exec(TRAINING, {})
+    assert len(shown) == 6
+    first, second = shown[0][0], shown[3][0]
+    assert [handle for handle, _ in shown] == [first] * 3 + [second] * 3
+    assert first is not second
+    assert len({image.data for _, image in shown}) == 6
+    assert {image.width for _, image in shown} == {720}
+    assert Image.open(io.BytesIO(shown[0][1].data)).width == 2 * 720
+
+
+@pytest.mark.thorough
 def test_a_notebook_is_shown_a_picture_that_changes():
     """Flushed at 6, 12, ... 30 s and drawn every 10: at 6, 18 and 30; again from 36: at 42, 54 and 60."""
     manager = pytest.importorskip("jupyter_client.manager", reason="needs ipykernel: pip install ipykernel")

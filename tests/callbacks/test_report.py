@@ -1,13 +1,12 @@
 """What the report keeps, and that it stands, whatever becomes of the training."""
 
 import collections
-import gc
 import html.parser
+import itertools
 import json
 import math
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -84,8 +83,7 @@ def test_an_interrupted_fit_leaves_its_report(tmp_path):
     curves = LossCurves(writers=[LossReport(path)])
     with pytest.raises(KeyboardInterrupt):
         small.fit(small.model(), curves, small.Interrupt(epoch=1, batch=2), epochs=2)
-    del curves  # as at the end of the process
-    gc.collect()
+    curves._finalizer()  # what the end of Python calls
     hyperparameters, recorded = record_of(path)
     assert recorded["train", "batch/loss"][:5] == [(1, 2.5), (2, 12.5), (3, 25.0), (4, 2.5), (5, 12.5)]
     assert recorded["train", "epoch/loss"] == [(3, 11.0)]  # (1 + 4 + 9 + 16 + 25) / 5
@@ -171,15 +169,11 @@ def test_other_suffixes(tmp_path):
         LossReport("report.pdf")
 
 
-def test_without_matplotlib(tmp_path):
-    program = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "from keras_losses.callbacks import drawing, report\n"
-        "try: report.LossReport('report.html')\n"
-        "except ImportError as error: assert 'keras-losses[plot]' in str(error), error\n"
-        "else: raise SystemExit('no error')"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+def test_without_matplotlib(tmp_path, monkeypatch):
+    """`test_writers` imports the callbacks without it, in a process of its own."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"keras-losses\[plot\]"):
+        LossReport(tmp_path / "report.html")
 
 
 def everything():
@@ -206,8 +200,16 @@ def everything():
     return record
 
 
-def test_everything_is_shown():
-    texts = Page(report.page(everything())).texts
+def test_everything_is_shown_and_matplotlib_is_left_as_it_was():
+    import matplotlib as mpl
+
+    def figures():  # of whom draws beside us
+        return sys.modules["matplotlib.pyplot"].get_fignums() if "matplotlib.pyplot" in sys.modules else []
+
+    record, before = everything(), (dict(mpl.rcParams), figures())
+    texts = Page(report.page(record)).texts
+    drawing.png([*itertools.islice(drawing.sections(record), 2)], dpi=20)
+    assert (dict(mpl.rcParams), figures()) == before
     assert texts["h2"] == [
         "Loss",
         "Terms, as weighted in the loss",
@@ -232,17 +234,6 @@ def test_everything_is_shown():
     assert cells[at : at + 5] == ["accuracy"] + ["0.0021544"] * 4  # 10^(-40/15)
     assert all(f"terms/regularized_reconstruction_of_the_background/{k}/temperature" in cells for k in "ab")
     assert not any("gradient_norm" in cell for cell in cells)
-
-
-def test_matplotlib_is_left_as_it_was():
-    import matplotlib as mpl
-
-    def figures():  # of whom draws beside us
-        return sys.modules["matplotlib.pyplot"].get_fignums() if "matplotlib.pyplot" in sys.modules else []
-
-    before = dict(mpl.rcParams), figures()
-    drawing.png([*drawing.sections(everything())], dpi=20)
-    assert (dict(mpl.rcParams), figures()) == before
 
 
 def texts_of(figure):

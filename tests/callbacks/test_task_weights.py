@@ -24,14 +24,19 @@ TERMS = ["a_squared_error_loss", "b_squared_error_loss"]
 PATHS = ["a/weights/squared_error_loss", "b/weights/squared_error_loss"]
 
 
+# XLA compiles for longer than these models train; JAX without its compiler would not trace.
+TRACED = {"run_eagerly": False, "jit_compile": BACKEND == "jax"}
+
+
 def tasks(optimizer=None, aware=True, losses=None, **given):
-    """Two outputs of one linear layer."""
+    """Two outputs of one linear layer; eager unless it is `TRACED`, as most fits are of a few steps."""
     keras.utils.set_random_seed(0)
     x = keras.Input((3,))
     shared = keras.layers.Dense(2, use_bias=False, name="shared")(x)
     outputs = {name: keras.layers.Dense(1, use_bias=False, name=name)(shared) for name in "ab"}
     model = (LossAwareModel if aware else keras.Model)(x, outputs)
     losses = losses or {name: 1.0 * SquaredErrorLoss() for name in "ab"}
+    given = {"run_eagerly": True, **given}
     model.compile(optimizer or keras.optimizers.SGD(0.02), loss=losses, **given)
     return model
 
@@ -43,10 +48,6 @@ def fit(model, *callbacks, **given):
 
 def weights_of(model):
     return [model.loss[name].weights["squared_error_loss"] for name in "ab"]
-
-
-def both(function):
-    return pytest.mark.parametrize("aware", [True, False], ids=["aware", "plain"])(function)
 
 
 # Dynamic weight average -------------------------------------------------------------------------------
@@ -61,10 +62,17 @@ def averages(losses, temperature):
     return np.array(found[: len(losses)])
 
 
-@both
-@pytest.mark.parametrize("temperature", [2.0, 0.1])
+@pytest.mark.parametrize(
+    ("temperature", "aware"),
+    [
+        (2.0, True),
+        (0.1, False),
+        pytest.param(2.0, False, marks=pytest.mark.thorough),
+        pytest.param(0.1, True, marks=pytest.mark.thorough),
+    ],
+)
 def test_dynamic_weight_average(temperature, aware):
-    model = tasks(aware=aware)
+    model = tasks(aware=aware, **(TRACED if aware else {}))
     history = fit(model, DynamicWeightAverage(temperature), epochs=5, batch_size=8)
     losses = np.array([history[name] for name in TERMS]).T
     found = np.array([history[path] for path in PATHS]).T
@@ -79,9 +87,8 @@ def test_terms_of_one_output():
     """Those that are named; the others keep their weights."""
     x = keras.Input((3,))
     model = LossAwareModel(x, keras.layers.Dense(1)(x))
-    model.compile(
-        keras.optimizers.SGD(0.02), loss=SquaredErrorLoss() + AbsoluteErrorLoss() + 0.3 * HuberLoss()
-    )
+    loss = SquaredErrorLoss() + AbsoluteErrorLoss() + 0.3 * HuberLoss()
+    model.compile(keras.optimizers.SGD(0.02), loss=loss, run_eagerly=True)
     names = ["absolute_error_loss", "squared_error_loss"]
     callback = DynamicWeightAverage(terms=names)
     history = model.fit(X, Y["a"], epochs=4, callbacks=[callback], verbose=0).history
@@ -126,9 +133,9 @@ def test_dynamic_weight_average_goes_on(tmp_path):
 
 def test_other_losses_begin_anew():
     model = tasks()
-    fit(model, DynamicWeightAverage())
+    fit(model, DynamicWeightAverage(), epochs=3)
     losses = {"a": SquaredErrorLoss() + AbsoluteErrorLoss(), "b": 1.0 * SquaredErrorLoss()}
-    model.compile("sgd", loss=losses)
+    model.compile("sgd", loss=losses, run_eagerly=True)
     history = fit(model, DynamicWeightAverage(), epochs=2)
     for name in (*PATHS, "a/weights/absolute_error_loss"):
         assert history[name] == [1.0, 1.0]
@@ -159,10 +166,19 @@ def by_hand(kernels, steps, alpha, rate, sgd):
     return np.array(found)
 
 
-@both
-@pytest.mark.parametrize("alpha", [0.0, 1.5, 3.0])
+@pytest.mark.parametrize(
+    ("alpha", "aware"),
+    [
+        (1.5, True),
+        (3.0, False),
+        *(
+            pytest.param(alpha, aware, marks=pytest.mark.thorough)
+            for alpha, aware in ((0.0, True), (0.0, False), (1.5, False), (3.0, True))
+        ),
+    ],
+)
 def test_grad_norm(alpha, aware):
-    model = tasks(aware=aware)
+    model = tasks(aware=aware, **(TRACED if aware else {}))
     # The three alphas part after two and after three steps.
     kernels = [np.eye(3)[:, :2], np.array([[1.0], [0.5]]), np.array([[0.5], [-0.5]])]
     model.set_weights([*kernels, *model.get_weights()[3:]])
@@ -173,9 +189,10 @@ def test_grad_norm(alpha, aware):
     assert weights_of(model) == pytest.approx(list(found[-1]))
 
 
+@pytest.mark.thorough  # test_grad_norm.py has its like, of which the norms are further apart
 def test_without_alpha_all_gradients_come_to_one_size():
     """The model stands still, so the norms n_k do, and the weights come to where w_k n_k are equal."""
-    model = tasks(keras.optimizers.SGD(0.0))
+    model = tasks(keras.optimizers.SGD(0.0), **TRACED)
     w, *heads = np.eye(3)[:, :2], np.array([[0.5], [-0.5]]), np.array([[0.5], [-0.5]])
     model.set_weights([w, *heads, *model.get_weights()[3:]])
     norms = []
@@ -196,7 +213,8 @@ def test_terms_of_one_output_and_a_penalty():
     x = keras.Input((3,))
     keras.utils.set_random_seed(0)
     model = LossAwareModel(x, keras.layers.Dense(1, use_bias=False, name="shared")(x))
-    model.compile(keras.optimizers.SGD(0.0), loss=SquaredErrorLoss() + JacobianPenalty())
+    loss = SquaredErrorLoss() + JacobianPenalty()
+    model.compile(keras.optimizers.SGD(0.0), loss=loss, run_eagerly=True)
     w = model.get_weights()[0]
     callback = GradNorm("shared", alpha=0.0, learning_rate=0.1)
     history = model.fit(X, Y["a"], batch_size=16, callbacks=[callback], verbose=0).history
@@ -234,9 +252,9 @@ def test_grad_norm_under_sample_weights_and_validation():
 
 def test_grad_norm_goes_on(tmp_path):
     whole, parts = tasks(keras.optimizers.Adam(0.02)), tasks(keras.optimizers.Adam(0.02))
-    expected = fit(whole, GradNorm("shared", learning_rate=0.1), epochs=6)
+    expected = fit(whole, GradNorm("shared", learning_rate=0.1), epochs=5)
     callback = GradNorm("shared", learning_rate=0.1)
-    first, second = fit(parts, callback, epochs=2), fit(parts, callback, epochs=2)
+    first, second = fit(parts, callback, epochs=2), fit(parts, callback, epochs=1)
     parts.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     third = fit(loaded, GradNorm("shared", learning_rate=0.1), epochs=2)
@@ -299,7 +317,7 @@ def test_two_replicas():
     histories = []
     for scope in (tf.distribute.get_strategy(), strategy):
         with scope.scope():
-            model = tasks()
+            model = tasks(**TRACED)
         histories.append(fit(model, DynamicWeightAverage(0.5)))
     for path in PATHS:
         np.testing.assert_allclose(histories[0][path], histories[1][path], rtol=1e-5)
