@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks.backends import Function
-from benchmarks.workloads import one_hot
+from tests.kinds.kind import hot
 
 BOTH, VALUE, GRADIENT = ("value", "gradient"), ("value",), ("gradient",)
 
@@ -134,8 +134,12 @@ def _long(y: np.ndarray, classes: int) -> np.ndarray:
     return y.astype("int64")
 
 
+def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
+    return hot(y, classes).astype("float32")
+
+
 LOGITS: dict[str, Any] = {"from_logits": True}
-ONE_HOT: dict[str, Any] = {"name": "Keras one-hot", "labels": one_hot, **LOGITS}
+ONE_HOT: dict[str, Any] = {"name": "Keras one-hot", "labels": _one_hot, **LOGITS}
 
 
 def _torch_crossentropy(torch: Any) -> Function:

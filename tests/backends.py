@@ -21,6 +21,15 @@ COMPILED = {"tensorflow": ("graph", "xla"), "jax": ("jit",), "torch": ()}[BACKEN
 MODES = COMPILED or [pytest.param("", marks=pytest.mark.skip(reason="nothing is compiled on PyTorch"))]
 """For tests that are parametrised over COMPILED."""
 
+
+def thorough_on_jax(test: Any) -> Any:
+    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
+
+    The laws of tests/contract try them there by default.
+    """
+    return pytest.mark.thorough(test) if BACKEND == "jax" else test
+
+
 if BACKEND == "tensorflow":
     import tensorflow as tf
 elif BACKEND == "jax":

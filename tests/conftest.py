@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 # The suites share helpers, which they import as tests.…, whichever way pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tests import thorough  # noqa: E402 - from where the path leads
+from tests import thorough
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Two workers on two cores: threads of PyTorch that wait for each other would take both from both.

@@ -31,7 +31,7 @@ def tiny(monkeypatch):
     for name in list(WORKLOADS):
         monkeypatch.delitem(WORKLOADS, name)
     monkeypatch.setitem(WORKLOADS, "numbers", only)
-    monkeypatch.setitem(WORKLOADS, "binary", replace(only, make=only.make))
+    monkeypatch.setitem(WORKLOADS, "binary", replace(only))
     monkeypatch.setitem(backends.MODES, BACKEND, (MODE,))
     monkeypatch.setattr(timing, "AT_LEAST", 0.0)
     yield

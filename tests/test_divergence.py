@@ -17,17 +17,17 @@ from keras_losses import (
     TotalVariationLoss,
     numerics,
 )
-from tests.backends import BACKEND, double_precision, numpy, tensor, value, value_and_gradient
-from tests.contract import samples
-from tests.contract.samples import rng
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
+from tests.backends import (
+    BACKEND,
+    double_precision,
+    numpy,
+    tensor,
+    thorough_on_jax,
+    value,
+    value_and_gradient,
+)
+from tests.kinds.kind import Seeded
+from tests.losses import LOSSES, build
 
 
 def double(loss, **options):
@@ -35,7 +35,7 @@ def double(loss, **options):
 
 
 def histograms(count, classes, *seed):
-    return softmax(rng("histograms", count, classes, *seed).normal(0, 2, (count, classes)), -1)
+    return softmax(Seeded("histograms", count, classes, *seed).random.normal(0, 2, (count, classes)), -1)
 
 
 LIMITS = [
@@ -56,7 +56,7 @@ LIMITS = [
 def test_continuous_in_alpha(loss, at, spread, dtype, from_logits):
     """Values and gradients at alpha +- 1e-9 ... 1e-3 are those at alpha, to digits and the difference."""
     y = histograms(20, 5)
-    z = spread * rng("logits").normal(0, 2, (20, 5))
+    z = spread * Seeded("logits").random.normal(0, 2, (20, 5))
     pred = z if from_logits else softmax(z, -1)
     options = {"from_logits": from_logits, "reduction": "none", "dtype": dtype}
     digits = 1e-6 if dtype == "float32" else 1e-13
@@ -117,7 +117,11 @@ def test_jensen_shannon_is_scipys():
 def test_pytorch_has_the_same():
     """torch.nn.functional.kl_div and torch.distributions agree in float64 to 1e-10."""
     torch = pytest.importorskip("torch")
-    y, z, t = histograms(8, 5), rng("z").normal(0, 2, (8, 5)), rng("t").normal(0, 2, (8, 5))
+    y, z, t = (
+        histograms(8, 5),
+        Seeded("z").random.normal(0, 2, (8, 5)),
+        Seeded("t").random.normal(0, 2, (8, 5)),
+    )
     as_torch = torch.tensor
     theirs = torch.nn.functional.kl_div(as_torch(log_softmax(z, -1)), as_torch(y), reduction="none").sum(-1)
     soft = (as_torch(log_softmax(x / 3, -1)) for x in (z, t))
@@ -173,12 +177,12 @@ def test_digits_near_the_target(loss, options, curvature):
 )
 def test_a_student_that_nearly_agrees(temperature, digits, classes):
     """Of a student that is the teacher rounding is left; next to it are the digits of the difference."""
-    t = rng("teacher").normal(0, 3, (10, classes)).astype("float32")
+    t = Seeded("teacher").random.normal(0, 3, (10, classes)).astype("float32")
     loss = DistillationLoss(temperature=temperature, reduction="none")
     found, gradient = value_and_gradient(loss, t, t)
     assert (found <= digits**2).all()
     assert np.abs(gradient).max() <= digits
-    z = (t + 1e-2 * rng("student").normal(0, 1, t.shape)).astype("float32")
+    z = (t + 1e-2 * Seeded("student").random.normal(0, 1, t.shape)).astype("float32")
     found, gradient = value_and_gradient(loss, t, z)
     exact, slope = distillation_of(t, z, temperature)
     np.testing.assert_allclose(found, exact, rtol=digits)
@@ -227,9 +231,8 @@ def test_gradient_of_a_distant_student(far):
 
 OF_PROBABILITIES = [
     name
-    for name in samples.LOSSES
-    if samples.LOSSES[name].card.family == "divergence"
-    and "from_logits" in samples.LOSSES[name].hyperparameters
+    for name in LOSSES
+    if LOSSES[name].card.family == "divergence" and "from_logits" in LOSSES[name].hyperparameters
 ]
 
 
@@ -238,7 +241,7 @@ OF_PROBABILITIES = [
 def test_classes_that_neither_has(name):
     """Classes of probability 0 on both sides change nothing, and have a finite gradient."""
     y, p = np.array([[0.4, 0.6, 0.0, 0.0]]), np.array([[0.7, 0.3, 0.0, 0.0]], "float32")
-    loss = samples.build(name, {})
+    loss = build(name, {})
     found, gradient = value_and_gradient(loss, y, p)
     assert np.isfinite(gradient).all()
     cut_points = 3 if name == "EarthMoverLoss" else 1  # of which it is a mean
@@ -313,7 +316,7 @@ def test_total_variation_keeps_its_digits():
 
 def test_latent_codes_without_targets():
     """A zero for each sample and a zero for each dimension mean the same; other shapes raise."""
-    code = rng("code").normal(0, 1, (5, 6))
+    code = Seeded("code").random.normal(0, 1, (5, 6))
     exact = value(GaussianKLLoss(), np.zeros((5, 3)), code)
     assert value(GaussianKLLoss(), np.full(5, np.nan), code) == exact
     for shape in ((4,), (5, 2), (5, 6), (1, 3), ()):

@@ -11,8 +11,8 @@ import pytest
 
 import keras_losses
 import keras_losses.callbacks
-from tests.backends import BACKEND, value_and_gradient
-from tests.contract.samples import LOSSES
+from tests.backends import thorough_on_jax, value_and_gradient
+from tests.losses import LOSSES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,11 +20,6 @@ COMMANDS = (
     'pip install -e ".[examples]" && python examples/quickstart.py',
     'pip install -e ".[test]" && pytest',
 )
-
-
-def thorough_on_jax(test):
-    """For examples that TensorFlow and PyTorch run by default: JAX compiles each of their operations."""
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 def block(document: str, number: int = 0) -> str:

@@ -16,15 +16,6 @@ from keras_losses import (
 )
 from tests.backends import BACKEND, numpy, tensor, value
 
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
-
-
 IDS = np.array([0, 2, 2, 0, 2])
 COUNTS = [2.0, 0.0, 3.0]
 HOT = np.eye(3)[IDS]

@@ -23,18 +23,16 @@ from keras_losses import (
     ZeroInflatedPoissonLoss,
 )
 from keras_losses.likelihood import LikelihoodLoss
-from tests.backends import BACKEND, double_precision, numpy, tensor, value, value_and_gradient
+from tests.backends import (
+    double_precision,
+    numpy,
+    tensor,
+    thorough_on_jax,
+    value,
+    value_and_gradient,
+)
 from tests.oracles import expected, rounded_terms
 from tests.oracles.likelihood import positive
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
-
 
 DIGITS = {"float32": 1e-6, "float64": 1e-10}
 SIZES = np.geomspace(1e-3, 1e6, 10)

@@ -5,16 +5,7 @@ import numpy as np
 import pytest
 
 from keras_losses import EarlyLearningLoss, EarlyLearningTargets, JensenShannonConsistencyLoss
-from tests.backends import BACKEND, numpy, value_and_gradient
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
-
+from tests.backends import BACKEND, numpy, thorough_on_jax, value_and_gradient
 
 P = np.array([[0.5, 0.5], [0.25, 0.75]], "float32")
 

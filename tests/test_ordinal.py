@@ -22,19 +22,19 @@ from keras_losses import (
     config,
     numerics,
 )
-from tests.backends import BACKEND, double_precision, numpy, tensor, value, value_and_gradient
+from tests.backends import (
+    BACKEND,
+    double_precision,
+    numpy,
+    tensor,
+    thorough_on_jax,
+    value,
+    value_and_gradient,
+)
 
 K = 4
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(12, 3)).astype("float32"), np.arange(12) % K
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 def heads():

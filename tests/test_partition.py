@@ -8,7 +8,14 @@ from scipy.special import k1
 from scipy.stats import cauchy
 
 from keras_losses import numerics
-from tests.backends import BACKEND, MODES, compiled, double_precision, second_derivative, value_and_gradient
+from tests.backends import (
+    MODES,
+    compiled,
+    double_precision,
+    second_derivative,
+    thorough_on_jax,
+    value_and_gradient,
+)
 from tests.oracles import partition
 
 ALPHAS = np.linspace(0, 2, 201)[1:-1]
@@ -22,14 +29,6 @@ SPECIAL = {
     2.0: math.log(2 * math.pi) / 2,
 }
 SLOPE_AT_0 = math.log(2) - math.log(2) ** 2 - math.pi**2 / 12 - 1 / 4
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 def log_partition(_, alpha, __=None):

@@ -19,17 +19,8 @@ from keras_losses import (
     TukeyBiweightLoss,
     TweedieLoss,
 )
-from tests.backends import BACKEND, double_precision, value, value_and_gradient
+from tests.backends import BACKEND, double_precision, thorough_on_jax, value, value_and_gradient
 from tests.oracles.regression import barron
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
-
 
 # Barron's, over 100,000 samples ---------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from keras_losses import (
     VocabularyHead,
     vocabulary,
 )
-from tests.backends import BACKEND, MODES, numpy, tensor
+from tests.backends import BACKEND, MODES, numpy, tensor, thorough_on_jax
 from tests.oracles.vocabulary import of_hidden_states
 
 if BACKEND == "tensorflow":
@@ -27,14 +27,6 @@ elif BACKEND == "jax":
     import jax
 else:
     import torch
-
-
-def thorough_on_jax(test):
-    """For formulas without a branch for JAX, which compiles each operation for each shape of an array.
-
-    The laws of tests/contract try them there by default.
-    """
-    return pytest.mark.thorough(test) if BACKEND == "jax" else test
 
 
 TOKENS, WIDTH, CLASSES = 7, 3, 11

@@ -137,9 +137,9 @@ def combined(loss: str, row: Mapping[str, Any], batch: Batch, finite: bool = Tru
         if isinstance(left[key], list) and (is_required(loss, key) or "num_classes" not in told):
             left[key] = resized(left[key], entries(loss, key, batch.outputs, told))
     case = Case(loss, left, batch)
-    if any(left.get(key) and left.get(at) is None for key, at in ALONG_AN_AXIS.items()):
-        if batch.y_pred.ndim < 3:
-            return None
+    along = any(left.get(key) and left.get(at) is None for key, at in ALONG_AN_AXIS.items())
+    if along and batch.y_pred.ndim < 3:
+        return None
     try:
         built = case.build()
     except ValueError:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.backends import BACKEND, numpy, tensor
 from tests import thorough
+from tests.backends import BACKEND, numpy, tensor
 from tests.contract.test_gradients import differences
 from tests.kinds import kind_of
 from tests.losses import ALONE, LOSSES, build

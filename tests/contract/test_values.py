@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-import keras_losses
 from keras_losses import (
     CrossentropyLoss,
     FocalLoss,

@@ -19,7 +19,7 @@ import keras_losses
 from keras_losses import catalogue
 from keras_losses.card import REQUIRED
 from tests.backends import value
-from tests.contract import samples
+from tests.contract.cases import cases as cases_of
 
 HERE = Path(__file__).parent
 SAMPLES = 3
@@ -65,7 +65,7 @@ def missing(name, records):
 def additions(name, records):
     """Records of a loss: with its defaults if there is none yet, and with each hyper-parameter changed."""
     left = missing(name, records)
-    cases = sorted(samples.cases(name), key=lambda case: (-changes(case), case.batch.y_pred.size))
+    cases = sorted(cases_of(name), key=lambda case: (-changes(case), case.batch.y_pred.size))
     plain = min(cases, key=lambda case: (changes(case), case.batch.y_pred.size))
     matrix = next(case for case in cases[::-1] if case.batch.y_pred.ndim == 2)
     tried = [(plain, {}), *((case, {}) for case in cases)]

@@ -1,4 +1,4 @@
-"""Kinds whose labels are classes: ids, one-hot rows, soft labels and 0/1 labels, against one output or many."""
+"""Kinds whose labels are classes: ids, one-hot rows, soft labels or 0/1 labels."""
 
 from __future__ import annotations
 

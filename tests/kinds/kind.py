@@ -169,6 +169,11 @@ class Workload:
         random.standard_normal(shape, "float32")
     )
 
+    def data(self, shape: Shape) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
+        """Labels and predictions of this shape, and what a loss is told of them."""
+        predictions = self.predictions(np.random.default_rng(0), shape)
+        return self.labels(np.random.default_rng(1), predictions), predictions, self.options
+
 
 class Kind(abc.ABC):
     """A form of labels and predictions, and everything that a test or a benchmark asks of it.

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from tests.kinds.kind import (
-    CLASSES,
     LOGITS,
     NUMBERS,
     Batch,

@@ -89,7 +89,11 @@ class Ranks(Ordinal):
     )
     workloads: Mapping[str, Workload] = {
         "ranks": Workload(
-            "Ranks, with logits of being above", _ranks, (400_000, LEVELS - 1), (256, LEVELS - 1)
+            "Ranks, with logits of being above",
+            _ranks,
+            (400_000, LEVELS - 1),
+            (256, LEVELS - 1),
+            options={"num_classes": LEVELS},
         )
     }
 
@@ -127,7 +131,12 @@ class CutPoints(Ordinal):
     )
     workloads: Mapping[str, Workload] = {
         "cut points": Workload(
-            "Ranks, with cut points", _ranks, (400_000, LEVELS), (256, LEVELS), "sparse", predictions=_cut
+            "Ranks, with cut points",
+            _ranks,
+            (400_000, LEVELS),
+            reference="sparse",
+            options={"num_classes": LEVELS},
+            predictions=_cut,
         )
     }
 
@@ -160,7 +169,13 @@ class Pooled(Ordinal):
 
     class_ids = False
     workloads: Mapping[str, Workload] = {
-        "pooled": Workload("Ranks, with a logit each", _ranks, (400_000, LEVELS), (256, LEVELS), "sparse")
+        "pooled": Workload(
+            "Ranks, with a logit each",
+            _ranks,
+            (400_000, LEVELS),
+            reference="sparse",
+            options={"num_classes": LEVELS},
+        )
     }
 
     def outputs(self, source: Source, form: ClassForm) -> tuple[dict[str, Any], np.ndarray]:

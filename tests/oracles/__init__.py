@@ -1,7 +1,7 @@
 """What each loss must come to: float64 references, written from the papers, that never call the library.
 
 A family's file registers a function for each loss, under the name of its class, and the kind of data that
-it takes (tests/contract/samples.py makes it). The functions take the labels, the predictions and every
+it takes (an object of tests/kinds). The functions take the labels, the predictions and every
 hyper-parameter by name, and return one value for each sample.
 """
 
@@ -22,7 +22,7 @@ Values = Callable[..., np.ndarray]
 class Oracle:
     values: Values
     takes: str
-    """The kind of data: a key of tests.contract.samples.KINDS."""
+    """The kind of data: a key of tests.kinds.KINDS."""
     terms: Values | None = None
     """What rounding errors are relative to, where that is more than the value: terms that cancel, powers."""
     held: Values | None = None
