@@ -21,7 +21,7 @@ Size = Literal["large", "small"]
 
 WORKLOADS: dict[str, Workload] = {
     name: kind.workloads[name]
-    for kind in KINDS.values()
+    for _, kind in sorted(KINDS.items())
     for name in kind.workloads
     if name != "angles"  # that of an example, which the package has not
 }

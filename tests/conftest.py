@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _share_what_jax_compiles(config)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what is thorough, and gives what shares results to one worker."""
     if not thorough.ASKED:

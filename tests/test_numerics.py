@@ -100,6 +100,10 @@ def of_shares(shares, logits, _=None):
     return numerics.expected_crossentropy(shares, logits)
 
 
+def squared(function, *given):
+    return ops.square(function(*given))
+
+
 def test_gradients_beside_the_value_are_those_of_the_plain_formula(classes):
     """To 1e-12 in float64, second derivatives included, of class ids and of soft labels."""
     logits, ids, shares = drawn(classes)
@@ -109,9 +113,13 @@ def test_gradients_beside_the_value_are_those_of_the_plain_formula(classes):
             value, gradient = value_and_gradient(found, labels, logits)
             np.testing.assert_allclose(value, values, rtol=1e-12)
             np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
-            np.testing.assert_allclose(second_derivative(found, labels, logits), matrices, atol=1e-14)
+            # Along each output of all samples at once, which is a column of each sample's matrix.
+            columns = [np.broadcast_to(column, logits.shape) for column in np.eye(classes)]
+            second = np.stack([second_derivative(found, labels, logits, x) for x in columns], -1)
+            np.testing.assert_allclose(second, matrices, atol=1e-14)
             # Of f^2 it is 2 (f f'' + f' f'), in which the value is differentiated as well.
-            squares = second_derivative(lambda *given, f=found: ops.square(f(*given)), labels, logits)
+            square = functools.partial(squared, found)
+            squares = np.stack([second_derivative(square, labels, logits, x) for x in columns], -1)
             outer = np.einsum("ni,nj->nij", gradients, gradients)
             np.testing.assert_allclose(squares, 2 * (values[:, None, None] * matrices + outer), atol=1e-13)
 
@@ -301,7 +309,7 @@ def test_second_derivatives_of_one_output():
             (values_of_outputs, 3 * p * rest),
             (complements_of_outputs, 2 * p * rest * (rest - p)),
         ):
-            found = second_derivative(function, z, z)[:, :, 0]
+            found = second_derivative(function, z, z, np.ones_like(z))
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
 
 

@@ -62,7 +62,9 @@ def slopes(function, arrays, mode=""):
                 value = function(*arrays)
             return value, tape.gradient(value, arrays)
 
-        value, found = (tf.function(both, jit_compile=mode == "xla") if mode else both)(*arrays)
+        value, found = (tf.function(both, autograph=False, jit_compile=mode == "xla") if mode else both)(
+            *arrays
+        )
     else:
         arrays = [x.requires_grad_() for x in arrays]
         value = function(*arrays)
@@ -518,7 +520,7 @@ def step_of(model, loss):
         given = [v.value for v in model.trainable_variables]
         return jax.jit(jax.value_and_grad(total)).lower(given).compile().as_text()
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def both():
         with tf.GradientTape() as tape:
             value = loss(truth, model(ids))
@@ -559,7 +561,7 @@ def test_the_compiler_is_known_while_a_graph_is_traced():
         )
 
     for jit_compile in (True, False):
-        tf.function(look, jit_compile=jit_compile)(tf.constant(0))
+        tf.function(look, autograph=False, jit_compile=jit_compile)(tf.constant(0))
     assert seen == [True, True, False, False]
 
 

@@ -65,7 +65,7 @@ def test_class_id_out_of_range_is_nan_where_it_cannot_raise(loss):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a graph of any batch size is a facility of TensorFlow's")
-@pytest.mark.parametrize("loss", losses.LOSSES if thorough.ASKED else losses.ONE_OF_EACH_PATH)
+@pytest.mark.parametrize("loss", losses.LOSSES if thorough.ASKED else losses.ONE_OF_EACH_PATH[::3])
 def test_unknown_batch_size(loss):
     """A graph traced for batches of any size gives the values of eager mode."""
     import tensorflow as tf
@@ -73,7 +73,7 @@ def test_unknown_batch_size(loss):
     case = changed(loss)
     built = case.build()
     signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in (case.y_true, case.y_pred)]
-    run = tf.function(lambda y, p: built(y, p), input_signature=signature)
+    run = tf.function(lambda y, p: built(y, p), input_signature=signature, autograph=False)
     for size in (6, 4):
         exact = value(built, case.y_true[:size], case.y_pred[:size])
         np.testing.assert_allclose(run(case.y_true[:size], case.y_pred[:size]), exact, rtol=2e-6)

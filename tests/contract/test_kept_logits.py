@@ -85,7 +85,7 @@ def test_a_loss_around_takes_them_too(loss):
 def in_graph(function, *arrays):
     import tensorflow as tf
 
-    return numpy(tf.function(function)(*map(tensor, arrays)))
+    return numpy(tf.function(function, autograph=False)(*map(tensor, arrays)))
 
 
 def eagerly(function, *arrays):
