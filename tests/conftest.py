@@ -18,7 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long a machine takes says nothing of a loss.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("default", max_examples=8, derandomize=True, database=None, **_UNTIMED)
+settings.register_profile(
+    "default", max_examples=2 if thorough.ON_JAX else 8, derandomize=True, database=None, **_UNTIMED
+)
 settings.register_profile("thorough", max_examples=500, print_blob=True, **_UNTIMED)
 
 

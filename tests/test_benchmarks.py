@@ -27,11 +27,12 @@ ONCE = timing.Settings(rounds=2, losses=("LogCoshLoss",))  # quartiles need two 
 @pytest.fixture
 def tiny(monkeypatch):
     """One workload, of some numbers, in both sizes and one mode; each call is made once in a round."""
-    only = replace(WORKLOADS["numbers"], large=(8, 2), small=(4, 2))
+    sizes = {"large": (8, 2), "small": (4, 2)}
+    numbers, binary = (replace(WORKLOADS[name], **sizes) for name in ("numbers", "binary"))
     for name in list(WORKLOADS):
         monkeypatch.delitem(WORKLOADS, name)
-    monkeypatch.setitem(WORKLOADS, "numbers", only)
-    monkeypatch.setitem(WORKLOADS, "binary", replace(only))
+    monkeypatch.setitem(WORKLOADS, "numbers", numbers)
+    monkeypatch.setitem(WORKLOADS, "binary", binary)
     monkeypatch.setitem(backends.MODES, BACKEND, (MODE,))
     monkeypatch.setattr(timing, "AT_LEAST", 0.0)
     yield

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +77,13 @@ def batches(loss: str) -> tuple[Batch, ...]:
     return tuple(batch for batch in made if batch.options.keys() <= LOSSES[loss].hyperparameters.keys())
 
 
+def cases(loss: str) -> Sequence[Case]:
+    """What the laws of a loss are tried on."""
+    return thorough.on_jax(every_case(loss), 4)
+
+
 @functools.cache
-def cases(loss: str) -> tuple[Case, ...]:
+def every_case(loss: str) -> tuple[Case, ...]:
     """Every batch and every row of hyper-parameters, each at least once, the defaults first."""
     rows, data = losses.rows(loss), batches(loss)
     if thorough.ASKED:
@@ -121,7 +126,7 @@ def first(loss: str) -> Case:
 @functools.cache
 def changed(loss: str) -> Case:
     """The case on a batch with an axis of samples and one of outputs that changes most hyper-parameters."""
-    flat = [case for case in cases(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None]
+    flat = [case for case in every_case(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None]
     return max(flat, key=lambda case: len(case.options))
 
 

@@ -5,7 +5,7 @@ import pytest
 import keras_losses
 from keras_losses import catalogue
 from keras_losses.card import REQUIRED, Card
-from tests.contract.cases import cases, every_loss
+from tests.contract.cases import every_case, every_loss
 from tests.kinds import KINDS
 from tests.losses import LOSSES, free, values
 from tests.oracles import REGISTRY
@@ -46,10 +46,10 @@ def test_every_hyper_parameter_has_a_domain(loss):
 @every_loss
 def test_every_value_is_tried(loss):
     """Each value of each hyper-parameter reaches the laws with some batch."""
-    tried = [{**case.batch.options, **case.options} for case in cases(loss)]
+    tried = [{**case.batch.options, **case.options} for case in every_case(loss)]
     for key, (_, *others) in free(loss).items():
         # An inner loss, or how many predictions there are, is the batches' to say.
-        if all(key in case.batch.options for case in cases(loss)):
+        if all(key in case.batch.options for case in every_case(loss)):
             continue
         for value in others:
             # A sequence is cut or repeated to the number of outputs.

@@ -29,10 +29,11 @@ def cases(loss, dtype):
         if batch.options.keys() <= LOSSES[loss].hyperparameters.keys()
     ]
     single = dtype == "float32"
+    fitting = thorough.on_jax(fitting, 2)
     if not single and not thorough.ASKED:
         # Each of the half precisions on every other batch.
         fitting = fitting[dtype == "bfloat16" :: 2]
-    wanted = len(rows(loss)) if thorough.ASKED else 2 if single else 1
+    wanted = len(rows(loss)) if thorough.ASKED else 2 if single and not thorough.ON_JAX else 1
     found = []
     for turn, batch in enumerate(fitting):
         # In single precision the defaults first, elsewhere other rows; of sums, whose terms may overflow one
@@ -203,7 +204,7 @@ def assert_learns(case, dtype):
 def test_predictions_equal_to_targets(loss):
     """A prediction equal to its target has a finite value, and a finite gradient."""
     flat = [case for case in plain(loss) if case.batch.known is None and case.batch.y_pred.ndim <= 2]
-    for case in flat[:: 1 + len(flat) // 4]:
+    for case in thorough.on_jax(thorough.spread(flat, 4), 1):
         with about(case):
             kind = kind_of(loss)
             perfect = kind.perfect(case.batch, case.build())
@@ -217,7 +218,7 @@ def test_predictions_equal_to_targets(loss):
                 assert (gradient == 0).all()
 
 
-@pytest.mark.parametrize("loss", LOSSES if thorough.ASKED else ONE_OF_EACH_PATH[::2])
+@pytest.mark.parametrize("loss", LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH[::2], 4))
 def test_half_precision_on_images(loss):
     """Sums over 256 x 256 pixels in half precision are those of float64, to what float32 adds up."""
     case = first(loss)

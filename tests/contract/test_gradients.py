@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_losses import HuberLoss
+from tests import thorough
 from tests.backends import double_precision, second_derivative, value_and_gradient
 from tests.cases import BESIDE_KINKS
 from tests.contract.cases import about, cases, double, every_loss, first
@@ -88,7 +89,7 @@ def test_at_the_joints_of_huber(at):
 
 # The gradient of a loss that holds something constant is no derivative of its value, and the law says
 # nothing of it: differences of it would move what is held, which the second derivative does not.
-CURVED = [name for name in ALONE if REGISTRY[name].held is None]
+CURVED = thorough.on_jax([name for name in ALONE if REGISTRY[name].held is None], 12)
 
 
 @pytest.mark.parametrize("loss", CURVED)

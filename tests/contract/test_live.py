@@ -14,7 +14,7 @@ import pytest
 from keras_losses.card import REQUIRED, Interval
 from tests import thorough
 from tests.backends import double_precision, value_and_gradient, with_setting
-from tests.contract.cases import Case, about, cases
+from tests.contract.cases import Case, about, every_case
 from tests.kinds.kind import LOGITS
 from tests.losses import LOSSES, ONE_OF_EACH_PATH, build
 from tests.oracles import expected, rounded_terms
@@ -36,6 +36,7 @@ SETTINGS = [
     # What is declared in a base is tried on one loss of each path through the base.
     if parameter.is_real and (key in vars(loss) or name in ONE_OF_EACH_PATH or thorough.ASKED)
 ]
+SETTINGS = thorough.on_jax(SETTINGS, 24)
 
 
 def domain(setting: Setting) -> Interval:
@@ -57,7 +58,7 @@ def tried_on(setting: Setting) -> Case:
     """The first case in which the number matters."""
     low, high = domain(setting).inside()[1], domain(setting).inside()[-1]
     # A batch may state a number, which another one then replaces; it may not state that there is none.
-    for case in sorted(cases(setting.loss), key=lambda case: setting.key in case.batch.options):
+    for case in sorted(every_case(setting.loss), key=lambda case: setting.key in case.batch.options):
         without = case.batch.options.get(setting.key, 0.0) is None
         if without or case.batch.y_pred.ndim > 2:
             continue

@@ -21,7 +21,7 @@ from tests.models import arguments, reloaded, small_model
 from tests.oracles import REGISTRY
 
 needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="a facility of TensorFlow's")
-PATHS = list(LOSSES) if thorough.ASKED else ONE_OF_EACH_PATH
+PATHS = list(LOSSES) if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH, 8)
 FEW = list(LOSSES) if thorough.ASKED else ["FocalLoss", "CornLoss", "CompositeLoss", "GaussianNLLLoss"]
 
 
