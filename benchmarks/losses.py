@@ -19,8 +19,9 @@ from benchmarks import backends, timing
 from benchmarks.peers import Peer, peers
 from benchmarks.report import cell, marked, spread, state, table
 from benchmarks.timing import Settings, Spread
-from benchmarks.workloads import LEFT_OUT, WORKLOADS, Measured, Shape, Size, Workload, measured, reference
+from benchmarks.workloads import LEFT_OUT, WORKLOADS, Measured, Size, measured, reference
 from keras_losses import config
+from tests.kinds.kind import Shape, Workload
 from tests.oracles import REGISTRY, differentiated, expected, shares
 
 TITLE = "Losses"

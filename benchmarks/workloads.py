@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, SquaredErrorLoss, catalogue
 from keras_losses.card import REQUIRED, Learned
-from tests.kinds import KINDS, kind_of
-from tests.kinds.kind import Shape, Workload
+from tests.kinds import kind_of
+from tests.kinds.kind import KINDS, Shape, Workload
 
 Size = Literal["large", "small"]
 
