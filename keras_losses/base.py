@@ -294,7 +294,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
         """Of how many losses each sample's value is the sum, where that differs; the means divide by them.
 
-        A sample of weight 0 has no label any more, and the share of one of class 0.
+        A sample of weight 0 has no label any more, and a share of 1.
         """
         return None
 
@@ -665,7 +665,11 @@ def _reduce(
     if counted is None and not by_weight and shares is None:
         count = ops.cast(ops.size(values), values.dtype)
     else:
-        shares = ops.ones_like(values) if shares is None else shares
+        if shares is None:
+            shares = ops.ones_like(values)
+        elif wanted is not None:
+            # Samples of weight 0 have lost their labels, and count as one each.
+            shares = ops.where(wanted, shares, ops.ones_like(values))
         shares = shares * weight if by_weight else shares
         if counted is not None:
             shares = ops.where(counted, shares, ops.zeros_like(values))

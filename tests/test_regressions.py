@@ -45,6 +45,15 @@ def test_ignored_label_that_the_labels_cannot_hold(dtype, ignored):
     np.testing.assert_allclose(found, [(-log(0.8) - log(0.6)) / 2], rtol=2e-6)
 
 
+def test_a_sample_of_weight_zero_counts_alike_in_every_encoding():
+    """The mean of CORN counts it as one task, whether its label was an id or a one-hot row."""
+    loss, pred = CornLoss(num_classes=3), np.zeros((2, 2), "float32")
+    ids, weights = np.array([1, 2]), np.array([1.0, 0.0])
+    # Class 1 is in both tasks, each worth log 2; the sample of weight 0 is the third.
+    for y_true in (ids, np.eye(3)[ids]):
+        np.testing.assert_allclose(value(loss, y_true, pred, weights), 2 * log(2) / 3, rtol=2e-6)
+
+
 class WorstOfImage(Loss):
     """A value for each image of however many pixels."""
 

@@ -24,10 +24,13 @@ from tests.backends import BACKEND, double_precision, value_and_gradient
 from tests.kinds import KINDS, kind_of
 from tests.kinds.kind import Batch
 from tests.losses import LOSSES, build, entries, inside, resized
-from tests.oracles import REGISTRY, expected, rounded_terms
+from tests.oracles import REGISTRY, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_loss_alone = pytest.mark.parametrize("loss", losses.ALONE)
+
+MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
+REDUCTIONS = ("none", "sum", *MEANS)
 
 ALONG_AN_AXIS = {"smoothness": "smoothness_axes"}
 """Hyper-parameters for predictions with axes of time or space, and what else says where such an axis is."""
@@ -249,6 +252,16 @@ def spread(x: np.ndarray, leading: tuple[int, ...]) -> np.ndarray:
 def like(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
     """What there is for each loss, with the axis of the outputs where labels or predictions have one."""
     return x.reshape(y.shape) if x.size == y.size else np.broadcast_to(np.expand_dims(x, axis), y.shape)
+
+
+def divisor(case: Case, weights: np.ndarray, mask: np.ndarray, reduction: str) -> Any:
+    """What NumPy's sum of the weighted values is divided by."""
+    counted = spread(mask, case.batch.leading) & case.batch.counted
+    share = shares(case.build(), case.batch.y_true, case.batch.y_pred)
+    if reduction == "mean_with_sample_weight":
+        return (weights * share)[counted].sum() or 1
+    # A sample of weight 0 has no label any more, and counts as one.
+    return np.where(weights == 0, 1, share)[counted].sum() or 1 if reduction in MEANS else 1
 
 
 def is_required(loss: str, key: str) -> bool:

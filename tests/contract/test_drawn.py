@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 from tests import thorough
 from tests.backends import double_precision, value, value_and_gradient
 from tests.contract import drawing
-from tests.contract.cases import bound, computes_in_float64, like, pools, spread
+from tests.contract.cases import REDUCTIONS, bound, computes_in_float64, divisor, like, pools, spread
 from tests.losses import LOSSES, ONE_OF_EACH_PATH, build, required
 from tests.models import arguments
-from tests.oracles import expected, shares
+from tests.oracles import expected
 
 drawn_losses = pytest.mark.parametrize(
     "loss", LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH, 5)
 )
-REDUCTIONS = ("sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none")
 # Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
 WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])
 
@@ -67,14 +66,9 @@ def test_value_weights_and_reduction(loss, data):
     weighted = np.where(gone | ~counted, 0, values * w)
     if pools(case):  # samples change each other's values
         weighted = value(case.build(reduction="none"), batch.y_true, batch.y_pred, weights, mask)
-    share = shares(case.build(), batch.y_true, batch.y_pred)
-    divisor = 1.0
-    if reduction == "mean_with_sample_weight":
-        divisor = (w * share)[counted].sum() or 1
-    elif "mean" in reduction or reduction == "sum_over_batch_size":
-        divisor = np.where(w == 0, 1, share)[counted].sum() or 1
-    exact = weighted if reduction == "none" else weighted.sum() / divisor
-    np.testing.assert_allclose(found, exact, rtol=2e-6, atol=2e-6 * np.abs(weighted).sum() / divisor)
+    whole = divisor(case, w, mask, reduction)
+    exact = weighted if reduction == "none" else weighted.sum() / whole
+    np.testing.assert_allclose(found, exact, rtol=2e-6, atol=2e-6 * np.abs(weighted).sum() / whole)
 
 
 @drawn_losses

@@ -6,9 +6,11 @@ import pytest
 from tests import losses, thorough
 from tests.backends import value, value_and_gradient
 from tests.contract.cases import (
+    REDUCTIONS,
     Case,
     about,
     cases,
+    divisor,
     every_loss,
     every_loss_alone,
     first,
@@ -19,19 +21,6 @@ from tests.contract.cases import (
     spread,
 )
 from tests.oracles import shares
-
-MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
-REDUCTIONS = ("none", "sum", *MEANS)
-
-
-def divisor(case: Case, weights, mask, reduction):
-    """What NumPy's sum of the weighted values is divided by."""
-    counted = spread(mask, case.batch.leading) & case.batch.counted
-    share = shares(case.build(), case.batch.y_true, case.batch.y_pred)
-    if reduction == "mean_with_sample_weight":
-        return (weights * share)[counted].sum() or 1
-    # A sample of weight 0 has no label any more, and counts as one.
-    return np.where(weights == 0, 1, share)[counted].sum() or 1 if reduction in MEANS else 1
 
 
 def few(loss):
