@@ -107,9 +107,9 @@ def test_constants_do_not_agree(loss):
         np.testing.assert_allclose(found, 0, atol=2e-6)
 
 
-@pytest.mark.parametrize("loss", ["SquaredErrorLoss"])
-def test_fit_reaches_it(loss):
+def test_fit_reaches_it():
     """What is smallest is also where Keras's own fit arrives, with steps that shrink to 0."""
+    loss = next(x for x in LOSSES if kind_of(x).exact_residual and LOSSES[x].card.elicits == "mean")
     (population,) = kind_of(loss).populations
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     schedule = keras.optimizers.schedules.CosineDecay(0.2, 300)

@@ -26,6 +26,9 @@ FEW = {LOSSES[name].__bases__[0]: name for name in reversed(OF_PROBABILITIES)}.v
 if thorough.ASKED:
     FEW = OF_PROBABILITIES
 
+AROUND = next(name for name in LOSSES if "confidence_penalty" in LOSSES[name].hyperparameters)
+"""A loss around another that reads the probabilities itself."""
+
 ROUNDING = 3.1e-5
 """A step away from a weight of 300 in float32."""
 
@@ -44,7 +47,7 @@ def one_step(loss, activation, units, label, run_eagerly):
 def by_the_formula(name, units, label, **given):
     """That step as the reference has it, which is none for a loss that gives a hopeless sample up."""
     loss = build(name, {"from_logits": True}, units)
-    loss = build("RegularizedLoss", {"loss": loss, **given}) if given else loss
+    loss = build(AROUND, {"loss": loss, **given}) if given else loss
     z = np.array([[300.0, -300.0]])[:, :units]
     return -differences(differentiated(loss, label, z), z)[0]
 
@@ -76,7 +79,7 @@ def test_a_loss_around_takes_them_too(loss):
     """A loss inside another one has the kept logits as well."""
     for from_logits, activation in ((True, None), (False, "softmax")):
         inner = build(loss, {"from_logits": from_logits}, 2)
-        around = build("RegularizedLoss", {"loss": inner, "confidence_penalty": 0.1})
+        around = build(AROUND, {"loss": inner, "confidence_penalty": 0.1})
         steps = one_step(around, activation, 2, label_for(loss, 2), False)
         exact = by_the_formula(loss, 2, label_for(loss, 2), confidence_penalty=0.1)
         np.testing.assert_allclose(steps[0], exact, rtol=1e-4, atol=ROUNDING)

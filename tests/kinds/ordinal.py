@@ -24,6 +24,7 @@ from tests.kinds.kind import (
     register,
     rows,
 )
+from tests.oracles import REGISTRY
 
 LEVELS = 10
 """How many ordered classes there are in workloads."""
@@ -84,7 +85,7 @@ class Ranks(Ordinal):
             {"num_classes": 3},
             SIX_THREE_ONE,
             2,
-            decode=lambda loss, z: _from_ranks(z, conditional=loss == "CornLoss"),
+            decode=lambda loss, z: _from_ranks(z, conditional=REGISTRY[loss].shares is not None),
         ),
     )
     workloads: Mapping[str, Workload] = {
@@ -112,7 +113,10 @@ class Ranks(Ordinal):
 
 
 def _from_ranks(z: np.ndarray, conditional: bool) -> np.ndarray:
-    """Probabilities from sigmoids of y > k, for all samples or for those that are past the rank before."""
+    """Probabilities from sigmoids of y > k, for all samples or for those that are past the rank before.
+
+    Conditional tasks are as many as the ranks that a sample has passed, which the loss's oracle says.
+    """
     above = np.cumprod(expit(z)) if conditional else expit(z)
     return -np.diff([1.0, *above, 0.0])
 
