@@ -139,6 +139,7 @@ def test_cut_points_that_are_given():
         (lambda: OrdinalLabels(3, kind="soft"), "`kind` must be one of .* Received: kind='soft'"),
         (lambda: OrdinalLabels(3, scale=0.0), "`scale` must be a number in"),
         (lambda: OrdinalLabels(3)([0, 3]), "from 0 to 2. Received: 3."),
+        (lambda: OrdinalLabels(3)([-1]), "from 0 to 2. Received: -1."),
         (lambda: OrdinalLabels(3)([0.5]), "from 0 to 2. Received: 0.5."),
         (lambda: CoralLoss(3, importance=[1.0]), r"each of the 2 ranks .* Received: importance=\[1.0\]"),
         (lambda: CornLoss(3, class_weight=[1.0, 2.0]), "each of the 3 classes"),
@@ -239,6 +240,13 @@ def test_what_is_decoded_is_what_came(loss):
     assert ops.is_tensor(loss.labels(tensor(last)))
     assert ops.is_tensor(loss.probabilities(tensor(last)))
     np.testing.assert_array_equal(numpy(loss.labels(tensor(last))), loss.labels(last))
+
+
+def test_probabilities_of_sequences():
+    """They add up to 1 over the classes, at each of the steps, also where scores are not in order."""
+    scores = np.array([[[2.0, 0.0], [-1.0, 1.0], [0.0, 0.0], [3.0, -3.0]]] * 2, "float32")
+    found = numpy(CoralLoss(num_classes=3).probabilities(scores))
+    np.testing.assert_allclose(found.sum(-1), np.ones((2, 4)), rtol=1e-6)
 
 
 # Soft labels ----------------------------------------------------------------------------------------

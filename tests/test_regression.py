@@ -19,7 +19,14 @@ from keras_losses import (
     TukeyBiweightLoss,
     TweedieLoss,
 )
-from tests.backends import BACKEND, double_precision, thorough_on_jax, value, value_and_gradient
+from tests.backends import (
+    BACKEND,
+    double_precision,
+    tensor,
+    thorough_on_jax,
+    value,
+    value_and_gradient,
+)
 from tests.oracles.regression import barron
 
 # Barron's, over 100,000 samples ---------------------------------------------------------------------------
@@ -260,3 +267,12 @@ def test_references_agree_with_pytorch():
     np.testing.assert_allclose(smooth_l1(y, f, beta=0.3), theirs, rtol=1e-12)
     theirs = functional.huber_loss(*pair, delta=0.3, reduction="none").numpy()
     np.testing.assert_allclose(huber(y, f, delta=0.3), theirs, rtol=1e-12)
+
+
+def test_a_target_is_checked_at_the_power_of_now():
+    """Where a schedule has set the power to 2.5, a target of 0 has no value any more."""
+    loss, y_pred = TweedieLoss(power=1.5), np.array([0.0], "float32")
+    assert value(loss, np.array([0.0]), y_pred) == 2 / 0.5  # 2 mu^(2-p) / (2-p), mu = 1
+    vars(loss)["_live"] = {"power": lambda: tensor(np.float32(2.5))}
+    with pytest.raises(ValueError, match=r"be above 0 for a power of 2.5"):
+        value(loss, np.array([0.0]), y_pred)

@@ -495,6 +495,7 @@ def test_metrics_of_terms_are_saved(tmp_path):
     assert set(fitted(again, epochs=1)) == set(before)
 
 
+@pytest.mark.filterwarnings("ignore:.*of the terms' sizes")
 def test_terms_of_packed_predictions():
     """A likelihood among them, whose predictions are not of the shape of the targets."""
     keras.utils.set_random_seed(0)

@@ -459,3 +459,15 @@ def test_a_global_seed_made_by_the_test_goes_with_it(monkeypatch):
         assert state.get_global_attribute(name) is None
     finally:
         state.set_global_attribute(name, before)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="only PyTorch's modules have modes")
+@pytest.mark.parametrize("training", [True, False])
+def test_modules_keep_their_modes(training):
+    """PyTorch's modules are in the mode that they were in: fit leaves them in that for inference."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    model.train(training)
+    modules = list(model.modules())
+    find_learning_rate(model, np.ones((64, 2), "float32"), np.ones((64, 1), "float32"))
+    assert [module.training for module in modules] == [training] * len(modules)

@@ -287,10 +287,28 @@ def test_terms_are_stacked_unless_one_is_negative():
         part = next(drawing.sections(record))
         assert part.title == "Terms, as weighted in the loss"
         (axes,) = drawing.figure_of([part]).subfigs[0].axes
-        return len(axes.collections), len(axes.lines)
+        ends = [text.xy[1] * axes.get_ylim()[1] for text in axes.texts]  # where the names of the terms are
+        return len(axes.collections), len(axes.lines), ends
 
-    assert areas(0.5) == (2, 0)
-    assert areas(-0.5) == (0, 2)
+    # Areas from 0 to 1 and from 1 to 1.5, each with its name in the middle.
+    assert areas(0.5) == (2, 0, pytest.approx([0.5, 1.25]))
+    assert areas(-0.5)[:2] == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"), [((1.0, 50.0), "linear"), ((1.0, 200.0), "log"), ((-1.0, 200.0), "linear")]
+)
+def test_the_axis_of_a_histogram(values, scale):
+    """Logarithmic for positive numbers of very different size; each step's shares are 100 percent."""
+    record = Record()
+    for step in (1, 2):
+        record.histogram("train", "examined/losses", np.array(values), step)
+    draw = drawing._heat_of_histograms(record, "train", "examined/losses")
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    draw(figure)
+    axes = figure.axes[0]
+    assert axes.get_yscale() == scale
+    np.testing.assert_allclose(axes.collections[0].get_array().reshape(-1, 2).sum(0), [100, 100])
 
 
 @pytest.mark.parametrize(
@@ -312,6 +330,10 @@ def test_a_long_curve_keeps_what_stands_out():
         record.scalar("train", "batch/loss", value, step)
     curve = record.curve("train", "batch/loss")
     assert len(curve) <= 8000
+    whole = Record()
+    for step in range(8000):
+        whole.scalar("train", "batch/loss", 1.0, step)
+    assert len(whole.curve("train", "batch/loss")) == 8000
     assert curve.steps == sorted(set(curve.steps))
     at = dict(zip(curve.steps, curve.values, strict=True))
     assert (at[7], at[50_001], at[99_999]) == (9.0, -9.0, 1.0)

@@ -86,6 +86,13 @@ BY_HAND = [
         [log(2) - 2 * log(2)],
     ),
     (RegularizedLoss, {"loss": "mean_squared_error", **L2}, [1.0, 2.0], [1.0, 5.0], [0.1, 3**2 + 0.1 * 5**2]),
+    (
+        RegularizedLoss,
+        {"loss": half_square, **L2},
+        [1.0, 2.0],
+        [1.0, 5.0],
+        [0.1 * 1**2, 3**2 / 2 + 0.1 * 5**2],
+    ),
     (RegularizedLoss, {"loss": half_square, **L2}, [[1.0]], [[1.0, 3.0]], [2**2 / 2 + 0.1 * (1 + 3**2)]),
     (
         RegularizedLoss,

@@ -7,6 +7,7 @@ from keras import ops
 import keras_losses
 from keras_losses import (
     CrossentropyLoss,
+    GaussianNLLLoss,
     HingeLoss,
     KLDivergenceLoss,
     Loss,
@@ -173,6 +174,8 @@ def test_scalars(loss):
         (SquaredErrorLoss(), (2, 4, 3), (2, 4, 5), "the model has 5 outputs and the targets 3; change its"),
         (SquaredErrorLoss(), (4, 5), (4, 5, 2), "have 1 output, or the targets a last axis of 2."),
         (SquaredErrorLoss(), (4, 3), (5, 3), "reshape one to the other's shape."),
+        (GaussianNLLLoss(), (6, 2), (6, 2), "End the model with Dense(4)."),
+        (GaussianNLLLoss(), (5,), (6, 2), "End the model with Dense(2)."),
         (
             CrossentropyLoss(),
             (6, 4),
