@@ -66,6 +66,7 @@ def test_what_the_readme_says_of_the_focal_losses():
     np.testing.assert_array_equal(keras_own[1], [[0.0, 0.0]])
 
 
+@pytest.mark.filterwarnings("ignore:CosineDecay comes to its end")
 @thorough_on_jax
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -298,6 +298,7 @@ def kinds(*in_default):
     return [pytest.param(make, id=name, marks=marks[name]) for name, make in MODELS.items()]
 
 
+@pytest.mark.filterwarnings("ignore:.build... was called on layer")
 @pytest.mark.parametrize("make", kinds("sequential", "subclass"))
 def test_it_is_among_what_is_trained(make):
     model = compiled(AdaptiveBarronLoss(name="robust"), make)
@@ -309,6 +310,7 @@ def test_it_is_among_what_is_trained(make):
     assert all(raw(model)[name] != before[name] for name in ("alpha", "scale"))
 
 
+@pytest.mark.filterwarnings("ignore:.build... was called on layer")
 @pytest.mark.parametrize("make", kinds("functional", "wrapped"))
 def test_saved_and_trained_on(make, tmp_path):
     """Without custom_objects, and the optimizer goes on: as the model that was not saved."""

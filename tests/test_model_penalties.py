@@ -52,6 +52,7 @@ def value(model, y=Y, **given):
 # Jacobian ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables")
 def test_jacobian_of_a_linear_model():
     """d f_k / d x = the k-th column of W: the sum of the squares is |W|^2, and its gradient 2 W."""
     model = dense(loss=1.0 * JacobianPenalty())

@@ -158,6 +158,7 @@ def test_a_layer_of_the_users_own_that_saves_it_is_trusted(tmp_path, recwarn):
     assert not [w for w in recwarn if "regularize" in str(w.message)]
 
 
+@pytest.mark.filterwarnings("ignore:.build... was called on layer")
 @pytest.mark.parametrize("make", [Composite, Subclassed, Nesting])
 def test_what_is_not_saved_is_said(make):
     part = make()

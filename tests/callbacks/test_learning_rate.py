@@ -151,6 +151,7 @@ def batches_of_unknown_number():
     return dataset.filter(lambda x, y: True)  # after a filter the number is not known
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_batches_are_counted_where_keras_does_not_know_their_number():
     callback, one_weight = LearningRateDecay(halve), model()
 

@@ -134,7 +134,7 @@ def test_gradient_in_the_number(loss, key):
     weights = np.linspace(1, 2, len(y_pred))
     weights = weights.reshape(-1, *[1] * (len(case.batch.leading) - 1))
     numbers, tried = fed(setting), 0
-    with double_precision(), about(case):
+    with double_precision(), about(case), np.errstate(invalid="ignore"):
         built = made(case, key, numbers[0], dtype="float64")
         run, _ = with_setting(built, key, compiled=False)
         for number in numbers if thorough.ASKED else numbers[1::2]:
