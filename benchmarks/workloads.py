@@ -23,7 +23,7 @@ WORKLOADS: dict[str, Workload] = {
     name: kind.workloads[name]
     for _, kind in sorted(KINDS.items())
     for name in kind.workloads
-    if name != "angles"  # that of an example, which the package has not
+    if name != "turns"  # that of an example, which the package has not
 }
 
 

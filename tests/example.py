@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 
 _TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-_LOSS, _ORACLE, _CASES, _ANGLES, _ANGULAR_LOSS, _ANGULAR_ORACLE, _ANGULAR_CASES = re.findall(
+_LOSS, _ORACLE, _CASES, _TURNS, _CIRCULAR_LOSS, _CIRCULAR_ORACLE, _CIRCULAR_CASES = re.findall(
     r"```python\n(.*?)```", _TEXT, re.DOTALL
 )
 
@@ -20,12 +20,12 @@ def _module(name: str, code: str, **given: object) -> types.ModuleType:
 
 
 PowerErrorLoss = _module("contributing_loss", _LOSS).PowerErrorLoss
-AngularErrorLoss = _module("contributing_angular_loss", _ANGULAR_LOSS).AngularErrorLoss
-LOSSES = (PowerErrorLoss, AngularErrorLoss)
+CircularErrorLoss = _module("contributing_circular_loss", _CIRCULAR_LOSS).CircularErrorLoss
+LOSSES = (PowerErrorLoss, CircularErrorLoss)
 _module("contributing_oracle", _ORACLE)
-_module("contributing_angular_oracle", _ANGULAR_ORACLE)
+_module("contributing_circular_oracle", _CIRCULAR_ORACLE)
 CASES = (
     _module("contributing_cases", _CASES, PowerErrorLoss=PowerErrorLoss),
-    _module("contributing_angular_cases", _ANGULAR_CASES, AngularErrorLoss=AngularErrorLoss),
+    _module("contributing_circular_cases", _CIRCULAR_CASES, CircularErrorLoss=CircularErrorLoss),
 )
-_module("contributing_angles", _ANGLES)
+_module("contributing_turns", _TURNS)

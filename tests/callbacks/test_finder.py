@@ -405,6 +405,7 @@ def test_nothing_is_left_of_a_step_that_breaks_off(trained):
     assert trained.state() == before
 
 
+@pytest.mark.filterwarnings("ignore:If `run_eagerly` is True")
 def test_the_next_fit_is_what_it_would_have_been():
     """The first one, and the one after; shuffled, from a model that is compiled and not yet trained."""
     alone = Model(run_eagerly=True)

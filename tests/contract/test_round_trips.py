@@ -11,7 +11,7 @@ import pytest
 from keras_losses import HuberLoss, catalogue
 from tests import losses
 from tests.backends import double_precision, value
-from tests.contract.cases import cases, every_loss
+from tests.contract.cases import cases, every_case, every_loss
 from tests.losses import LOSSES, build, required
 from tests.models import arguments, reloaded
 
@@ -21,7 +21,7 @@ MORE = {"name": "mine", "reduction": "sum", "dtype": "float64"}
 def everything_changed(loss):
     """Objects of the loss in which, between them, every argument has each of its values."""
     left = {(key, place) for key, choices in losses.free(loss).items() for place in range(1, len(choices))}
-    for case in cases(loss):
+    for case in every_case(loss):
         told = {**case.batch.options, **case.options}
         changed = {
             (key, place)
