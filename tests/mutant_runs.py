@@ -33,6 +33,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".pytest_cache" / "mutants"
 """Where the recorded runs of the test files stay, until the library, the helpers or the file change."""
+PYTEST = ["-o", "addopts=", "-q", "--tb=short", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+"""Options of every run; plugins are imported before pytest could rewrite them, which it would warn of."""
+
 PRELOADED = (
     "keras", "tensorflow", "torch", "jax", "scipy.stats", "scipy.special", "sklearn.metrics", "pandas",
     "mlflow", "matplotlib.pyplot", "hypothesis.extra.numpy", "PIL.Image", "coverage", "rich.progress",
@@ -213,7 +216,7 @@ class Recorder:
 def record(copy: Path, file: str, options: list[str], kept: Path) -> None:
     """Runs a file of tests without a mutant, and keeps what was recorded."""
     recorder = Recorder(copy)
-    pytest.main(["-o", "addopts=", "-q", "--tb=short", *options, file], plugins=[recorder])
+    pytest.main([*PYTEST, *options, file], plugins=[recorder])
     kept.write_bytes(pickle.dumps((recorder.result(), recorder.failed)))
 
 
@@ -305,9 +308,7 @@ class Judge:
             self.now, count = set(itertools.chain(*part)), 3 * count
             files = list(dict.fromkeys(block[0].split("::")[0] for block in part))
             self.limit(120)
-            code = pytest.main(
-                ["-o", "addopts=", "-q", "--tb=short", *some, *options, *files], plugins=[self]
-            )
+            code = pytest.main([*PYTEST, *some, *options, *files], plugins=[self])
             if code not in (0, 1, 5) and not self.failed:
                 self.fail(f"pytest exits with {int(code)}")
             if self.failed and not self.matrix:
