@@ -404,7 +404,9 @@ class VocabularyCrossentropy(CrossentropyLoss):
         return super().per_sample(labels, predictions.map(self._capped))
 
     def _capped(self, logits: Tensor) -> Tensor:
-        return logits if self.soft_cap is None else self.soft_cap * numerics.tanh(logits / self.soft_cap)
+        if self.soft_cap is None:
+            return logits
+        return self.soft_cap * numerics.tanh_with_slope(logits / self.soft_cap)
 
     def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = _noted(y_pred)
