@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import ml_dtypes
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -20,17 +19,12 @@ from keras_losses.card import Interval, Parameter
 from tests import losses, thorough
 from tests.backends import BACKEND
 from tests.contract.cases import Case, combined
-from tests.kinds import kind_of
-from tests.kinds.kind import Batch, Form, Shape, Source
+from tests.kinds import kind, kind_of
+from tests.kinds.kind import Form, Shape, Source
 
 T = TypeVar("T")
 
-DTYPES: dict[str, Any] = {
-    "float32": np.float32,
-    "float16": np.float16,
-    "bfloat16": ml_dtypes.bfloat16,
-    "float64": np.float64,
-}
+DTYPES: dict[str, Any] = {**kind.DTYPES, "float64": np.float64}
 INTEGERS = ("int32", "int64", "uint8", "int8", "int16")
 FLOATS = ("float32", "float16", "float64")
 
@@ -139,12 +133,12 @@ def reshaped(draw: DrawFn, form: Form) -> Form:
 @st.composite
 def cases(draw: DrawFn, loss: str, wild: bool = False, dtypes: Sequence[str] = tuple(DTYPES)) -> Case:
     """A loss with hyper-parameters, and a batch that it takes, in dtypes that can hold it."""
-    kind, told = kind_of(loss), losses.LOSSES[loss].hyperparameters.keys()
+    data, told = kind_of(loss), losses.LOSSES[loss].hyperparameters.keys()
     fitting = [
-        form for form, batch in zip(kind.forms, kind.batches(), strict=True) if batch.options.keys() <= told
+        form for form, batch in zip(data.forms, data.batches(), strict=True) if batch.options.keys() <= told
     ]
     form = draw(st.sampled_from(fitting))
-    batch = kind.make(Drawn(draw), form if kind.around else reshaped(draw, form))
+    batch = data.make(Drawn(draw), form if data.around else reshaped(draw, form))
     y_pred = batch.y_pred.astype(DTYPES[draw(st.sampled_from(dtypes))])
     y_true = batch.y_true
     if (y_true == np.round(y_true)).all():
@@ -191,6 +185,3 @@ def other_shapes(shape: Shape, fitting: Callable[[Shape], bool]) -> SearchStrate
     near += [shape[::-1], (*shape[1:], *shape[:1])]
     far = st.lists(st.integers(1, 3), max_size=5).map(tuple)
     return st.sampled_from([x for x in near if not fitting(x)]) | far.filter(lambda x: not fitting(x))
-
-
-__all__ = ["DTYPES", "FLOATS", "INTEGERS", "Batch", "cases", "for_samples", "other_shapes", "refused", "same"]

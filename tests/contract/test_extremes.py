@@ -2,7 +2,6 @@
 
 import functools
 
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -10,12 +9,12 @@ from tests import thorough
 from tests.backends import value, value_and_gradient
 from tests.contract.cases import Case, about, combined, every_loss, first, plain, pools
 from tests.contract.test_gradients import differences
-from tests.kinds import kind_of
+from tests.kinds import kind, kind_of
 from tests.kinds.kind import CLASSES, hot
 from tests.losses import ALONE, LOSSES, ONE_OF_EACH_PATH, rows
 from tests.oracles import differentiated, expected, shares
 
-DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+DTYPES = dict(kind.DTYPES)
 if thorough.ON_JAX and not thorough.ASKED:
     del DTYPES["float16"]
 LARGEST = 1e37
@@ -210,12 +209,12 @@ def test_predictions_equal_to_targets(loss):
     flat = [case for case in plain(loss) if case.batch.known is None and case.batch.y_pred.ndim <= 2]
     for case in thorough.on_jax(thorough.spread(flat, 4), 1):
         with about(case):
-            kind = kind_of(loss)
-            perfect = kind.perfect(case.batch, case.build())
+            data = kind_of(loss)
+            perfect = data.perfect(case.batch, case.build())
             values, gradient = value_and_gradient(case.build(reduction="none"), case.batch.y_true, perfect)
             assert np.isfinite(values).all()
             assert np.isfinite(gradient).all()
-            if kind.exact_residual:
+            if data.exact_residual:
                 # 0, or the normalizer of a likelihood, of which the residual knows nothing.
                 meant = expected(case.build(), perfect, perfect)
                 np.testing.assert_allclose(values, meant, rtol=1e-6, atol=0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 import keras
+import ml_dtypes
 import numpy as np
 from scipy.special import softmax
 
@@ -266,14 +267,12 @@ def fits_one_by_one(shape: Shape) -> frozenset[Shape]:
 
 # Data at the extremes that several kinds share -------------------------------------------------------
 
-DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
+DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
 def edges(dtype: str) -> list[float]:
     """Probabilities 0 and 1, one unit in the last place from both, the smallest normal number, a half."""
-    import ml_dtypes
-
-    kind = {**DTYPES, "bfloat16": ml_dtypes.bfloat16}[dtype]
+    kind = DTYPES[dtype]
     zero, one = kind(0), kind(1)
     near = [np.nextafter(zero, one), ml_dtypes.finfo(kind).smallest_normal, np.nextafter(one, zero)]
     return [float(x) for x in (zero, *near, kind(0.5), one)]
