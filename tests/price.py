@@ -41,7 +41,9 @@ class Prices:
     def loss(self, item: Any) -> str:
         """The name of the loss that a test is about, or nothing."""
         found = item.callspec.params.get("loss", "") if hasattr(item, "callspec") else ""
-        return found if isinstance(found, str) else found.__name__
+        if isinstance(found, str):
+            return found
+        return found.__name__ if isinstance(found, type) else type(found).__name__
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:

@@ -20,6 +20,12 @@ LABELS = [
         np.ones((4, 1), "int64"),
         np.zeros((4, 3, 2)),
     ),
+    (
+        CrossentropyLoss(from_logits=True),
+        np.full((4, 3, 2), [0.25, 0.75]),
+        np.full((4, 1, 2), [0.25, 0.75]),
+        np.zeros((4, 3, 2)),
+    ),
 ]
 
 
