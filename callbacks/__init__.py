@@ -1,15 +1,13 @@
 """Callbacks that decay the learning rate and show what the loss is doing."""
 
-from .curves import LossCurves
-from .finder import LearningRateCurve, find_learning_rate
-from .learning_rate import LearningRateDecay
-from .live_plot import LivePlot
-from .loss_parameters import LossParameterSchedule
-from .mlflow_writer import MLflowWriter
-from .momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
-from .plateau import PlateauDecay
-from .report import LossReport
-from .schedules import (
+from .control.finder import LearningRateCurve, find_learning_rate
+from .control.learning_rate import LearningRateDecay
+from .control.loss_parameters import LossParameterSchedule
+from .control.momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
+from .control.plateau import PlateauDecay
+from .control.task_weights import DynamicWeightAverage, GradNorm
+from .curves.curves import LossCurves
+from .schedules.schedules import (
     Chain,
     CosineRestarts,
     InverseSquareRoot,
@@ -20,10 +18,12 @@ from .schedules import (
     Warmup,
     WarmupStableDecay,
 )
-from .task_weights import DynamicWeightAverage, GradNorm
-from .tensorboard_writer import TensorBoardWriter
-from .text_writers import CSVWriter, JSONLinesWriter
-from .writers import Writer
+from .writers.live_plot import LivePlot
+from .writers.mlflow import MLflowWriter
+from .writers.report import LossReport
+from .writers.tensorboard import TensorBoardWriter
+from .writers.text import CSVWriter, JSONLinesWriter
+from .writers.writer import Writer
 
 __all__ = [
     "CSVWriter",

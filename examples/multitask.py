@@ -45,7 +45,7 @@ from keras_losses import (
     UncertaintyWeightedLoss,
 )
 from keras_losses.callbacks import DynamicWeightAverage, GradNorm
-from keras_losses.card import Learned
+from keras_losses.core import Learned
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -1,18 +1,18 @@
 """Losses for Keras 3 that are exact at the extremes, drop in, and can be saved."""
 
 from keras_losses import config
-from keras_losses.base import Loss
-from keras_losses.card import Learned
-from keras_losses.composite import CompositeLoss
-from keras_losses.crossentropy import (
+from keras_losses.combine.composite import CompositeLoss
+from keras_losses.combine.multitask import UncertaintyWeightedLoss
+from keras_losses.core import Learned, Loss
+from keras_losses.losses.crossentropy import (
     AsymmetricLoss,
     CrossentropyLoss,
     FocalLoss,
     PolyLoss,
     TaylorCrossentropyLoss,
 )
-from keras_losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
-from keras_losses.divergence import (
+from keras_losses.losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
+from keras_losses.losses.divergence import (
     AlphaDivergenceLoss,
     DistillationLoss,
     EarthMoverLoss,
@@ -23,7 +23,7 @@ from keras_losses.divergence import (
     RenyiLoss,
     TotalVariationLoss,
 )
-from keras_losses.imbalance import (
+from keras_losses.losses.imbalance import (
     EqualizedFocalLoss,
     LDAMLoss,
     LogitAdjustedLoss,
@@ -32,8 +32,7 @@ from keras_losses.imbalance import (
     class_weights,
     output_bias,
 )
-from keras_losses.learned import LossAwareModel, LossState
-from keras_losses.likelihood import (
+from keras_losses.losses.likelihood import (
     BetaNLLLoss,
     EvidentialClassificationLoss,
     EvidentialRegressionLoss,
@@ -47,10 +46,8 @@ from keras_losses.likelihood import (
     StudentTNLLLoss,
     ZeroInflatedPoissonLoss,
 )
-from keras_losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
-from keras_losses.model_penalties import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
-from keras_losses.multitask import UncertaintyWeightedLoss
-from keras_losses.noise import (
+from keras_losses.losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
+from keras_losses.losses.noise import (
     ActivePassiveLoss,
     BiTemperedLoss,
     BootstrapLoss,
@@ -60,7 +57,7 @@ from keras_losses.noise import (
     JensenShannonConsistencyLoss,
     SymmetricCrossentropyLoss,
 )
-from keras_losses.ordinal import (
+from keras_losses.losses.ordinal import (
     CoralDense,
     CoralLoss,
     CornLoss,
@@ -69,9 +66,8 @@ from keras_losses.ordinal import (
     OrdinalLabels,
     WeightedKappaLoss,
 )
-from keras_losses.penalties import regularize
-from keras_losses.quantile import ExpectileLoss, QuantileLoss
-from keras_losses.regression import (
+from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
+from keras_losses.losses.regression import (
     AbsoluteErrorLoss,
     AdaptiveBarronLoss,
     BarronLoss,
@@ -87,8 +83,11 @@ from keras_losses.regression import (
     WelschLoss,
     WingLoss,
 )
-from keras_losses.regularized import RegularizedLoss
-from keras_losses.vocabulary import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
+from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
+from keras_losses.penalties.predictions import RegularizedLoss
+from keras_losses.penalties.weights import regularize
+from keras_losses.training.model import LossAwareModel, LossState
+from keras_losses.vocabulary.loss import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
 
 __version__ = "0.1.0"
 

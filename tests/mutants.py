@@ -1,7 +1,7 @@
 """Tests the tests: makes small mistakes in the library, one at a time, and reports which tests notice which.
 
     python -m tests.mutants --sample 200 --seed 0                 # PyTorch, then TensorFlow for the survivors
-    python -m tests.mutants --file regression                     # every mutant of one file
+    python -m tests.mutants --file losses/regression                     # every mutant of one file
     python -m tests.mutants --only mutants.json --budget 600      # the survivors of a former run, for longer
     python -m tests.mutants --only mutants.json --tests tests/test_new.py    # does the new test kill one?
     python -m tests.mutants --sample 200 --matrix                 # all tests that notice each mutant
@@ -43,10 +43,10 @@ BACKENDS = ["torch", "tensorflow", "jax"]
 UNTRIED = {"__init__", "catalogue", "config"}
 """Names, tables and a switch: what is in them is looked at rather than computed."""
 FILES = sorted(
-    prefix + path.stem
-    for folder, prefix in (("keras_losses", ""), ("callbacks", "callbacks/"))
-    for path in (ROOT / folder).glob("*.py")
-    if path.stem not in UNTRIED
+    (prefix / path.relative_to(ROOT / folder)).with_suffix("").as_posix()
+    for folder, prefix in (("keras_losses", Path()), ("callbacks", Path("callbacks")))
+    for path in (ROOT / folder).rglob("*.py")
+    if path.stem not in UNTRIED and "callbacks" not in path.relative_to(ROOT / folder).parts
 )
 OPERATORS = re.compile(
     r"core/(ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|BitOr_BitAnd|BitAnd_BitOr)"
@@ -264,10 +264,16 @@ def main() -> None:
     option = parser.add_argument
     option("--sample", type=int, help="how many mutants, drawn at random; all by default")
     option("--seed", type=int, default=0)
-    option("--file", choices=FILES, action="append", metavar="FILE", help="numerics, callbacks/curves, ...")
+    option(
+        "--file",
+        choices=FILES,
+        action="append",
+        metavar="FILE",
+        help="losses/noise, callbacks/state, ...",
+    )
     option("--only", type=Path, metavar="JSON", help="the survivors of a former run's --output")
     option("--backends", nargs="+", default=BACKENDS[:2], choices=BACKENDS, help="in this order")
-    option("--tests", nargs="+", metavar="FILE", help="only these files, such as tests/test_card.py")
+    option("--tests", nargs="+", metavar="FILE", help="only these files, such as tests/core/test_card.py")
     option("--suite", type=Path, default=ROOT, help="a checkout whose tests/ run in place of this one's")
     option("--options", default="", help="further options of pytest, in one string")
     option("--budget", type=float, default=60.0, help="seconds of tests for a mutant and backend (60)")

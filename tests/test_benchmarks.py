@@ -15,7 +15,8 @@ from benchmarks import __main__ as command
 from benchmarks import backends, losses, memory, report, steps, timing, vocabulary
 from benchmarks.peers import PEERS, Peer
 from benchmarks.workloads import WORKLOADS, measured
-from keras_losses import HuberLoss, catalogue, config
+from keras_losses import HuberLoss, config
+from keras_losses.tools import catalogue
 from tests.oracles import REGISTRY
 
 BACKEND = keras.backend.backend()

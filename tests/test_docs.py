@@ -12,7 +12,7 @@ import pytest
 import keras_losses
 import keras_losses.callbacks
 from tests.backends import thorough_on_jax, value_and_gradient
-from tests.losses import LOSSES
+from tests.every_loss import LOSSES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,12 +103,10 @@ def test_doctests():
     import doctest
     import pkgutil
 
-    packages = (keras_losses, keras_losses.callbacks)
     names = [
-        f"{package.__name__}.{module.name}"
-        for package in packages
-        for module in pkgutil.iter_modules(package.__path__)
-        if module.name != "callbacks"
+        module.name
+        for package in (keras_losses, keras_losses.callbacks)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     results = {name: doctest.testmod(importlib.import_module(name)) for name in names}
     assert {name: result.failed for name, result in results.items() if result.failed} == {}

@@ -2,13 +2,14 @@
 
 import copy
 import json
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 import keras_losses
-from keras_losses import catalogue
+from keras_losses.tools import catalogue
 from tests.backends import BACKEND, value
 from tests.golden import write
 
@@ -29,6 +30,13 @@ def test_this_release_has_a_model_for_each_path_through_the_base():
     assert there == {"elementwise", "classes", "composite", "learned", "vocabulary"}
 
 
+def without_modules(saved: Any) -> Any:
+    """A saved config without the modules of its classes: Keras finds them by their registered names."""
+    if isinstance(saved, dict):
+        return {key: without_modules(value) for key, value in saved.items() if key != "module"}
+    return [without_modules(value) for value in saved] if isinstance(saved, list) else saved
+
+
 @pytest.mark.parametrize("name", sorted({record["saved"]["class_name"] for record in LOSSES}))
 def test_a_saved_config_loads_and_means_the_same(name):
     records = [record for record in LOSSES if record["saved"]["class_name"] == name]
@@ -37,7 +45,8 @@ def test_a_saved_config_loads_and_means_the_same(name):
         loss = keras.losses.deserialize(copy.deepcopy(saved))  # Keras changes what it reads
         again = json.loads(json.dumps(keras.losses.serialize(loss)))
         # A later release may add arguments, but none may be lost or change.
-        assert {**again["config"], **saved["config"]} == again["config"]
+        stated, restated = without_modules(saved), without_modules(again)
+        assert {**restated["config"], **stated["config"]} == restated["config"]
         assert again["registered_name"] == saved["registered_name"]
         # JAX compiles each operation for each shape: 30 seconds for all, which no other backend takes.
         if BACKEND == "jax" and record is not records[-1]:

@@ -6,7 +6,7 @@ import pytest
 
 import keras_losses
 from keras_losses import numerics
-from keras_losses.terms import unlocked
+from keras_losses.training.terms import unlocked
 
 
 def test_the_mask_of_a_prediction():
@@ -101,7 +101,7 @@ def test_the_seed_generator_of_unseeded_random_numbers():
     """finder.py gets and sets it where Keras keeps it, as there may be none yet."""
     from keras.src.backend.common import global_state
 
-    from keras_losses.callbacks.finder import GLOBAL_SEED_GENERATOR
+    from keras_losses.callbacks.control.finder import GLOBAL_SEED_GENERATOR
 
     before = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     try:

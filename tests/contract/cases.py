@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 
 import keras_losses
-from keras_losses.card import REQUIRED
-from tests import losses, thorough
+from keras_losses.core.card import REQUIRED
+from tests import every_loss as losses
+from tests import thorough
 from tests.backends import BACKEND, double_precision, value_and_gradient
+from tests.every_loss import LOSSES, build, entries, inside, resized
 from tests.kinds import KINDS, kind_of
 from tests.kinds.kind import Batch
-from tests.losses import LOSSES, build, entries, inside, resized
 from tests.oracles import REGISTRY, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)

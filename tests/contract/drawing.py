@@ -15,8 +15,10 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from keras_losses.card import Interval, Parameter
-from tests import losses, thorough
+from keras_losses.core import Parameter
+from keras_losses.core.card import Interval
+from tests import every_loss as losses
+from tests import thorough
 from tests.backends import BACKEND
 from tests.contract.cases import Case, combined
 from tests.kinds import kind, kind_of

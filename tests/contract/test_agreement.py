@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import keras_losses
-from tests import losses, thorough
+from tests import every_loss as losses
+from tests import thorough
 from tests.backends import BACKEND, COMPILED, compiled, value, value_and_gradient
 from tests.contract.cases import about, cases, changed, every_loss, first, plain, pools
 from tests.kinds import kind_of

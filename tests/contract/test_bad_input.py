@@ -14,15 +14,15 @@ from keras_losses import (
     MulticlassHingeLoss,
     SquaredErrorLoss,
 )
-from keras_losses.base import COMMON
-from keras_losses.card import REQUIRED, Interval
+from keras_losses.core.base import COMMON
+from keras_losses.core.card import REQUIRED, Interval
 from tests import thorough
 from tests.backends import numpy, tensor, value
 from tests.cases import REFUSED
 from tests.contract.cases import about, every_loss, first, plain
+from tests.every_loss import LOSSES, build, required
 from tests.kinds import kind_of
 from tests.kinds.classes import THIRDS
-from tests.losses import LOSSES, build, required
 
 
 def refused(parameter):

@@ -3,11 +3,12 @@
 import pytest
 
 import keras_losses
-from keras_losses import catalogue
-from keras_losses.card import REQUIRED, Card
+from keras_losses.core import Card
+from keras_losses.core.card import REQUIRED
+from keras_losses.tools import catalogue
 from tests.contract.cases import every_case, every_loss
+from tests.every_loss import LOSSES, free, values
 from tests.kinds import KINDS
-from tests.losses import LOSSES, free, values
 from tests.oracles import REGISTRY
 
 

@@ -13,7 +13,7 @@ from tests import thorough
 from tests.backends import double_precision, value, value_and_gradient
 from tests.contract import drawing
 from tests.contract.cases import REDUCTIONS, bound, computes_in_float64, divisor, like, pools, spread
-from tests.losses import LOSSES, ONE_OF_EACH_PATH, build, required
+from tests.every_loss import LOSSES, ONE_OF_EACH_PATH, build, required
 from tests.models import arguments
 from tests.oracles import expected
 

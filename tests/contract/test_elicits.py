@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 
 from tests.backends import value, value_and_gradient
 from tests.contract.test_gradients import differences
+from tests.every_loss import ALONE, LOSSES, build
 from tests.kinds import kind_of
 from tests.kinds.kind import inner
-from tests.losses import ALONE, LOSSES, build
 from tests.oracles import differentiated
 
 CENTRE = "centre of distributions"

@@ -9,9 +9,9 @@ from tests import thorough
 from tests.backends import value, value_and_gradient
 from tests.contract.cases import Case, about, combined, every_loss, first, plain, pools
 from tests.contract.test_gradients import differences
+from tests.every_loss import ALONE, LOSSES, ONE_OF_EACH_PATH, rows
 from tests.kinds import kind, kind_of
 from tests.kinds.kind import CLASSES, hot
-from tests.losses import ALONE, LOSSES, ONE_OF_EACH_PATH, rows
 from tests.oracles import differentiated, expected, shares
 
 DTYPES = dict(kind.DTYPES)

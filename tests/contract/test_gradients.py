@@ -8,7 +8,7 @@ from tests import thorough
 from tests.backends import double_precision, second_derivative, value_and_gradient
 from tests.cases import BESIDE_KINKS
 from tests.contract.cases import about, cases, double, every_loss, first
-from tests.losses import ALONE
+from tests.every_loss import ALONE
 from tests.oracles import REGISTRY, differentiated
 
 STEP = 1e-4

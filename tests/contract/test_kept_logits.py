@@ -8,8 +8,8 @@ from keras import ops
 from tests import thorough
 from tests.backends import BACKEND, numpy, tensor
 from tests.contract.test_gradients import differences
+from tests.every_loss import ALONE, LOSSES, build
 from tests.kinds import kind_of
-from tests.losses import ALONE, LOSSES, build
 from tests.oracles import differentiated
 
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits beside JAX's arrays")

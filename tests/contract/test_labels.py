@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from keras_losses.labels import one_hot
+from keras_losses.core.labels import one_hot
 from tests import thorough
 from tests.backends import numpy, value
 from tests.contract.cases import about, cases, every_loss, plain, single
+from tests.every_loss import LOSSES, build, required
 from tests.kinds import kind_of
 from tests.kinds.kind import CLASSES, Seeded, hot
-from tests.losses import LOSSES, build, required
 from tests.oracles import expected
 
 OF_IDS = [name for name in LOSSES if kind_of(name).class_ids]

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from keras_losses.card import REQUIRED, Interval
+from keras_losses.core.card import REQUIRED, Interval
 from tests import thorough
 from tests.backends import double_precision, value_and_gradient, with_setting
 from tests.contract.cases import Case, about, every_case
+from tests.every_loss import LOSSES, ONE_OF_EACH_PATH, build
 from tests.kinds.kind import LOGITS
-from tests.losses import LOSSES, ONE_OF_EACH_PATH, build
 from tests.oracles import expected, rounded_terms
 
 STEP = 1e-3

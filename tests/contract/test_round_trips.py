@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import HuberLoss, catalogue
-from tests import losses
+from keras_losses import HuberLoss
+from keras_losses.tools import catalogue
+from tests import every_loss as losses
 from tests.backends import double_precision, value
 from tests.contract.cases import cases, every_case, every_loss
-from tests.losses import LOSSES, build, required
+from tests.every_loss import LOSSES, build, required
 from tests.models import arguments, reloaded
 
 MORE = {"name": "mine", "reduction": "sum", "dtype": "float64"}

@@ -14,9 +14,9 @@ from keras import ops
 from tests import thorough
 from tests.backends import BACKEND, value_and_gradient
 from tests.contract.cases import Case, changed, combined, first, plain, pools
+from tests.every_loss import ALONE, LOSSES, ONE_OF_EACH_PATH
 from tests.kinds import kind_of
 from tests.kinds.classes import Joined
-from tests.losses import ALONE, LOSSES, ONE_OF_EACH_PATH
 from tests.models import arguments, reloaded, small_model
 from tests.oracles import REGISTRY
 
@@ -24,7 +24,6 @@ needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="a facilit
 PATHS = list(LOSSES) if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH, 8)
 # A loss that counts samples by shares is among them, since its mean has a divisor of its own.
 FEW = [*thorough.spread(PATHS, 3), *(name for name in LOSSES if REGISTRY[name].shares)]
-ONE = ONE_OF_EACH_PATH[-1]
 
 
 def for_a_layer(loss: str) -> Case:
@@ -36,6 +35,15 @@ def for_a_layer(loss: str) -> Case:
             if "probabilities" in case.batch.name and case.batch.known is None and case.batch.y_pred.ndim == 2
         )
     return first(loss)
+
+
+def is_linear(loss: str) -> bool:
+    """Whether the model for the loss ends with a linear layer."""
+    last = kind_of(loss).last_layer(for_a_layer(loss).build(), 1)
+    return getattr(last, "activation", None) is keras.activations.linear
+
+
+ONE = next(name for name in reversed(ONE_OF_EACH_PATH) if is_linear(name))
 
 
 def with_everything(loss: str) -> Case:

@@ -19,8 +19,8 @@ from keras_losses import (
 from tests.backends import value, value_and_gradient
 from tests.cases import BY_HAND
 from tests.contract.cases import about, batches, bound, cases, computes_in_float64, double, every_loss, single
+from tests.every_loss import LOSSES, build
 from tests.kinds.kind import Seeded
-from tests.losses import LOSSES, build
 from tests.oracles import REGISTRY, expected
 
 exp = math.exp

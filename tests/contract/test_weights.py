@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests import losses, thorough
+from tests import every_loss as losses
+from tests import thorough
 from tests.backends import value, value_and_gradient
 from tests.contract.cases import (
     REDUCTIONS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, HingeLoss, SquaredErrorLoss
-from tests import losses
+from tests import every_loss as losses
 from tests.kinds import classes, numbers
 from tests.kinds.kind import (
     KINDS,

@@ -1,0 +1,1 @@
+"""What changes while a model trains: the rate, the momentum, numbers and weights of losses."""

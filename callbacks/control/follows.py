@@ -1,0 +1,110 @@
+"""What follows a schedule during training, from the place where training is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from ..control.optimizers import as_number, batches_per_iteration, batches_seen, compiled
+
+
+class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
+    """Base of callbacks that set a number from a schedule, by epochs or by steps.
+
+    The position in the schedule comes from `optimizer.iterations`, which is saved with the model. A subclass
+    says in `apply` what is set, and in `label` what that is called in the logs.
+    """
+
+    label: str
+
+    def __init__(self, schedule: Callable[[int], Any], unit: str, verbose: int) -> None:
+        super().__init__()
+        self._owner = type(self).__name__
+        if not callable(schedule):
+            raise TypeError(
+                f"{self._owner}: schedule must be a keras.optimizers.schedules.LearningRateSchedule or "
+                f"a function that returns a number. Received: {schedule!r}"
+            )
+        if unit not in ("epoch", "step"):
+            raise ValueError(f"{self._owner}: unit must be 'epoch' or 'step'. Received: {unit!r}")
+        self.schedule = schedule
+        self.unit = unit
+        self.verbose = verbose
+        self._value_at = schedule
+        self._value: float | None = None
+        self._batches_before_epoch = 0
+        self._counted_batches: int | None = None
+
+    def apply(self, value: float) -> None:
+        """Sets it; `ValueError` for a number that cannot be."""
+        raise NotImplementedError
+
+    def adjusted(self, value: float) -> float:
+        """What is set, where that is not the schedule's number itself."""
+        return value
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if getattr(self.model, "optimizer", None) is None:
+            raise ValueError(f"{self._owner}: the model has no optimizer; compile it with one.")
+        keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
+        if self.unit == "step" and keras_schedule:
+            values = compiled(self.schedule)
+            self._value_at = lambda step: values([step])[0]
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._batches_before_epoch = batches_seen(self.model.optimizer)
+        if self.unit == "epoch":
+            self._set(self._epochs_seen(epoch))
+            self._report()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.unit == "epoch":
+            return
+        optimizer = self.model.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # A batch whose gradients overflowed is not counted, and only the device knows.
+            batches = batches_seen(optimizer)
+        else:
+            # Counted here, because reading the counter would wait for the batch before to finish.
+            batches = self._batches_before_epoch + batch
+        self.changed(batch, self._set(batches // batches_per_iteration(optimizer)))
+        if batch == 0:
+            self._report()
+
+    def changed(self, batch: int, value: float) -> None:
+        """Called with the value of a batch, in the middle of an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.model.stop_training:  # an epoch cut short says nothing about its length
+            self._counted_batches = batches_seen(self.model.optimizer) - self._batches_before_epoch or None
+        if logs is not None:
+            logs[self.label] = self._value
+
+    def _epochs_seen(self, epoch: int) -> int:
+        batches_per_epoch = (self.params or {}).get("steps") or self._counted_batches
+        if batches_per_epoch is None:
+            return epoch
+        # To the nearest: the few batches that mixed precision skips must not hold an epoch back.
+        return math.floor(self._batches_before_epoch / batches_per_epoch + 0.5)
+
+    def _set(self, position: int) -> float:
+        value = self._value_at(position)
+        try:
+            number = self.adjusted(as_number(value))
+        except (TypeError, ValueError):
+            number = math.nan
+        try:
+            self.apply(number)
+        except ValueError as error:
+            raise ValueError(
+                f"{self._owner}: the schedule returned {value!r} for {self.unit} {position}. {error}"
+            ) from None
+        self._value = number
+        return number
+
+    def _report(self) -> None:
+        if self.verbose:
+            print(f"{self._owner}: {self.label.replace('_', ' ')} {self._value:.6g}")

@@ -1,0 +1,76 @@
+"""Hyper-parameters of losses that follow a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_losses.training.terms import Control, LossTerms
+
+from ..control.follows import FollowsSchedule
+
+
+class LossParameterSchedule(FollowsSchedule):
+    """Sets a hyper-parameter of the model's loss from a schedule, such as the weight of a term.
+
+    In Keras, a number of a loss that is changed after the first step is ignored: the step was traced with
+    the old one. Here the number is behind a variable of the model, so that nothing is traced again, on
+    TensorFlow, JAX and PyTorch, and validation has the number that training had last. It is in the logs, and
+    so in the `History` and in TensorBoard, under its name, and the model is saved with it.
+
+    The position in the schedule comes from `optimizer.iterations`, which is saved with the model, as for
+    `LearningRateDecay`: a second `fit`, or a model that was loaded, goes on where it was.
+
+    Args:
+        name: What to set: `"gamma"`; `"weights/<term>"` of a `CompositeLoss`; where several losses have one
+            of that name, its path: `"<term>/gamma"`, in a model of several outputs `"<output>/gamma"` or
+            `"<output>/<term>/gamma"`. Any number of any loss of this library may be set that is declared
+            with a range and is not a whole number.
+        schedule: A function of the epoch (of the step with `unit="step"`), counted from 0, that returns a
+            number in the range of the hyper-parameter; a `keras.optimizers.schedules.LearningRateSchedule`
+            is one too.
+        unit: `"epoch"` sets it at the beginning of each epoch, `"step"` before each batch; with
+            `steps_per_execution > 1` it holds for the whole execution. On JAX, setting a number in the
+            middle of an epoch costs a pass over all of the model's variables.
+        verbose: 1 prints the number at the beginning of each epoch, 0 prints nothing.
+
+    Raises:
+        TypeError: If `schedule` cannot be called.
+        ValueError: If `unit` is neither `"epoch"` nor `"step"`; when training, if the loss has no number of
+            that name or several, or if the schedule returns a number out of its range.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_losses import AbsoluteErrorLoss, SquaredErrorLoss
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", loss=SquaredErrorLoss() + 0 * AbsoluteErrorLoss())
+    >>> ramp = LossParameterSchedule("weights/absolute_error_loss", lambda epoch: min(1.0, epoch / 2))
+    >>> x, y = np.zeros((4, 1)), np.zeros((4, 1))
+    >>> model.fit(x, y, epochs=4, callbacks=[ramp], verbose=0).history["weights/absolute_error_loss"]
+    [0.0, 0.5, 1.0, 1.0]
+
+    References:
+        - Bowman et al. 2016, Generating Sentences from a Continuous Space (annealing of the KL term),
+          https://arxiv.org/abs/1511.06349
+    """
+
+    def __init__(
+        self, name: str, schedule: Callable[[int], Any], unit: str = "epoch", verbose: int = 0
+    ) -> None:
+        super().__init__(schedule, unit, verbose)
+        self.label = name
+        self._control: Control | None = None
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if getattr(model, "compiled", False):
+            # Before the first step is traced.
+            self._control = LossTerms.attach(model).control(model, type(self).__name__, self.label)
+
+    def apply(self, value: float) -> None:
+        assert self._control is not None  # Keras gives a model to its callbacks before it trains it
+        self._control.assign(value)

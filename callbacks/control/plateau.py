@@ -1,0 +1,234 @@
+"""Learning-rate decay when a logged value stops getting better."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from typing import Any
+
+import keras
+
+from ..arguments import in_range
+from ..control.optimizers import as_number, batches_seen, rate_variable, updating
+from ..schedules.schedules import Scaled, schedule_of
+from ..state import Remembers
+
+# Where, in the `params` that all callbacks of one fit share, a callback says that it sets the rate, and
+# PlateauDecay says what is to become of that rate.
+SETS_RATE = "keras_losses.sets_rate"
+SCALED_RATE = "keras_losses.scaled_rate"
+_SMALLEST = 1e-30  # of factors: below, products are no numbers of float32
+
+
+class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
+    """Multiplies the learning rate by a factor when a logged value has stopped getting better.
+
+    After `patience` epochs in which the value was not better than the best by more than `min_delta`, the
+    rate is multiplied by `factor`; then `cooldown` epochs pass before epochs are counted again. It is in the
+    logs, and so in the `History`, as `learning_rate`, as it was for the epoch's last update.
+
+    Unlike `keras.callbacks.ReduceLROnPlateau` it
+
+    - works when the optimizer has a schedule, of which it takes a multiple (the step is then traced anew,
+      once for each reduction), and beside `LearningRateDecay`, whose rate it multiplies;
+    - takes any value of the logs, with a `mode` that is said;
+    - goes on in a second `fit` with the best value, the waiting and the cooldown of the first, and with
+      `backup_dir` in another process: after a kill with `BackupAndRestore`, and with a model that
+      `ModelCheckpoint` saved and `load_model` loads.
+
+    Place it before callbacks that save the model at the end of an epoch, so that they save what it decides.
+    An epoch whose logs lack the value (`validation_freq`) is not counted; NaN counts as not better.
+
+    Args:
+        monitor: The value's name in the logs.
+        mode: `"min"` where less is better, `"max"` where more is; `"auto"` is `"min"` for a name that ends in
+            `loss`, and an error for all others.
+        factor: By what the rate is multiplied, above 0 and below 1.
+        patience: After how many epochs without a better value, 1 or more.
+        min_delta: By how much better is better, 0 or more.
+        cooldown: How many epochs are not counted after a reduction, 0 or more.
+        min_rate: The rate is not reduced below this; 0 or more.
+        backup_dir: Where the state is kept for other processes: the directory of `BackupAndRestore`, which
+            removes it when a training has come to its end, or of the checkpoints. None keeps it in memory.
+        verbose: 1 says when the rate is reduced, 0 says nothing.
+
+    Raises:
+        ValueError: For an argument out of its range; when training, if the learning rate is a function.
+
+    Warns:
+        UserWarning: Once, where the logs lack the value, or where it is NaN.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_losses.callbacks import PlateauDecay
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    >>> plateau = PlateauDecay("loss", factor=0.5, patience=2)
+    >>> x, y = np.zeros((4, 1)), np.zeros((4, 1))  # nothing is to be gained after the first epoch
+    >>> model.fit(x, y, epochs=6, callbacks=[plateau], verbose=0).history["learning_rate"]
+    [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_rate: float = 0.0,
+        backup_dir: str | os.PathLike[str] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__()
+        if mode == "auto" and str(monitor).endswith("loss"):
+            mode = "min"
+        if mode not in ("min", "max"):
+            raise ValueError(
+                f"PlateauDecay: mode must be 'min' where less of {monitor!r} is better, or 'max' where "
+                f"more is. Received: {mode!r}"
+            )
+        self.monitor, self.mode, self.verbose = monitor, mode, verbose
+        self.factor = in_range("PlateauDecay", "factor", factor, "(0, 1)")
+        self.min_delta = in_range("PlateauDecay", "min_delta", min_delta, "[0, inf)")
+        self.min_rate = in_range("PlateauDecay", "min_rate", min_rate, "[0, inf)")
+        self.patience = _whole("patience", patience, 1)
+        self.cooldown = _whole("cooldown", cooldown, 0)
+        self.keep_state(backup_dir, f"{monitor} {mode}")
+        self._restored = False
+        self._warned: set[str] = set()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.best: float | None = None
+        self.wait = 0
+        self.cooldown_left = 0
+        self._scale = 1.0  # of a rate that comes from a schedule
+        self._reduced_to: float | None = None  # by the last decision: the rate that the optimizer holds
+        self._decided_at = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        optimizer = getattr(self.model, "optimizer", None)
+        if optimizer is None:
+            raise ValueError("PlateauDecay: the model has no optimizer; compile it with one.")
+        if rate_variable(optimizer) is None and schedule_of(optimizer) is None:
+            raise ValueError(
+                "PlateauDecay: the learning rate is a function without arguments, which cannot be reduced. "
+                "Give the optimizer a number or a LearningRateSchedule."
+            )
+        self._restored = False
+        if self.params is not None:
+            self.params[SCALED_RATE] = self.scaled
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._restore()
+
+    def scaled(self, rate: float) -> float:
+        """What becomes of a rate that another callback sets."""
+        self._restore()
+        return max(self._scale * rate, min(rate, self.min_rate))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        batches = batches_seen(self.model.optimizer)
+        logs.setdefault("learning_rate", self._rate(batches))
+        self._reduced_to = None
+        self._decided_at = batches
+        if self.monitor not in logs:
+            self._warn_once(
+                f"the logs of epoch {epoch + 1} have no {self.monitor!r}, so that it is not counted. "
+                f"They have: {', '.join(sorted(logs))}."
+            )
+        elif self._is_time(as_number(logs[self.monitor]), epoch):
+            self._reduce(float(logs["learning_rate"]))
+        state = {"best": self.best, "wait": self.wait, "cooldown_left": self.cooldown_left}
+        self.remember(batches, {**state, "scale": self._scale, "reduced_to": self._reduced_to})
+
+    def _is_time(self, value: float, epoch: int) -> bool:
+        if math.isnan(value):
+            self._warn_once(f"{self.monitor} is NaN in epoch {epoch + 1}, which counts as not better.")
+        sign = 1.0 if self.mode == "min" else -1.0
+        if not math.isnan(value) and (self.best is None or sign * value < sign * self.best - self.min_delta):
+            self.best, self.wait = value, 0
+        else:
+            self.wait += 1
+        if self.cooldown_left:
+            self.cooldown_left, self.wait = self.cooldown_left - 1, 0
+        return self.wait >= self.patience
+
+    def _reduce(self, rate: float) -> None:
+        if rate <= self.min_rate * (1 + 1e-6):  # the optimizer holds it in float32
+            return
+        optimizer = updating(self.model.optimizer)
+        if (self.params or {}).get(SETS_RATE) or schedule_of(optimizer) is not None:
+            self._scale = max(self._scale * self.factor, _SMALLEST)
+            self._scale_schedule()
+        else:
+            self._reduced_to = max(rate * self.factor, self.min_rate)
+            optimizer.learning_rate = self._reduced_to
+        if self.verbose:
+            reduced = self.scaled(rate) if self._reduced_to is None else self._reduced_to
+            print(
+                f"PlateauDecay: {self.monitor} was not better than {self.best} for {self.wait} epochs; "
+                f"learning rate {reduced:.6g}"
+            )
+        self.wait, self.cooldown_left = 0, self.cooldown
+
+    def _rate(self, batches: int) -> float:
+        """The rate of the last update."""
+        variable = rate_variable(self.model.optimizer)
+        if variable is not None:
+            return as_number(variable)
+        schedule = schedule_of(self.model.optimizer)
+        assert schedule is not None  # on_train_begin has seen to it
+        return as_number(schedule(max(batches - 1, 0)))
+
+    def _scale_schedule(self) -> None:
+        optimizer = updating(self.model.optimizer)
+        schedule = schedule_of(optimizer)
+        if schedule is None or self._scale == getattr(schedule, "factor", 1.0):
+            return
+        own = schedule.schedule if isinstance(schedule, Scaled) else schedule
+        optimizer.learning_rate = Scaled(own, self._scale, self.min_rate)
+        self.model.make_train_function(force=True)
+
+    def _restore(self) -> None:
+        """Goes on from the state that belongs to the optimizer's, which others have restored by now."""
+        if self._restored:
+            return
+        self._restored = True
+        optimizer = updating(self.model.optimizer)
+        batches = batches_seen(optimizer)
+        if self._decided_at > batches:  # another model, or an older state of this one
+            self._begin_anew()
+        schedule = schedule_of(optimizer)
+        if isinstance(schedule, Scaled):
+            self._scale = schedule.factor
+        found = self.remembered(batches)
+        if found is None or found[0] < self._decided_at:
+            return
+        self._decided_at, state = found
+        self.best, self.wait, self.cooldown_left = state["best"], state["wait"], state["cooldown_left"]
+        self._scale = state["scale"]
+        self._scale_schedule()
+        reduced_to = state["reduced_to"]
+        # What was saved may be from before the decision.
+        if reduced_to is not None and self._decided_at == batches and schedule is None:
+            optimizer.learning_rate = min(reduced_to, self._rate(batches))
+
+    def _warn_once(self, message: str) -> None:
+        if message.split(" epoch ")[0] not in self._warned:
+            self._warned.add(message.split(" epoch ")[0])
+            warnings.warn(f"PlateauDecay: {message}", stacklevel=3)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(
+            f"PlateauDecay: {name} must be a number of epochs, {least} or more. Received: {value!r}"
+        )
+    return value

@@ -1,0 +1,294 @@
+"""Weights of tasks that follow how fast each task learns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.numerics import derivatives
+from keras_losses.training.terms import WEIGHTS, Control, LossTerms, Step, joined, outputs
+
+from ..arguments import in_range
+from ..control.optimizers import batches_seen
+from ..state import Remembers
+
+
+class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
+    """Base of callbacks that set the weights of the terms of the model's losses, which are then tasks."""
+
+    memory: keras.Variable
+    """What else is kept with the model: zeros where nothing has been yet."""
+
+    def __init__(self, terms: Sequence[str] | None, backup_dir: str | os.PathLike[str] | None) -> None:
+        super().__init__()
+        if isinstance(terms, str) or (terms is not None and len(terms) < 2):
+            raise ValueError(
+                f"{type(self).__name__}: terms must be two names of terms or more, or None for all. "
+                f"Received: {terms!r}"
+            )
+        self.terms = None if terms is None else list(terms)
+        self.backup_dir = backup_dir
+        self.keep_state(backup_dir, "")
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if not getattr(model, "compiled", False):
+            return
+        found: LossTerms = LossTerms.attach(model)
+        paths = {
+            log: joined(output.name, WEIGHTS + name)
+            for output in outputs(model)
+            for log, name in output.terms.items()
+            if name in output.loss.losses
+        }
+        names = list(paths) if self.terms is None else self.terms
+        unknown = [name for name in names if name not in paths]
+        if unknown or len(names) < 2:
+            raise ValueError(
+                f"{type(self).__name__}: the model must have a loss with two terms or more, or several "
+                "outputs with a CompositeLoss each, such as 1.0 * SquaredErrorLoss(). Its terms are: "
+                f"{', '.join(paths) or 'none'}. Received: terms={self.terms!r}"
+            )
+        self.paths = {name: paths[name] for name in names}
+        self.controls: list[Control] = [
+            found.control(model, type(self).__name__, path) for path in self.paths.values()
+        ]
+        # Another callback of the kind may have other terms.
+        self.kept_as = f"{type(self).__name__} {','.join(self.paths.values())}"
+        self.keep_state(self.backup_dir, self.kept_as)
+        self._began = False
+        self.prepare(found)
+
+    def prepare(self, terms: LossTerms) -> None:
+        """Makes `memory`."""
+        raise NotImplementedError
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # Others have restored the model by now, and with it what it keeps itself.
+        began, self._began = self._began, True
+        if began or np.any(ops.convert_to_numpy(self.memory)):
+            return
+        found = self.remembered(batches_seen(self.model.optimizer))
+        if found is not None:
+            _, state = found
+            self.memory.assign(np.array(state["memory"], "float32"))
+            self._set(state["weights"])
+
+    def _remember(self) -> None:
+        if self.backup_dir is None:
+            return
+        memory = ops.convert_to_numpy(self.memory).tolist()
+        weights = [self._weight(task) for task in range(len(self.controls))]
+        self.remember(batches_seen(self.model.optimizer), {"memory": memory, "weights": weights})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs.update({path: self._weight(k) for k, path in enumerate(self.paths.values())})
+
+    def _weight(self, task: int) -> float:
+        return float(ops.convert_to_numpy(self.controls[task].variable))
+
+    def _set(self, weights: Iterable[float]) -> None:
+        for control, weight in zip(self.controls, weights, strict=True):
+            control.assign(float(weight))
+
+
+class DynamicWeightAverage(_TaskWeights):
+    """Gives more weight to the tasks whose loss has fallen less from one epoch to the next.
+
+        weight_k = K exp(r_k / temperature) / sum_j exp(r_j / temperature)
+        r_k = (loss of task k in the last epoch) / (that in the epoch before)
+
+    Of K tasks, in the first two epochs with weights of 1. The tasks are the terms of a `CompositeLoss`, of
+    all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
+    as `weights/<term>`. They go on after a restart with `BackupAndRestore`, and when a `LossAwareModel` was
+    saved and loaded; on a plain model that was loaded they need `backup_dir` for it. `GradNorm` looks at
+    gradients, in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
+
+    Place it before callbacks that save the model at the end of an epoch.
+
+    Args:
+        temperature: How even the weights are, above 0; the paper has 2.
+        terms: The terms that are tasks, as they are called in the logs; by default all.
+        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
+            the checkpoints.
+
+    Raises:
+        ValueError: For a temperature that is not above 0; when training, if the loss has fewer than two
+            terms.
+
+    References:
+        - Liu, Johns & Davison 2019, End-to-End Multi-Task Learning with Attention,
+          https://arxiv.org/abs/1803.10704
+    """
+
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        terms: Sequence[str] | None = None,
+        backup_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(terms, backup_dir)
+        self.temperature = in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
+
+    def prepare(self, terms: LossTerms) -> None:
+        # Of the epoch before last and the last one; 0 where there has been none.
+        self.memory = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not np.any(ops.convert_to_numpy(self.memory)):
+            self._set(np.ones(len(self.controls)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        last = np.array([float((logs or {})[name]) for name in self.paths])
+        before = ops.convert_to_numpy(self.memory)[1].astype("float64")
+        self.memory.assign(np.stack([before, last]))
+        # A loss that is not a number is left to who watches for that: the weights stay.
+        if np.all(before > 0) and np.all(np.isfinite(last)):
+            slowness = last / before / self.temperature
+            shares = np.exp(slowness - np.max(slowness))
+            self._set(len(last) * shares / np.sum(shares))
+        self._remember()
+
+
+class GradNorm(_TaskWeights):
+    """Keeps the gradients of all tasks at one size, larger for the tasks that learn more slowly.
+
+    In every step, with the gradient norms G_k = weight_k ||d loss_k / d W|| in the weights W of a layer that
+    the tasks share, and r_k = (loss_k / loss_k of the first step) over its mean,
+
+        weight_k <- weight_k exp(-learning_rate * sign(G_k - mean(G) r_k^alpha) G_k / mean(G))
+
+    and then all weights are divided by their mean. That is the paper's gradient descent on
+    sum_k |G_k - mean(G) r_k^alpha|, but in the logarithms of the weights and in units of mean(G): what comes
+    out does not depend on the losses' units. (In the weights themselves a step is the larger the smaller the
+    weight: beside a task of much larger units it never comes to rest.) The weights are in the logs as
+    `weights/<term>`, with those of the epoch's last step; they go on after a restart as those of
+    `DynamicWeightAverage` do. That costs nothing; here a step costs about one pass forward and as many
+    backward as there are tasks more.
+
+    Args:
+        shared: The name of the layer whose weights all tasks share, the last such one in the paper; or the
+            layer.
+        alpha: How much slower tasks are helped, 0 or more: with 0 all gradients are to have one size.
+        learning_rate: By how much of themselves the weights change in a step, about; above 0.
+        terms: The terms that are tasks, as they are called in the logs; by default all.
+        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
+            the checkpoints.
+
+    Raises:
+        ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
+            the model has no such layer or nothing to train in it, or there are several replicas.
+
+    References:
+        - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
+          Networks, https://arxiv.org/abs/1711.02257
+    """
+
+    def __init__(
+        self,
+        shared: str | keras.layers.Layer,
+        alpha: float = 1.5,
+        learning_rate: float = 0.025,
+        terms: Sequence[str] | None = None,
+        backup_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(terms, backup_dir)
+        self.shared = shared if isinstance(shared, str) else shared.name
+        self.alpha = in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
+        self.learning_rate = in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
+
+    def prepare(self, terms: LossTerms) -> None:
+        self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
+        # Of one callback for these terms, however often the model is fitted with it.
+        terms.hooks[self.kept_as] = self.in_step
+        self.model.train_function = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._places(self.model)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.model.loss_terms.hooks.pop(self.kept_as, None)
+        self.model.train_function = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        for task, control in enumerate(self.controls):
+            control.setting.keep(self._weight(task))
+        self._remember()
+
+    def in_step(self, step: Step) -> None:
+        """Sets the weights for the next step, in graphs."""
+        if not step.training:
+            return
+        if numerics.replicas() > 1:
+            raise ValueError(
+                "GradNorm: each of several replicas would set the weights by gradients of its own. Train on "
+                "one device, or weight the tasks with DynamicWeightAverage."
+            )
+        losses, norms = self._losses_and_norms(step)
+        weights = ops.stack([control.variable.value for control in self.controls])
+        first = self.memory.value
+        first = ops.where(first > 0, first, losses)
+        self.memory.assign(first)
+        ratios = numerics.ratio(losses, first)
+        slowness = numerics.ratio(ratios, ops.mean(ratios))
+        sizes = weights * norms
+        mean = ops.mean(sizes)
+        sign = ops.sign(sizes - mean * ops.power(slowness, self.alpha))
+        moved = weights * ops.exp(-self.learning_rate * sign * numerics.ratio(sizes, mean))
+        moved = moved / ops.mean(moved)
+        # A step in which something is not a number is left to who watches for that.
+        moved = ops.where(ops.all(ops.isfinite(moved)), moved, weights)
+        for task, control in enumerate(self.controls):
+            control.variable.assign(moved[task])
+
+    def _losses_and_norms(self, step: Step) -> tuple[Any, Any]:
+        places = self._places(step.model)
+        arrays = [step.model.trainable_variables[place].value for place in places]
+
+        def of_weights(*given: Any) -> list[Any]:
+            own = replace(step, instead=dict(zip(places, given, strict=True)))
+            own = replace(own, y_pred=own.forward(step.x, step.training))
+            found = {}
+            with step.model.loss_terms.asking(own):
+                for output in step.model.loss_terms.outputs:
+                    of = own.at(output).of_output
+                    for log, name in output.terms.items():
+                        if log in self.paths:
+                            term = output.loss.inside[name]
+                            data = of(own.y), of(own.y_pred), of(own.sample_weight)
+                            found[log] = term.reduced(*data, output.loss.reduction)
+            return [found[name] for name in self.paths]
+
+        losses, slopes = derivatives.values_and_gradients(of_weights, arrays)
+        norms = [ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in each)) for each in slopes]
+        held = (ops.stop_gradient(ops.cast(ops.stack(each), "float32")) for each in (losses, norms))
+        values, sizes = held
+        return values, sizes
+
+    def _places(self, model: keras.Model) -> list[int]:
+        # Not `self.model`, which on JAX fills the variables with what is being computed.
+        layers = [layer for layer in _layers(model) if layer.name == self.shared]
+        own = [v for layer in layers for v in layer.trainable_variables]
+        places = [k for k, v in enumerate(model.trainable_variables) if any(v is each for each in own)]
+        if not places:
+            names = sorted({layer.name for layer in _layers(model) if layer.trainable_variables})
+            raise ValueError(
+                "GradNorm: shared must be the name of a layer of the model with something to train. "
+                f"Received: {self.shared!r}. The model has: {', '.join(names)}."
+            )
+        return places
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    # Keras has no public list of the layers inside of layers; tests/test_private_keras.py watches this one.
+    return list(model._flatten_layers(include_self=False))

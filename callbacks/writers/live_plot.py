@@ -1,0 +1,100 @@
+"""The curves of a training in a notebook, redrawn while it runs."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..writers import drawing
+from ..writers.record import Record
+from ..writers.writer import Writer
+
+
+class LivePlot(Writer):
+    """Shows in a notebook, under the cell that trains, what `LossCurves` records, as it comes.
+
+    It is the picture of `LossReport`, without its tables. It is redrawn in its place whenever the curves
+    are written (`flush_every` batches), but not more often than `seconds` say, and for a tenth of the time
+    at most. Each fit has one of its own, with the curves of the fits before it. Outside of a notebook it
+    draws nothing and says so.
+
+    Args:
+        seconds: Between two drawings, 0 or more.
+
+    Raises:
+        ValueError: If `seconds` is not a number, 0 or greater.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore")  # this is no notebook
+    >>> plot = LivePlot()  # LossCurves("logs", writers=[plot])
+    """
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise ValueError(f"LivePlot: seconds must be a number, 0 or greater. Received: {seconds!r}")
+        self._display: Any = None
+        if not _in_a_notebook():
+            warnings.warn(
+                "LivePlot: this is no notebook, so nothing is drawn. "
+                'LossReport("report.html") writes the same curves to a file.',
+                stacklevel=2,
+            )
+        else:
+            from IPython.display import Image, display
+
+            drawing.need_matplotlib("LivePlot")
+            self._image, self._display = Image, display
+        self._record = Record()
+        self._pace = drawing.Pace(seconds, part=0.1)
+        self._handle: Any = None
+        self._changed = False
+
+    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        self._record.begin(step, hyperparameters)
+        self._handle = None  # the cell may be another
+
+    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        self._record.scalar(run, tag, value, step)
+        self._changed = True
+
+    def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
+        self._record.histogram(run, tag, values, step)
+        self._changed = True
+
+    def flush(self) -> None:
+        if self._pace.due():
+            self._draw()
+
+    def end(self, figures: Mapping[str, float]) -> None:
+        self._draw()
+
+    def close(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        parts = [*drawing.sections(self._record)] if self._display is not None and self._changed else []
+        if not parts:
+            return
+        begun, self._changed = time.monotonic(), False
+        dots = drawing.png(parts, dpi=144)  # shown at half of them, for screens that have many
+        image = self._image(data=dots, format="png", width=int(72 * drawing.WIDTH))
+        if self._handle is None:
+            self._handle = self._display(image, display_id=True)
+        else:
+            self._handle.update(image)
+        self._pace.took(begun)
+
+
+def _in_a_notebook() -> bool:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return hasattr(get_ipython(), "kernel")  # a terminal's has none

@@ -1,0 +1,223 @@
+"""The record in TensorBoard: curves, histograms, what goes on one chart, and the runs compared."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+# As in writers.py: the parts of TensorBoard that do not import TensorFlow.
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalars
+from tensorboard.plugins.histogram import metadata as histograms
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from ..writers.files import FileWriter, keep_copy, rewriting
+from ..writers.writer import EventWriter, record_header
+
+# Category, chart and the tags on it, in the order of the page; a metric has a chart of its own.
+_CHARTS = (
+    ("loss", "loss", r"(epoch|batch)/loss$"),
+    ("learning rate", "learning rate", r"learning_rate$"),
+    ("terms", "what each term adds to the loss", r"epoch/terms/.*_weighted$"),
+    ("terms", "share of each term", r"epoch/terms/.*_share$"),
+    ("terms", "terms", r"epoch/terms/(?!.*_(weighted|share)$)"),
+    ("terms", "terms of each batch", r"batch/terms/"),
+    ("parameters", "parameters of the loss", r"parameters/"),
+    ("classes", "loss of each class", r"class_loss/"),
+    ("gradients", "norm of the gradients", r"gradient_norm/"),
+)
+_METRIC = re.compile(r"epoch/(?!loss$|terms/)(.+)")
+_BUCKETS = 30  # as `tf.summary.histogram` has
+
+
+class TensorBoardWriter(FileWriter):
+    """Writes the record for TensorBoard, without TensorFlow.
+
+    The curves are in the runs `train/` and `validation/` under `log_dir`, and on the page Custom Scalars
+    on charts that belong together: training with validation, the learning rate under the loss, the terms
+    on one chart. On the page HParams a fit is a line with the hyperparameters of its loss and the last
+    value of each of its curves; start TensorBoard on the directory above `log_dir` to compare several.
+
+    A histogram shows the finite values; if others are among them, their number is the curve
+    `<tag>_not_finite`. Points at later steps than a fit begins with are taken out of the runs; the
+    files that had them are kept in `superseded/`, which TensorBoard does not read.
+
+    Args:
+        log_dir: A local directory; made if need be.
+
+    Raises:
+        OSError: From `begin`, if the directory cannot be written; later, if a file cannot.
+
+    Example:
+
+    >>> import tempfile
+    >>> writer = TensorBoardWriter(tempfile.mkdtemp())
+    >>> writer.begin(0, {"loss": "focal", "gamma": 2.0})
+    >>> writer.scalar("train", "batch/loss", 0.25, step=1, wall_time=1.7e9)
+    >>> writer.end({"loss": 0.25})
+    >>> writer.close()
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        super().__init__(log_dir)
+        self._trial = os.fspath(log_dir)  # as it is called on the page HParams, where a long path is cut off
+        self._files: dict[str, EventWriter] = {}
+        self._tags: set[str] = set()
+        self._laid_out = 0  # how many tags the layout knows
+        self._superseded: dict[str, int] = {}  # the runs that lost points, and from which step on
+
+    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        super().begin(step, hyperparameters)
+        # What the directory itself holds is said anew: of several, TensorBoard would show the first.
+        if "." in self._files:
+            self._files.pop(".").close()
+        _rewrite(self.path, lambda event: not _is_about_the_session(event))
+        self._laid_out = 0
+        self._file(".").summary(_session_start(self._trial, hyperparameters), 0)
+        self._file(".").flush()
+
+    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        if self._owns:
+            self._latest = max(self._latest, step)
+            self._tags.add(tag)
+            self._file(run).scalar(tag, value, step, wall_time)
+
+    def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
+        if self._owns:
+            self._latest = max(self._latest, step)
+            finite = values[np.isfinite(values)]
+            if finite.size < values.size:
+                self.scalar(run, f"{tag}_not_finite", values.size - finite.size, step, wall_time)
+            if finite.size:
+                self._file(run).summary(_histogram(tag, finite), step, wall_time)
+
+    def flush(self) -> None:
+        if self._owns and self._laid_out < len(self._tags):
+            self._laid_out = len(self._tags)
+            self._file(".").summary(_layout(self._tags), 0)
+        for file in self._files.values():
+            file.flush()
+
+    def end(self, figures: Mapping[str, float]) -> None:
+        if self._owns:
+            self.flush()
+            self._file(".").summary(_session_end(), 0)
+            self._file(".").flush()
+
+    def close(self) -> None:
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _file(self, run: str) -> EventWriter:
+        if run not in self._files:
+            self._files[run] = EventWriter(os.path.join(self.path, run))
+            if run in self._superseded:
+                self._files[run].restart(self._superseded.pop(run))
+        return self._files[run]
+
+    def _forget(self, step: int) -> None:
+        for run in ("train", "validation"):
+            kept = os.path.join(self.path, "superseded", run)
+            if _rewrite(os.path.join(self.path, run), lambda event: event.step <= step, kept):
+                self._superseded[run] = step + 1
+
+
+def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | None = None) -> bool:
+    """Takes events out of our files in a directory; whether there were any."""
+    changed = False
+    for name in sorted(os.listdir(directory)) if os.path.lexists(directory) else ():
+        path = os.path.join(directory, name)
+        if "tfevents" not in name or not _is_ours(path):
+            continue
+        summaries = [keep(event) for _, event in _records(path) if event.HasField("summary")]
+        if all(summaries):
+            continue
+        if superseded is not None:
+            # Whatever has "tfevents" in its name is read by TensorBoard, in any directory.
+            keep_copy(path, superseded, name.replace("tfevents", "superseded"))
+        if any(summaries):
+            with rewriting(path) as file:
+                file.writelines(record for record, event in _records(path) if keep(event))
+        else:
+            os.remove(path)
+        changed = True
+    return changed
+
+
+def _records(path: str) -> Iterator[tuple[bytes, Event]]:
+    """The records of an event file, up to one that a kill has cut off."""
+    with open(path, "rb") as file:
+        while True:
+            header = file.read(12)
+            if len(header) < 12 or header != record_header(length := struct.unpack("<Q", header[:8])[0]):
+                return
+            data = file.read(length + 4)
+            if len(data) < length + 4:
+                return
+            try:
+                yield header + data, Event.FromString(data[:-4])
+            except DecodeError:
+                return
+
+
+def _is_ours(path: str) -> bool:
+    return any(event.source_metadata.writer == "keras_losses" for _, event in islice(_records(path), 1))
+
+
+def _is_about_the_session(event: Event) -> bool:
+    about = (hparams.SESSION_START_INFO_TAG, hparams.SESSION_END_INFO_TAG, custom_scalars.CONFIG_SUMMARY_TAG)
+    return any(value.tag in about for value in event.summary.value)
+
+
+def _session_start(name: str, hyperparameters: Mapping[str, float | str | bool]) -> Summary.Value:
+    # The page cannot show a number that JSON does not have.
+    shown = {
+        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in hyperparameters.items()
+    }
+    # By default, fits with the same hyperparameters would be one line of the page, with their means.
+    return summary_v2.hparams_pb(shown, trial_id=name).value[0]
+
+
+def _session_end() -> Summary.Value:
+    info = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+    metadata = hparams.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=info))
+    return Summary.Value(tag=hparams.SESSION_END_INFO_TAG, metadata=metadata, tensor=hparams.NULL_TENSOR)
+
+
+def _histogram(tag: str, values: np.ndarray) -> Summary.Value:
+    # TensorBoard's own `histogram_pb` cannot divide the narrowest and the widest ranges.
+    quarter = np.finfo(np.float64).max / 4
+    values = np.clip(values.astype(np.float64), -quarter, quarter)
+    edges = np.linspace(values.min(), values.max(), _BUCKETS + 1)
+    counts, _ = np.histogram(values, edges)
+    buckets = make_tensor_proto(np.stack([edges[:-1], edges[1:], counts], axis=1))
+    metadata = histograms.create_summary_metadata(display_name=None, description=None)
+    return Summary.Value(tag=tag, metadata=metadata, tensor=buckets)
+
+
+def _layout(tags: set[str]) -> Summary.Value:
+    charts = [chart for chart in _CHARTS if any(re.match(chart[2], tag) for tag in tags)]
+    metrics = sorted(match[1] for tag in tags if (match := _METRIC.match(tag)))
+    charts += [("metrics", metric, f"epoch/{re.escape(metric)}$") for metric in metrics]
+    categories = {category: layout_pb2.Category(title=category) for category, _, _ in charts}
+    for category, title, pattern in charts:
+        categories[category].chart.add(title=title, multiline={"tag": [pattern]})
+    layout = make_tensor_proto(layout_pb2.Layout(category=categories.values()).SerializeToString())
+    return Summary.Value(
+        tag=custom_scalars.CONFIG_SUMMARY_TAG,
+        metadata=custom_scalars.create_summary_metadata(),
+        tensor=layout,
+    )

@@ -1,0 +1,167 @@
+"""The record as text, a line for each point, for pandas, a spreadsheet or `grep`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from ..writers.files import FileWriter, keep_copy, rewriting
+
+_COLUMNS = ("run", "tag", "step", "value", "wall_time")
+
+
+class _LineWriter(FileWriter):
+    """Writes a line for each scalar to one file, which is opened when a fit begins."""
+
+    _header = ""
+    _file: BinaryIO | None = None
+
+    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        super().begin(step, hyperparameters)
+        if self._file is None:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            self._file = open(self.path, "ab")  # noqa: SIM115  # until `close`
+            if self._file.tell() == 0:
+                self._file.write(self._header.encode())
+                self._file.flush()
+
+    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        if self._owns and self._file is not None:
+            self._latest = max(self._latest, step)
+            self._file.write(self._line(run, tag, step, float(value), float(wall_time)).encode())
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+    def _forget(self, step: int) -> None:
+        if os.path.isfile(self.path) and not all(keep for _, keep in self._lines(step)):
+            directory, name = os.path.split(self.path)
+            keep_copy(self.path, os.path.join(directory, "superseded"), name)
+            with rewriting(self.path) as file:
+                file.writelines(line for line, keep in self._lines(step) if keep)
+
+    def _lines(self, step: int) -> Iterator[tuple[bytes, bool]]:
+        """The lines of the file, and whether they stay; one that a kill has cut off does not."""
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    yield line, False
+                elif number == 0 and self._header:
+                    self._check(line == self._header.encode())
+                    yield line, True
+                else:
+                    try:
+                        yield line, self._step(line.decode()) <= step
+                    except (ValueError, KeyError, IndexError, TypeError):
+                        self._check(False)
+
+    def _check(self, ours: bool) -> None:
+        if not ours:
+            raise ValueError(
+                f"{type(self).__name__}: {self.path!r} holds something else than this writer writes, "
+                "and is left as it is. Give the path of a file that is not there yet."
+            )
+
+    def _line(self, run: str, tag: str, step: int, value: float, wall_time: float) -> str:
+        raise NotImplementedError
+
+    def _step(self, line: str) -> int:
+        raise NotImplementedError
+
+
+class CSVWriter(_LineWriter):
+    """Writes the scalars of the record to a CSV file with a line for each point.
+
+    The columns are run, tag, step, value and wall_time (seconds since 1970). A line for each point, unlike
+    the line for each epoch of `keras.callbacks.CSVLogger`, has room for curves of batches and of epochs,
+    and for one that begins later. Numbers have all the digits that bring back the same float64; NaN and
+    infinities are nan, inf and -inf, which pandas and `float` read.
+
+    A fit that begins at a step takes out the points of later steps, which a killed training has left; the
+    file that had them is kept in `superseded/` beside it.
+
+    Args:
+        path: The file; its directory is made if need be. It is continued if it is there.
+
+    Raises:
+        OSError: From `begin`, if the file cannot be written.
+        ValueError: From `begin`, if the file is not one of these.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "curves.csv"
+    >>> writer = CSVWriter(path)
+    >>> writer.begin(0, {})
+    >>> writer.scalar("train", "batch/loss", 0.25, step=1, wall_time=1.7e9)
+    >>> writer.close()
+    >>> print(path.read_text(), end="")
+    run,tag,step,value,wall_time
+    train,batch/loss,1,0.25,1700000000.0
+    """
+
+    _header = ",".join(_COLUMNS) + "\n"
+
+    def _line(self, run: str, tag: str, step: int, value: float, wall_time: float) -> str:
+        if tag.isidentifier() or not _NEEDS_QUOTES.intersection(tag):
+            return f"{run},{tag},{step},{value!r},{wall_time!r}\n"
+        row = io.StringIO()
+        tag = " ".join(tag.splitlines())  # a line is a point, whatever a metric is called
+        csv.writer(row, lineterminator="\n").writerow([run, tag, step, repr(value), repr(wall_time)])
+        return row.getvalue()
+
+    def _step(self, line: str) -> int:
+        _, _, step, _, _ = next(csv.reader([line]))
+        return int(step)
+
+
+class JSONLinesWriter(_LineWriter):
+    """Writes the scalars of the record to a file with a JSON object on each line.
+
+    The keys and numbers are those of `CSVWriter`, whose rules hold here, too. JSON has no NaN and no
+    infinities: they are the strings "NaN", "Infinity" and "-Infinity", which `float` reads.
+
+    Args:
+        path: The file; its directory is made if need be. It is continued if it is there.
+
+    Raises:
+        OSError: From `begin`, if the file cannot be written.
+        ValueError: From `begin`, if the file is not one of these.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "curves.jsonl"
+    >>> writer = JSONLinesWriter(path)
+    >>> writer.begin(0, {})
+    >>> writer.scalar("train", "batch/loss", float("nan"), step=1, wall_time=1.7e9)
+    >>> writer.close()
+    >>> print(path.read_text(), end="")
+    {"run": "train", "tag": "batch/loss", "step": 1, "value": "NaN", "wall_time": 1700000000.0}
+    """
+
+    def _line(self, run: str, tag: str, step: int, value: float, wall_time: float) -> str:
+        shown = value if math.isfinite(value) else _NAMES[repr(value)]
+        point = dict(zip(_COLUMNS, (run, tag, int(step), shown, wall_time), strict=True))
+        return json.dumps(point, ensure_ascii=False) + "\n"
+
+    def _step(self, line: str) -> int:
+        point = json.loads(line)
+        if tuple(point) != _COLUMNS:
+            raise ValueError
+        return int(point["step"])
+
+
+_NEEDS_QUOTES = frozenset(',"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029')  # and what `splitlines` splits at
+_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

@@ -1,0 +1,259 @@
+"""Deviances of targets that are never negative: counts, amounts, times."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.core import Card, ElementwiseLoss, Identity, flag, parameter, wanted_values
+from keras_losses.numerics import Tensor
+
+
+class TweedieLoss(ElementwiseLoss):
+    """The deviance of targets that are never negative, many of them 0: claims, rainfall, sales.
+
+        loss = mean over the last axis of  2 integral_mu^y (y - t) t^-power dt
+             = 2 (y^(2-power) / ((1-power) (2-power)) - y mu^(1-power) / (1-power) + mu^(2-power) / (2-power))
+
+    with mu = e^f, or mu = f with `log_link=False`. The variance of y is taken to grow with mu^power: power 1
+    is `PoissonLoss`, 2 `GammaLoss`, 3 the inverse Gaussian; between 1 and 2 there are zeros among positive
+    amounts. The value is continuous in `power` through 1 and 2, exact near y = mu, where the three terms
+    cancel, and 0 there.
+
+    Args:
+        power: how the variance grows with the mean, in [1, 3].
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0, for instance of
+            a layer with `activation="exponential"`. The loss is then not convex, and slower to train.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for a power out of range, shapes that differ and, in eager mode, for negative targets
+            (from power 2 on also 0), and for predictions that are not above 0 with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import TweedieLoss
+    >>> loss = TweedieLoss(power=1.5)
+    >>> float(loss(np.array([4.0, 0.0]), np.array([0.0, 0.0])))  # mu = 1: 2 (-8 + 8 + 2) and 2 * 2
+    4.0
+
+    References:
+        - Jorgensen 1987, Exponential Dispersion Models, https://doi.org/10.1111/j.2517-6161.1987.tb01685.x
+    """
+
+    card = Card(
+        family="deviance",
+        formula="2 (y^(2-p)/((1-p)(2-p)) - y mu^(1-p)/(1-p) + mu^(2-p)/(2-p)), mu = e^f",
+        paper="Jorgensen 1987",
+        labels="numbers from 0 up; from power 2 on above 0",
+        predictions="log mu; or mu above 0",
+        use="amounts of which many are 0, or whose spread grows with their mean",
+        avoid="targets that may be negative, or whose spread is the same everywhere: SquaredErrorLoss",
+        elicits="mean",
+        gradient_bound="unbounded: 2 mu^(1-p) |mu - y| in log mu",
+        identities=(
+            Identity({"power": 1.0}, "PoissonLoss"),
+            Identity({"power": 2.0}, "GammaLoss"),
+        ),
+        cost="two powers, once for the value and once for the gradient, neither of which cancels",
+    )
+
+    power: float = parameter(default=1.5, within="[1, 3]")
+    log_link: bool = flag(default=True, kw_only=False)
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
+        none = ops.equal(y_true, 0)
+        log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
+        if numerics.is_number(self.power, 1.0):
+            mu = ops.exp(y_pred) if self.log_link else y_pred
+            return 2.0 * ops.where(none, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
+        # Derivatives in mu are those of the two terms with mu; values, and derivatives in the power, those of
+        # a form in which nothing cancels.
+        power = self.power
+        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.constant(power))
+        exact = _exact if numerics.is_number(power) else _exact_for_any
+        value = exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), power)
+        # Beyond the dtype's range, the infinity that is meant and not the difference of two.
+        none_added = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
+        return value + none_added
+
+    def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
+        owner, power = type(self).__name__, self.power
+        if not numerics.is_number(power):
+            power = float(numerics.to_numpy(power)) if numerics.is_concrete(power) else 1.0
+        y, f = wanted_values(y_true, wanted), wanted_values(y_pred, wanted)
+        wrong = y < 0 if power < 2.0 else y <= 0
+        if wrong.any():
+            domain = "not be negative" if power < 2.0 else f"be above 0 for a power of {power:g}"
+            raise ValueError(f"{owner}: `y_true` must {domain}. Received: {y[wrong][0]:g}.")
+        if not self.log_link and (f <= 0).any():
+            raise ValueError(
+                f"{owner}: `y_pred` must be above 0 with log_link=False. Received: {f[f <= 0][0]:g}. End the "
+                'model with activation="exponential" or "softplus", or pass log_link=True.'
+            )
+
+
+class PoissonLoss(TweedieLoss):
+    """The deviance of counts whose variance is their mean.
+
+        loss = mean over the last axis of  2 (y log(y / mu) - y + mu)
+
+    with mu = e^f, or mu = f with `log_link=False`, and 0 log 0 = 0. It is 0 where mu = y, as scikit-learn's
+    `mean_poisson_deviance` is and Keras's `Poisson` (mu - y log mu, of mu alone) is not; the gradient is
+    twice that one's. `TweedieLoss(power=1)`. Where the likelihood itself is wanted, `PoissonNLLLoss`.
+
+    Args:
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for negative targets, and for predictions
+            that are not above 0 with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import PoissonLoss
+    >>> float(PoissonLoss()(np.array([0.0, 1.0]), np.array([0.0, 0.0])))  # mu = 1: 2 * 1 and 0
+    1.0
+
+    References:
+        - McCullagh & Nelder 1989, Generalized Linear Models, https://doi.org/10.1007/978-1-4899-3242-6
+    """
+
+    card = Card(
+        family="deviance",
+        formula="2 (y log(y/mu) - y + mu), mu = e^f",
+        paper="McCullagh & Nelder 1989",
+        labels="counts, or any numbers from 0 up",
+        predictions="log mu; or mu above 0",
+        use="counts, and rates of events",
+        avoid="counts that vary much more than their mean: NegativeBinomialLoss",
+        elicits="mean",
+        gradient_bound="unbounded: 2 |mu - y| in log mu",
+        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
+    )
+
+    power = 1.0
+
+
+class GammaLoss(TweedieLoss):
+    """The deviance of positive amounts whose spread is a fixed share of their mean.
+
+        loss = mean over the last axis of  2 (y / mu - 1 - log(y / mu))
+
+    with mu = e^f, or mu = f with `log_link=False`. It sees the ratio of target and prediction alone: 1 for 2
+    is as bad as 1000 for 2000. `TweedieLoss(power=2)`; scikit-learn's `mean_gamma_deviance`.
+
+    Args:
+        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for targets that are not above 0, and for
+            predictions that are not with `log_link=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import GammaLoss
+    >>> round(float(GammaLoss()(np.array([2.0]), np.array([0.0]))), 4)  # mu = 1: 2 (2 - 1 - log 2)
+    0.6137
+
+    References:
+        - McCullagh & Nelder 1989, Generalized Linear Models, https://doi.org/10.1007/978-1-4899-3242-6
+    """
+
+    card = Card(
+        family="deviance",
+        formula="2 (y/mu - 1 - log(y/mu)), mu = e^f",
+        paper="McCullagh & Nelder 1989",
+        labels="numbers above 0",
+        predictions="log mu; or mu above 0",
+        use="positive amounts whose spread grows with their mean: durations, prices, sizes",
+        avoid="targets of 0 (TweedieLoss), or far too small ones: y/mu may be huge, never far below 0",
+        elicits="mean",
+        gradient_bound="unbounded: 2 |1 - y/mu| in log mu",
+        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
+    )
+
+    power = 2.0
+
+
+def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float | Tensor) -> Tensor:
+    """Half of the terms with mu, but for what does not change with mu."""
+    a, b = 1.0 - p, 2.0 - p
+    some, zeros = y > 0, ops.zeros_like(y)
+    log_mu_of_some = ops.where(some, log_mu, zeros)
+    if not numerics.is_number(p):
+        return numerics.expm1_over(log_mu, b) - numerics.times_expm1_over(y, log_y, log_mu_of_some, a)
+    power = ops.exp(a * log_mu_of_some + log_y)
+    of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
+    return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
+
+
+def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
+    s = ops.where(none, numerics.full(log_y, -1e30), log_y - log_mu)
+    near = ops.abs(s) < 0.5
+    series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
+    from_y = ops.exp((2.0 - p) * log_y) * (numerics.expm1_over(s, p - 1.0) - numerics.expm1_over(s, p - 2.0))
+    if p >= 2.0:
+        return ops.where(near, series, 2.0 * from_y)
+    shrunk = ops.exp((2.0 - p) * s) * numerics.expm1_over(s, p - 1.0)
+    from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - numerics.expm1_over(s, 2.0 - p))
+    return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
+
+
+def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Tensor:
+    """The same for a power in a tensor: each form has its arguments only where it is taken, for its slope."""
+    a, b = p - 1.0, 2.0 - p
+    s, zeros, ones = log_y - log_mu, ops.zeros_like(log_y), ops.ones_like(log_y)
+    near = ops.logical_and(ops.abs(s) < 0.5, ops.logical_not(none))
+    below = ops.logical_and(ops.logical_or(none, s < 0), ops.logical_not(near))
+    below = ops.logical_and(below, ops.logical_or(none, b > 0))
+
+    up = ops.where(ops.logical_or(near, below), ones, s)
+    series = _near_the_mean(ops.where(near, s, zeros), p)
+    from_y = numerics.expm1_over(up, a) - numerics.expm1_over(up, -b)
+    scaled = ops.exp(b * ops.where(below, zeros, log_y)) * ops.where(near, series, from_y)
+
+    some = ops.logical_and(below, ops.logical_not(none))
+    down, base = ops.where(some, s, -ones), ops.where(below, log_mu, zeros)
+    shrunk = ops.exp(b * down) * numerics.expm1_over(down, a) - numerics.expm1_over(down, b)
+    of_zero = ops.where(b > 0, 1.0 / ops.where(b > 0, b, ops.ones_like(b)), numerics.full(b, np.inf))
+    from_mu = ops.exp(b * base) * ops.where(none, of_zero, shrunk)
+    return 2.0 * ops.where(below, from_mu, scaled)
+
+
+def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
+    """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
+    value = ops.zeros_like(s)
+    for k in range(22 if numerics.is_double(s) else 13, 1, -1):  # Horner's scheme
+        value = value * s + _products(p - 1.0, p - 2.0, k - 2) / float(math.factorial(k))
+    return ops.square(s) * value
+
+
+def _products(a: float | Tensor, b: float | Tensor, degree: int) -> Any:
+    """sum_j a^j b^(degree - j)."""
+    if numerics.is_number(a):
+        return math.fsum(a**j * b ** (degree - j) for j in range(degree + 1))
+    total = power = ops.ones_like(a)
+    for _ in range(degree):
+        power = power * b
+        total = a * total + power
+    return total

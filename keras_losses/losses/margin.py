@@ -1,0 +1,287 @@
+"""Hinge losses: zero from a margin on, so that only the samples near the border or beyond it count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.core import (
+    Card,
+    ClassificationLoss,
+    ElementwiseLoss,
+    Labels,
+    Predictions,
+    parameter,
+    wanted_values,
+)
+from keras_losses.numerics import Tensor
+
+
+class SignLoss(ElementwiseLoss):
+    """Base of the losses of a score whose sign is the class: a function of the margin y z, y in {-1, 1}.
+
+    A subclass states `of_margin(margin)`. The encoding of the labels is declared, never guessed from a batch
+    as Keras's `Hinge` does (which takes a batch of signed labels that happens to hold no -1 for 0/1 labels).
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+    """
+
+    labels: str = parameter(default="signed", choices=("signed", "binary"))
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        sign = y_true if self.labels == "signed" else 2.0 * y_true - 1.0
+        return self.of_margin(sign * y_pred)
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        values = wanted_values(y_true, wanted)
+        domain = (-1, 1) if self.labels == "signed" else (0, 1)
+        wrong = ~np.isin(values, domain)
+        if wrong.any():
+            raise ValueError(
+                f"{type(self).__name__}: `y_true` must hold {domain[0]} and {domain[1]}, as "
+                f"labels={self.labels!r} declares. Received: {values[wrong][0]:g}. Declare the other "
+                "encoding with labels=."
+            )
+
+
+class HingeLoss(SignLoss):
+    """The loss of a linear support vector machine, for scores whose sign is the class.
+
+        loss = mean over outputs of max(0, margin - y z)^power,   y in {-1, 1}
+
+    The encoding of the labels is declared, never guessed from a batch as Keras's `Hinge` does (which takes
+    a batch of signed labels that happens to hold no -1 for 0/1 labels).
+
+    Args:
+        margin: the score from which on a sample costs nothing, above 0.
+        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for labels
+            that are not of the declared encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import HingeLoss
+    >>> float(HingeLoss()(np.array([-1, 1]), np.array([0.5, 3.0])))  # (1 + 0.5, then 0) / 2
+    0.75
+    >>> float(HingeLoss(labels="binary", power=2)(np.array([0, 1]), np.array([0.5, 3.0])))
+    1.125
+
+    References:
+        - Cortes & Vapnik 1995, Support-Vector Networks, https://doi.org/10.1007/BF00994018
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, margin - y z)^power",
+        paper="Cortes & Vapnik 1995",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="a decision rather than a probability; few support vectors; linear heads",
+        avoid="probabilities are wanted: it elicits only the likelier class",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score",
+        gradient_bound="1 at power 1; unbounded above",
+    )
+
+    margin: float = parameter(default=1.0, within="(0, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        return numerics.power(ops.relu(self.margin - margin), self.power)
+
+
+class MulticlassHingeLoss(ClassificationLoss):
+    """The loss of a multi-class support vector machine, for one score per class.
+
+        crammer_singer:   loss = max(0, margin + max_{j != t} z_j - z_t)^power
+        weston_watkins:   loss = sum_{j != t} max(0, margin + z_j - z_t)^power
+
+    Scores below zero count like any other, whereas Keras's `CategoricalHinge` takes the best wrong score
+    to be at least 0.
+
+    Args:
+        kind: `"crammer_singer"` (the best wrong class) or `"weston_watkins"` (all of them).
+        margin: by how much the true class must lead, above 0.
+        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.core.ClassificationLoss`.
+
+    Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot labels `(..., C)`. With
+    `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            class ids out of range and labels that are not one-hot.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import MulticlassHingeLoss
+    >>> scores = np.array([[-3.0, -2.5, -2.0]])
+    >>> float(MulticlassHingeLoss()(np.array([2]), scores))  # 1 - 2.5 + 2
+    0.5
+    >>> float(MulticlassHingeLoss(kind="weston_watkins")(np.array([1]), scores))  # 0.5 + 1.5
+    2.0
+
+    References:
+        - Crammer & Singer 2001, On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines
+        - Weston & Watkins 1999, Support Vector Machines for Multi-Class Pattern Recognition
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, margin + max_{j != t} z_j - z_t)^power, or the sum over j != t",
+        paper="Crammer & Singer 2001; Weston & Watkins 1999",
+        labels="class ids or one-hot labels",
+        predictions="one score for each class",
+        use="a decision among several classes, linear heads",
+        avoid="probabilities are wanted; Crammer-Singer where no class has half of the probability",
+        elicits="likeliest class",
+        elicits_note="crammer_singer: where it has more than half of the probability",
+        gradient_bound="1 at power 1 for crammer_singer, C - 1 for weston_watkins",
+        conditioning="power + 1 times the relative error of the margin",
+        cost="the largest of the other classes, or a sum over them: passes without a shared exponential",
+    )
+
+    kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
+    margin: float = parameter(default=1.0, within="(0, inf)")
+    power: float = parameter(default=1, within="[1, inf)")
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        scores = predictions.values
+        one_hot = labels.encoding == "dense"
+        true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
+        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
+        own = own if one_hot else numerics.or_nan(labels.values, labels.classes, own)
+        if self.kind == "crammer_singer":
+            best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
+            return numerics.power(ops.relu(self.margin + (best - own)), self.power)
+        lead = ops.relu(self.margin + (scores - ops.expand_dims(own, -1)))
+        costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)
+        return ops.sum(costs, axis=-1)
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        given = wanted_values(y_true.given, wanted)
+        soft = ~np.isin(given, (0, 1))
+        if y_true.encoding == "dense" and soft.any():
+            raise ValueError(
+                "MulticlassHingeLoss: a margin has one true class, so `y_true` must be one-hot. Received: "
+                f"{given[soft][0]:g}. For soft labels, use CrossentropyLoss."
+            )
+
+
+class SmoothHingeLoss(SignLoss):
+    """The hinge with its corner rounded off, for optimizers that want a gradient without jumps.
+
+        loss = mean over outputs of  1/2 - t         where t = y z <= 0,   y in {-1, 1}
+                                     (1 - t)^2 / 2   between
+                                     0               where t >= 1
+
+    A Huber loss of the distance to the margin: quadratic beside it, linear beyond the border.
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+            encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import SmoothHingeLoss
+    >>> float(SmoothHingeLoss()(np.array([-1, 1]), np.array([0.5, 0.5])))  # (1/2 + 0.5, then 0.5^2 / 2) / 2
+    0.5625
+
+    References:
+        - Rennie & Srebro 2005, Loss Functions for Preference Levels
+    """
+
+    card = Card(
+        family="margin",
+        formula="1/2 - t if t = y z <= 0, (1 - t)^2 / 2 up to 1, then 0",
+        paper="Rennie & Srebro 2005",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="as the hinge, with optimizers that use curvature or momentum",
+        avoid="probabilities are wanted",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score",
+        gradient_bound="1",
+    )
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        short = ops.relu(1.0 - margin)
+        near = numerics.minimum(short, 1.0)
+        return near * (short - 0.5 * near)
+
+
+class ModifiedHuberLoss(SignLoss):
+    """The squared hinge that goes on in a straight line, for outliers, and scores that give a probability.
+
+        loss = mean over outputs of  max(0, 1 - t)^2   where t = y z >= -1,   y in {-1, 1}
+                                     -4 t              elsewhere
+
+    Unlike the hinge it elicits a probability: (1 + z) / 2, for scores cut off at -1 and 1.
+
+    Args:
+        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+            encoding.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import ModifiedHuberLoss
+    >>> float(ModifiedHuberLoss()(np.array([-1, 1]), np.array([0.5, -3.0])))  # (1.5^2 + 4 * 3) / 2
+    7.125
+
+    References:
+        - Zhang 2004, Solving Large Scale Linear Prediction Problems Using Stochastic Gradient Descent
+          Algorithms, https://doi.org/10.1145/1015330.1015332
+    """
+
+    card = Card(
+        family="margin",
+        formula="max(0, 1 - t)^2 if t = y z >= -1, else -4 t",
+        paper="Zhang 2004",
+        labels="-1 and 1, or 0 and 1, as declared",
+        predictions="scores",
+        use="linear classifiers with some wrong labels, whose scores should mean a probability",
+        avoid="many wrong labels: the gradient of a far one is 4",
+        elicits="likeliest class",
+        elicits_note="as the sign of the score, whose (1 + z) / 2 is the probability",
+        gradient_bound="4",
+    )
+
+    def of_margin(self, margin: Tensor) -> Tensor:
+        short = ops.relu(1.0 - margin)
+        near = numerics.minimum(short, 2.0)
+        return near * (2.0 * short - near)

@@ -1,0 +1,897 @@
+"""Losses for ordered classes 0 .. K-1, the head layers that they go with, and labels that know the order.
+
+A wrong class is the more wrong the farther it is. Each loss has `labels(y_pred)` and
+`probabilities(y_pred)`, which read the classes off what the model gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.core import (
+    Card,
+    ClassificationLoss,
+    Labels,
+    Parameter,
+    Predictions,
+    flag,
+    parameter,
+    wanted_values,
+)
+from keras_losses.core.base import PACKAGE
+from keras_losses.core.labels import (
+    check_distribution,
+    check_probabilities,
+    class_labels,
+    classes_last,
+    numbers,
+    one_hot,
+    shape,
+    weight_vector,
+)
+from keras_losses.numerics import Tensor
+
+LINKS = ("logit", "probit", "cloglog")
+CLASSES = Parameter(within="[2, inf)", integer=True)
+
+
+class OrdinalLoss(ClassificationLoss):
+    """Base of the losses over ordered classes 0 .. K-1, which are told how many there are.
+
+    A subclass states `per_sample(labels, predictions)`, how many outputs it takes, and how classes are read
+    off them: `class_probabilities(values)` and, unless it is the class in the middle of those, `ids(values)`.
+    Both get predictions with the outputs in the last axis.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+    """
+
+    num_classes: int
+    head: ClassVar[str] = "Dense"
+    """The layer that a model should end with."""
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the loss takes."""
+        return self.num_classes - 1
+
+    def class_probabilities(self, values: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def ids(self, values: Tensor) -> Tensor:
+        """The median: how many k have P(y > k) above 1/2."""
+        at_most = numerics.running_sum(self.class_probabilities(values)[..., :-1])
+        return ops.sum(ops.cast(at_most < 0.5, "int32"), axis=-1)
+
+    def labels(self, y_pred: Any) -> Any:
+        """The class ids `(...)` that predictions stand for: a tensor of a tensor, an array of an array."""
+        return self._decoded(y_pred, self.ids)
+
+    def probabilities(self, y_pred: Any) -> Any:
+        """The probability of each class, `(..., K)`: a tensor of a tensor, an array of an array."""
+        return self._decoded(
+            y_pred, lambda values: ops.moveaxis(self.class_probabilities(values), -1, self.axis)
+        )
+
+    def validate(self) -> None:
+        if self.class_weight is not None:
+            weight_vector(type(self).__name__, "class_weight", self.class_weight, self.num_classes)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
+        if isinstance(y_true, Labels):
+            return y_true, y_pred
+        owner = type(self).__name__
+        y_true, y_pred = self.convert_labels(y_true), self._predictions(y_pred, multi_class=True)
+        y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
+        self._check_outputs(y_pred.values, f"y_true of shape {shape(owner, 'y_true', y_true)}, ")
+        found = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
+        return self._floats(found), y_pred
+
+    def _check_outputs(self, values: Tensor, received: str = "") -> None:
+        owner = type(self).__name__
+        given = shape(owner, "y_pred", values)
+        if len(given) < 2 or given[-1] != self.outputs:
+            raise ValueError(
+                f"{owner}: `y_pred` must have {self.outputs} outputs for num_classes={self.num_classes}. "
+                f"Received: {received}y_pred of shape {given}. End the model with {self.head}."
+            )
+
+    def _decoded(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
+        def decoded(values: Tensor) -> Tensor:
+            if -len(values.shape) < self.axis < len(values.shape) and len(values.shape) > 1:
+                values = ops.moveaxis(values, self.axis, -1)
+            self._check_outputs(values)
+            return function(values)
+
+        return self.read(y_pred, decoded)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The weights of y > k, y = k and y <= k for each k, `(..., K - 1)`: of soft labels the expectations."""
+
+    above: Tensor
+    at: Tensor
+    up_to: Tensor
+
+
+def _ranks(truth: Labels, dtype: str) -> Ranks:
+    ranks = np.arange(truth.classes - 1)
+    if truth.encoding == "sparse":
+        ids = ops.expand_dims(truth.values, -1)
+        at = ops.convert_to_tensor(ranks, dtype=keras.backend.standardize_dtype(ids.dtype))
+        above = numerics.or_nan(ids, truth.classes, ops.cast(ids > at, dtype))
+        return Ranks(above, ops.cast(ops.equal(ids, at), dtype), 1.0 - above)
+    up_to = np.arange(truth.classes)[:, None] <= ranks
+    above, below = (ops.convert_to_tensor(chosen, dtype=dtype) for chosen in (~up_to, up_to))
+    return Ranks(
+        numerics.times(truth.values, above), truth.values[..., :-1], numerics.times(truth.values, below)
+    )
+
+
+def _importance(value: Any) -> list[float]:
+    """a sequence with a number from 0 up for each of the K - 1 ranks"""
+    return numbers(value)
+
+
+class CoralLoss(OrdinalLoss):
+    """Ordered classes as K - 1 questions "is it above k?" whose answers cannot contradict one another.
+
+        loss = -sum_{k=0..K-2} importance_k ([y > k] log s(z_k) + [y <= k] log(1 - s(z_k)))
+
+    where s is the sigmoid and z_k the logit of P(y > k). All ranks share one weight vector and differ in
+    their bias alone (`CoralDense`), which keeps P(y > k) falling in k. `CornLoss` asks each question of the
+    samples that are past the one before, and needs no shared weights; cross-entropy knows no order.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        importance: None, or a weight for each of the K - 1 ranks, 0 or more.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes.
+
+    `labels(y_pred)` counts the k with P(y > k) > 1/2, as the paper does; `probabilities(y_pred)` are the
+    differences of the s(z_k), where ranks cross cut off at 0 and made to add up to 1. For a metric in
+    classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(model.predict(x)))`.
+
+    Shapes: `y_pred` `(..., K - 1)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
+    `(..., K)`. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import CoralLoss
+    >>> loss = CoralLoss(num_classes=3)
+    >>> round(float(loss(np.array([1]), np.array([[0.0, 0.0]]))), 4)  # -log 1/2 - log 1/2
+    1.3863
+    >>> loss.labels(np.array([[3.0, -1.0], [4.0, 2.0]]))
+    array([1, 2], dtype=int32)
+
+    References:
+        - Cao et al. 2019, Rank Consistent Ordinal Regression for Neural Networks,
+          https://arxiv.org/abs/1901.07884
+    """
+
+    card = Card(
+        family="ordinal",
+        formula="-sum_k importance_k ([y > k] log s(z_k) + [y <= k] log(1 - s(z_k)))",
+        paper="Cao 2019, 1901.07884",
+        labels="class ids, one-hot or soft labels of ordered classes",
+        predictions="K - 1 logits of P(y > k)",
+        use="grades, ratings, ages in bins, with one score that orders them (CoralDense)",
+        avoid="the classes have no order, or different features matter at different ranks",
+        elicits="class probability",
+        elicits_note="as the probabilities of y > k",
+        gradient_bound="max(importance) in a logit",
+        cost="a cross-entropy for each threshold",
+    )
+
+    num_classes: int = parameter(within="[2, inf)", integer=True)
+    importance: Sequence[float] | None = parameter(
+        default=None,
+        convert=_importance,
+        optional=True,
+        examples=([2.0], [0.5, 2.0]),
+        refused=("heavy", 1.0, [-1.0, 1.0], [], [float("nan")]),
+    )
+    head: ClassVar[str] = "CoralDense(num_classes) or Dense(num_classes - 1)"
+
+    def validate(self) -> None:
+        super().validate()
+        if self.importance is not None and len(self.importance) != self.outputs:
+            raise ValueError(
+                f"CoralLoss: `importance` must have a weight for each of the {self.outputs} ranks of "
+                f"num_classes={self.num_classes}. Received: importance={self.importance!r}."
+            )
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        ranks = _ranks(labels, self.compute_dtype)
+        yes, no = numerics.binary_crossentropy(predictions.values)
+        costs = ranks.above * yes.value + ranks.up_to * no.value
+        if self.importance is not None:
+            costs = costs * self.convert(self.importance)
+        return ops.sum(costs, axis=-1)
+
+    def class_probabilities(self, values: Tensor) -> Tensor:
+        above = ops.sigmoid(values)
+        ones = ops.ones_like(above[..., :1])
+        each = ops.concatenate([ones, above], -1) - ops.concatenate([above, 0.0 * ones], -1)
+        each = ops.relu(each)
+        return each / ops.sum(each, axis=-1, keepdims=True)
+
+    def ids(self, values: Tensor) -> Tensor:
+        return ops.sum(ops.cast(values > 0, "int32"), axis=-1)
+
+
+class CornLoss(OrdinalLoss):
+    """Ordered classes as K - 1 questions "is it above k, if it is at least k?", each asked where it arises.
+
+        loss = -sum_{k=0..min(y, K-2)} ([y > k] log s(z_k) + [y = k] log(1 - s(z_k)))
+
+    where s is the sigmoid and z_k the logit of P(y > k | y >= k). Task k is over the samples with y >= k
+    alone, and the means divide by the sum of the tasks' sizes, as the paper does: a sample counts as
+    min(y + 1, K - 1) losses. The chain of products keeps P(y > k) falling in k whatever the logits are, so
+    that a plain `Dense(num_classes - 1)` will do, where `CoralLoss` needs shared weights.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes, of
+    the number of its losses, too. On several replicas each divides by its own tasks, as it does with
+    `"mean_with_sample_weight"`; `reduction="sum"` is the same on any number. A sample of weight 0, which has
+    no label any more, counts as one loss in the means that do not divide by weights.
+
+    `labels(y_pred)` counts the k with P(y > k) > 1/2; `probabilities(y_pred)` are products of the
+    conditional ones. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+
+    Shapes: `y_pred` `(..., K - 1)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
+    `(..., K)`. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import CornLoss
+    >>> loss = CornLoss(num_classes=3)
+    >>> round(float(loss(np.array([0, 1]), np.zeros((2, 2)))), 4)  # (1 + 2) log 2 over 1 + 2 tasks
+    0.6931
+    >>> loss.probabilities(np.zeros((1, 2)))
+    array([[0.5 , 0.25, 0.25]], dtype=float32)
+
+    References:
+        - Shi et al. 2021, Deep Neural Networks for Rank-Consistent Ordinal Regression Based On Conditional
+          Probabilities, https://arxiv.org/abs/2111.08851
+    """
+
+    card = Card(
+        family="ordinal",
+        formula="-sum_{k <= y} ([y > k] log s(z_k) + [y = k] log(1 - s(z_k)))",
+        paper="Shi 2021, 2111.08851",
+        labels="class ids, one-hot or soft labels of ordered classes",
+        predictions="K - 1 logits of P(y > k | y >= k)",
+        use="ordered classes and a network that is free at each rank: a plain Dense(num_classes - 1)",
+        avoid="few samples in the upper classes: the last tasks see no others",
+        elicits="class probability",
+        elicits_note="as the conditional probabilities of y > k",
+        gradient_bound="1 in a logit",
+        cost="a cross-entropy for each threshold",
+    )
+
+    num_classes: int = parameter(within="[2, inf)", integer=True)
+    head: ClassVar[str] = "Dense(num_classes - 1)"
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        ranks = _ranks(labels, self.compute_dtype)
+        yes, no = numerics.binary_crossentropy(predictions.values)
+        return ops.sum(ranks.above * yes.value + ranks.at * no.value, axis=-1)
+
+    def shares(self, y_true: Labels, y_pred: Predictions) -> Tensor:
+        ranks = _ranks(y_true, self.compute_dtype)
+        return ops.sum(ranks.above + ranks.at, axis=-1)
+
+    def class_probabilities(self, values: Tensor) -> Tensor:
+        # P(y = k) is P(y > 0) P(y > 1 | y >= 1) ... P(y <= k | y >= k); the last class has no end.
+        past = numerics.running_sum(ops.log_sigmoid(values))
+        none = ops.zeros_like(past[..., :1])
+        stop = ops.concatenate([ops.log_sigmoid(-values), none], -1)
+        return ops.exp(ops.concatenate([none, past], -1) + stop)
+
+    def ids(self, values: Tensor) -> Tensor:
+        past = numerics.running_sum(ops.log_sigmoid(values))
+        return ops.sum(ops.cast(past > math.log(0.5), "int32"), axis=-1)
+
+
+class CumulativeLinkLoss(OrdinalLoss):
+    """Ordered classes as the intervals of one score between cut points that are learned with it.
+
+        loss = -log(F(c_y - f) - F(c_{y-1} - f)),   c_{-1} = -inf, c_{K-1} = inf
+
+    where f is the score, c_0 < ... < c_{K-2} are the cut points, and F is the logistic distribution
+    ("logit": proportional odds), the normal one ("probit": ordered probit) or 1 - exp(-e^x) ("cloglog":
+    proportional hazards). It is a likelihood, so its probabilities mean what they say, with one number for
+    each sample and K - 1 for all of them. `CoralLoss` fits the same curves, each cut by itself. The
+    difference is computed from the distance between the cut points, never from two numbers near 1.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        link: `"logit"`, `"probit"` or `"cloglog"`; that of the `CumulativeLink` layer, which starts by it.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes.
+
+    `labels(y_pred)` counts the cut points with P(y > k) > 1/2: the median. `probabilities(y_pred)` are those
+    of the formula. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+
+    Shapes: `y_pred` `(..., K)`, the score and then the K - 1 cut points, as `CumulativeLink` gives them;
+    `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels `(..., K)`. With `reduction="none"`
+    the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels that are none and cut points that do not increase.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import CumulativeLinkLoss
+    >>> loss = CumulativeLinkLoss(num_classes=3)
+    >>> y_pred = np.array([[0.5, -0.5, 1.5]])  # the score, and the two cut points
+    >>> round(float(loss(np.array([1]), y_pred)), 4)  # -log(s(1.5 - 0.5) - s(-0.5 - 0.5))
+    0.7719
+    >>> loss.labels(y_pred)
+    array([1], dtype=int32)
+
+    References:
+        - McCullagh 1980, Regression Models for Ordinal Data, https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
+    """
+
+    card = Card(
+        family="ordinal",
+        formula="-log(F(c_y - f) - F(c_{y-1} - f))",
+        paper="McCullagh 1980",
+        labels="class ids, one-hot or soft labels of ordered classes",
+        predictions="a score and K - 1 increasing cut points",
+        use="ordered classes behind which one quantity lies; probabilities that must be calibrated",
+        avoid="the middle classes are not between the outer ones in any one direction",
+        elicits="class probability",
+        gradient_bound="1 in the score for logit; |c - f| for probit; e^(c - f) for cloglog",
+        conditioning="the distance of the score from a cut point, and for probit its square, of their digits",
+        cost="the logarithm of a difference of distribution functions, for the digits where they are near",
+    )
+
+    num_classes: int = parameter(within="[2, inf)", integer=True)
+    link: str = parameter(default="logit", choices=LINKS)
+    head: ClassVar[str] = "CumulativeLink(num_classes)"
+
+    @property
+    def outputs(self) -> int:
+        return self.num_classes
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        if labels.encoding == "dense":
+            # A class that is not in the label may be infinitely unlikely.
+            absent = labels.values <= 0
+            return ops.sum(labels.values * self._surprise_of_classes(predictions.values, absent), axis=-1)
+        score, *bounds = self._bounds(predictions.values)
+        upper, lower, gap = (numerics.of_class(labels.values, x) for x in bounds)
+        return self._surprise(labels.values, upper - score, lower - score, gap)
+
+    def class_probabilities(self, values: Tensor) -> Tensor:
+        return ops.exp(-self._surprise_of_classes(values))
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        cuts = wanted_values(y_pred.values, wanted)[..., 1:]
+        wrong = cuts[..., 1:] <= cuts[..., :-1]
+        if wrong.any():
+            raise ValueError(
+                "CumulativeLinkLoss: the cut points, all outputs but the first, must increase. Received: "
+                f"{cuts[..., 1:][wrong][0]:g} after {cuts[..., :-1][wrong][0]:g}. End the model with "
+                "CumulativeLink(num_classes), which keeps them apart."
+            )
+
+    def _bounds(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The score, and for each class the cut point above, that below, and how far apart they are.
+
+        The first class has none below and the last none above; some number is there in their place.
+        """
+        cuts = values[..., 1:]
+        # Cut points that do not increase, which only a graph lets through, are taken for just apart.
+        gap = numerics.maximum(cuts[..., 1:] - cuts[..., :-1], 1e-37)
+        one = ops.ones_like(cuts[..., :1])
+        return (
+            values[..., 0],
+            ops.concatenate([cuts, cuts[..., -1:]], -1),
+            ops.concatenate([cuts[..., :1], cuts], -1),
+            ops.concatenate([one, gap, one], -1),
+        )
+
+    def _surprise_of_classes(self, values: Tensor, absent: Tensor | None = None) -> Tensor:
+        """That of each class, `(..., K)`: some number for those that are absent."""
+        score, upper, lower, gap = self._bounds(values)
+        score = ops.expand_dims(score, -1)
+        if absent is not None:
+            upper, lower = (ops.where(absent, score + end, x) for x, end in ((upper, 0.5), (lower, -0.5)))
+            gap = ops.where(absent, ops.ones_like(gap), gap)
+        ids = ops.zeros_like(upper, dtype="int32") + ops.arange(self.num_classes, dtype="int32")
+        return self._surprise(ids, upper - score, lower - score, gap)
+
+    def _surprise(self, ids: Tensor, a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+        """-log(F(a) - F(b)) of the classes `ids`: -log F(a) for the first, -log(1 - F(b)) for the last."""
+        first, last = ops.equal(ids, 0), ops.equal(ids, self.num_classes - 1)
+        zeros = ops.zeros_like(a)
+        if self.link == "probit":
+            ends = ops.logical_or(first, last)
+            one_sided = numerics.log_ndtr(ops.where(first, a, ops.where(last, -b, zeros)))
+            a, b, gap = (ops.where(ends, zeros + end, x) for x, end in ((a, 0.5), (b, -0.5), (gap, 1.0)))
+            return -ops.where(ends, one_sided, numerics.log_ndtr_difference(a, b, gap))
+        # log(1 - e^-gap), which is log(F(a) - F(b)) - log F(a) - log(1 - F(b)) for the logistic one.
+        apart = ops.where(ops.logical_or(first, last), zeros, numerics.log1mexp(gap))
+        if self.link == "logit":
+            # s(a) - s(b) = s(a) s(-b) (1 - e^(b - a))
+            below = ops.where(last, zeros, numerics.softplus(-a))
+            return below + ops.where(first, zeros, numerics.softplus(b)) - apart
+        # exp(-e^b) - exp(-e^a) = exp(-e^b) (1 - exp(-(e^a - e^b))), and e^a - e^b = e^a (1 - e^-gap).
+        survived = ops.where(first, zeros, ops.exp(ops.where(first, zeros, b)))
+        return survived - ops.where(last, zeros, _log_cloglog(ops.where(last, zeros, a + apart)))
+
+
+def _log_cloglog(x: Tensor) -> Tensor:
+    """log(1 - exp(-e^x)), which is x - e^x / 2 far below 0, and -exp(-e^x) above."""
+    far = x < -30
+    tail = ops.where(far, x, ops.zeros_like(x) - 30.0)
+    near = ops.where(far, ops.zeros_like(x), x)
+    # Beyond 80, e^x would overflow, and the logarithm is 0 from 5 on.
+    return ops.where(
+        far, tail - 0.5 * ops.exp(tail), numerics.log1mexp(ops.exp(numerics.minimum(near, 80.0)))
+    )
+
+
+class WeightedKappaLoss(OrdinalLoss):
+    """Cohen's weighted kappa itself: agreement beyond chance, by which rankings of grades are often scored.
+
+        loss = log(N / D + epsilon),   N = sum_s w_s sum_j omega[y_s, j] p_sj,
+                                       D = sum_ij omega_ij h_i q_j / sum_s w_s
+
+    where omega_ij = (i - j)^2 or |i - j|, h_i is the weight of the samples of class i and q_j the weighted
+    sum of the probabilities of class j. N / D is 1 - kappa, so that the loss is log(1 - kappa), 0 for
+    predictions that know nothing. It is one number for a batch. To weights and `reduction="none"` each
+    sample gets the tangent of the logarithm at the batch's R = N / D:
+
+        value_s = log(R + epsilon) + (r_s - R) / (R + epsilon),   mean of r_s = R
+
+    whose weighted mean is the loss, with exactly its gradient; with `"mean_with_sample_weight"` that mean is
+    what is returned, with `"sum_over_batch_size"` it is scaled by the mean weight.
+
+    Kappa needs a batch: large ones, in which all classes occur. Of labels of one class alone, as in a batch
+    of one sample, kappa is a constant 0, and nothing is learned. On several replicas each has its own kappa.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        weights: what a disagreement costs, `"quadratic"` or `"linear"` in its distance.
+        epsilon: what a perfect batch is worth, as a ratio, in (0, 1).
+        from_logits: whether `y_pred` are logits of a softmax.
+
+    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
+    those of `keras_losses.core.ClassificationLoss`; a class weight is one more weight of the sample, in N
+    and D, too. A soft label is the expectation over its classes.
+
+    `labels(y_pred)` are the likeliest classes. For a metric in classes:
+    `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+
+    Shapes: `y_pred` `(..., K)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
+    `(..., K)`. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
+            labels or probabilities that are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import WeightedKappaLoss
+    >>> y_pred = np.array([[0.5, 0.5], [0.25, 0.75]])
+    >>> loss = WeightedKappaLoss(num_classes=2)
+    >>> round(float(loss(np.array([0, 1]), y_pred)), 4)  # log(0.75 / ((1 * 1.25 + 1 * 0.75) / 2))
+    -0.2877
+
+    References:
+        - de la Torre et al. 2018, Weighted kappa loss function for multi-class classification of ordinal
+          data in deep learning, https://doi.org/10.1016/j.patrec.2017.05.018
+    """
+
+    card = Card(
+        family="ordinal",
+        formula="log(R + epsilon) + (r_s - R) / (R + epsilon), R = 1 - kappa of the batch, mean of r_s = R",
+        paper="de la Torre 2018",
+        labels="class ids, one-hot or soft labels of ordered classes",
+        predictions="logits or probabilities",
+        use="kappa is what is scored, batches are large, and a model is fine-tuned for it",
+        avoid="small batches, probabilities that must be calibrated, or training from scratch",
+        elicits="agreement",
+        gradient_bound="1 / epsilon in a probability, for a batch that is nearly perfect",
+        conditioning="the terms of the tangent cancel where a sample is much worse than its batch",
+        cost="a softmax and the expected distance of every class",
+    )
+
+    num_classes: int = parameter(within="[2, inf)", integer=True)
+    weights: str = parameter(default="quadratic", choices=("quadratic", "linear"))
+    epsilon: float = parameter(default=1e-6, within="(0, 1)")
+    from_logits: bool = flag(default=False)
+    head: ClassVar[str] = 'Dense(num_classes, activation="softmax")'
+
+    @property
+    def outputs(self) -> int:
+        return self.num_classes
+
+    @property
+    def pools_batch(self) -> bool:
+        return True
+
+    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
+        p = self.class_probabilities(predictions.values)
+        y = one_hot(labels, self.compute_dtype)
+        weight = ops.ones_like(p[..., 0]) if labels.weights is None else labels.weights
+        if self.class_weight is not None:
+            weight = weight * self._class_weights(labels)
+        if labels.known is not None:
+            weight = ops.where(labels.known, weight, ops.zeros_like(weight))
+        counts = _over_samples(ops.expand_dims(weight, -1) * y)
+        total = ops.sum(weight)
+        share = numerics.ratio(weight, ops.ones_like(weight) * total)
+
+        omega = self.convert(_disagreement(self.num_classes, self.weights))
+        costs = ops.sum(numerics.times(y, omega) * p, axis=-1)
+        guesses = _over_samples(ops.expand_dims(share, -1) * p)
+        of_labels = numerics.ratio(counts, ops.ones_like(counts) * total)
+        by_chance = ops.sum(numerics.times(of_labels, omega) * guesses)
+        # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
+        # of what rounding would make of two large ones that cancel.
+        varied = numerics.peak(counts) < ops.sum(counts)
+        learned = costs / ops.where(varied, by_chance, ops.ones_like(by_chance))
+        fixed = ops.stop_gradient(numerics.ratio(costs, ops.ones_like(costs) * by_chance))
+        each = ops.where(varied, learned, fixed)
+        ratio = ops.sum(share * each)
+        return ops.log(ratio + self.epsilon) + (each - ratio) / (ratio + self.epsilon)
+
+    def class_probabilities(self, values: Tensor) -> Tensor:
+        return ops.softmax(values, axis=-1) if self.from_logits else values
+
+    def ids(self, values: Tensor) -> Tensor:
+        return ops.cast(ops.argmax(values, axis=-1), "int32")
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        if not self.from_logits:
+            owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
+            check_probabilities(owner, values, y_pred.dtype)
+            check_distribution(owner, "y_pred", values, "For logits, pass from_logits=True.")
+
+    def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
+        return self.predictions(y_pred, self.from_logits, "softmax")
+
+
+def _over_samples(x: Tensor) -> Tensor:
+    """The sum over all axes but the last, one after the other: at once, TensorFlow loses digits on images."""
+    while len(x.shape) > 1:
+        x = ops.sum(x, axis=-2)
+    return x
+
+
+def _disagreement(classes: int, weights: str) -> np.ndarray:
+    """What predicting class j for class i costs: 0 for i = j, 1 for the farthest."""
+    ranks = np.arange(classes) / (classes - 1)
+    distance = np.abs(ranks[:, None] - ranks)
+    return distance**2 if weights == "quadratic" else distance
+
+
+# Labels ---------------------------------------------------------------------------------------------
+
+KINDS = ("sord", "exponential", "binomial")
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class OrdinalLabels:
+    """Class ids as soft labels that know the order of the classes, for losses that do not.
+
+        sord:          y_j = softmax_j(-scale (t - j)^2)
+        exponential:   y_j = softmax_j(-scale |t - j|)
+        binomial:      y_j = C(K-1, j) p^j (1 - p)^(K-1-j),   p = (2t + 1) / (2K)
+
+    where t is the class. A neighbour of the right class is then less wrong than one far away, under
+    `CrossentropyLoss` or `KLDivergenceLoss` on a softmax of K outputs: the model
+    stays an ordinary classifier.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        kind: `"sord"`, `"exponential"` or `"binomial"`.
+        scale: how fast the label falls off, above 0; unused by `"binomial"`.
+
+    Shapes: ids `(...)`, or a column `(..., 1)` of at least two axes, to `(..., K)` in float32. Of a NumPy
+    array or list comes an array, of a tensor a tensor; TensorFlow's are taken on every backend, so that it
+    can be used in `dataset.map(lambda x, y: (x, soften(y)))`.
+
+    `labels(y_pred)` are the likeliest classes of a softmax or its logits.
+
+    Raises:
+        TypeError, ValueError: for arguments out of range, and ids that are no class (in arrays).
+
+    Example:
+
+    >>> from keras_losses import CrossentropyLoss, OrdinalLabels
+    >>> soften = OrdinalLabels(num_classes=3, kind="binomial")
+    >>> soften([0, 1]).round(4)  # 25/36, 10/36, 1/36 and 1/4, 1/2, 1/4
+    array([[0.6944, 0.2778, 0.0278],
+           [0.25  , 0.5   , 0.25  ]], dtype=float32)
+    >>> round(float(CrossentropyLoss(from_logits=True)(soften([0]), [[2.0, 1.0, 0.0]])), 4)
+    0.7409
+
+    References:
+        - Diaz & Marathe 2019, Soft Labels for Ordinal Regression, https://doi.org/10.1109/CVPR.2019.00487
+        - Liu et al. 2020, Unimodal regularized neuron stick-breaking for ordinal classification
+          (exponential), https://doi.org/10.1016/j.neucom.2020.01.025
+        - Beckham & Pal 2017, Unimodal probability distributions for deep ordinal classification,
+          https://arxiv.org/abs/1705.05278
+    """
+
+    def __init__(self, num_classes: int, kind: str = "sord", scale: float = 1.0) -> None:
+        owner = type(self).__name__
+        self.num_classes: int = CLASSES.check(owner, "num_classes", num_classes)
+        self.kind: str = Parameter(choices=KINDS).check(owner, "kind", kind)
+        self.scale: float = Parameter(within="(0, inf)").check(owner, "scale", scale)
+        ranks = np.arange(self.num_classes)
+        if kind == "binomial":
+            p = (2 * ranks[:, None] + 1) / (2 * self.num_classes)
+            ways = np.array([math.lgamma(k + 1) for k in ranks])
+            logits = ranks * np.log(p) + ranks[::-1] * np.log1p(-p) - ways - ways[::-1]
+        else:
+            distance = np.abs(ranks[:, None] - ranks).astype("float64")
+            logits = -self.scale * (distance**2 if kind == "sord" else distance)
+        rows = np.exp(logits - logits.max(-1, keepdims=True))
+        self._rows = (rows / rows.sum(-1, keepdims=True)).astype("float32")
+
+    def __call__(self, y_true: Any) -> Any:
+        if type(y_true).__module__.startswith("tensorflow"):
+            import tensorflow as tf
+
+            ids = tf.squeeze(y_true, -1) if len(y_true.shape) > 1 and y_true.shape[-1] == 1 else y_true
+            return tf.gather(tf.constant(self._rows), tf.cast(ids, "int32"))
+        if ops.is_tensor(y_true):
+            ids = ops.squeeze(y_true, -1) if len(y_true.shape) > 1 and y_true.shape[-1] == 1 else y_true
+            return ops.take(ops.convert_to_tensor(self._rows), ops.cast(ids, "int32"), axis=0)
+        given = np.asarray(y_true)
+        wrong = ~((given >= 0) & (given < self.num_classes) & (given == np.floor(given)))
+        if wrong.any():
+            raise ValueError(
+                f"OrdinalLabels: `y_true` must hold integer class ids from 0 to {self.num_classes - 1}. "
+                f"Received: {given[wrong][0]:g}."
+            )
+        return self._rows[(given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given).astype(int)]
+
+    def labels(self, y_pred: Any) -> Any:
+        """The likeliest class ids `(...)`: a tensor of a tensor, an array of an array."""
+        found = ops.cast(ops.argmax(ops.convert_to_tensor(y_pred), axis=-1), "int32")
+        return found if ops.is_tensor(y_pred) else ops.convert_to_numpy(found)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"num_classes": self.num_classes, "kind": self.kind, "scale": self.scale}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"OrdinalLabels({self.num_classes}, kind={self.kind!r}, scale={self.scale})"
+
+
+# Heads ----------------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CoralDense(keras.layers.Layer):  # type: ignore[misc]
+    """The last layer for `CoralLoss`: one weight vector for all ranks, and a bias for each.
+
+        z_k = w x + b_k,   k = 0 .. K-2
+
+    The biases start falling from 1 to 1 / (K - 1), so that the ranks start in their order.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        kernel_initializer, kernel_regularizer: as in `keras.layers.Dense`.
+
+    Shapes: `(..., d)` to `(..., K - 1)`.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_losses import CoralDense, CoralLoss
+    >>> model = keras.Sequential([keras.Input((4,)), CoralDense(num_classes=5)])
+    >>> model.compile("adam", loss=CoralLoss(num_classes=5))
+    >>> model.count_params()  # 4 and 4
+    8
+
+    References:
+        - Cao et al. 2019, https://arxiv.org/abs/1901.07884
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_classes: int = CLASSES.check("CoralDense", "num_classes", num_classes)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        _known_width("CoralDense", input_shape)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], 1),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+        )
+        ranks = self.num_classes - 1
+        falling = np.arange(ranks, 0, -1) / ranks
+        self.bias = self.add_weight(name="bias", shape=(ranks,), initializer=_values(falling))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.matmul(inputs, self.kernel) + self.bias
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.num_classes - 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
+    """The last layer for `CumulativeLinkLoss`: a score, and cut points between the classes that never cross.
+
+        outputs = [f, c_0, ..., c_{K-2}],   c_0 = first,  c_k = c_{k-1} + softplus(step_k)
+
+    with f = w x, or the input itself where it has one feature: put a `Dense(1)` before the layer where a
+    single feature is to be scaled. The score and the cut points come one beside the other, so that their
+    difference, which alone matters, loses no digits; under mixed precision they are float32.
+
+    Args:
+        num_classes: the number of classes K, 2 or more.
+        link: that of the loss, `"logit"`, `"probit"` or `"cloglog"`: the cut points start where it gives all
+            classes the same probability at the score 0.
+        cut_points: None, or K - 1 increasing numbers to start from instead.
+        kernel_initializer, kernel_regularizer: as in `keras.layers.Dense`.
+
+    Shapes: `(..., d)` to `(..., K)`: the score first, then the K - 1 cut points, the same for every sample.
+
+    Raises:
+        ValueError: for arguments out of range, and cut points that do not increase.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_losses import CumulativeLink, CumulativeLinkLoss
+    >>> model = keras.Sequential([keras.Input((4,)), CumulativeLink(num_classes=3, link="probit")])
+    >>> model.compile("adam", loss=CumulativeLinkLoss(num_classes=3, link="probit"))
+    >>> model.output_shape
+    (None, 3)
+
+    References:
+        - McCullagh 1980, https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        link: str = "logit",
+        cut_points: Sequence[float] | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_classes: int = CLASSES.check("CumulativeLink", "num_classes", num_classes)
+        self.link: str = Parameter(choices=LINKS).check("CumulativeLink", "link", link)
+        self.cut_points = None if cut_points is None else [float(cut) for cut in cut_points]
+        starts = np.asarray(_quantiles(self.num_classes, link) if cut_points is None else self.cut_points)
+        if starts.shape != (self.num_classes - 1,) or not (np.diff(starts) > 0).all():
+            raise ValueError(
+                f"CumulativeLink: `cut_points` must be {self.num_classes - 1} increasing numbers for "
+                f"num_classes={self.num_classes}. Received: cut_points={cut_points!r}."
+            )
+        self._starts = starts
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        _known_width("CumulativeLink", input_shape)
+        self.kernel = None
+        if input_shape[-1] != 1:
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=(input_shape[-1], 1),
+                initializer=self.kernel_initializer,
+                regularizer=self.kernel_regularizer,
+            )
+        # Not cast to half precision, where near cut points would be one.
+        self.first = self.add_weight(
+            name="first", shape=(1,), initializer=_values(self._starts[:1]), autocast=False
+        )
+        gaps = np.diff(self._starts)
+        steps = gaps + np.log(-np.expm1(-gaps))  # whose softplus is the gap
+        self.steps = self.add_weight(
+            name="steps", shape=(self.num_classes - 2,), initializer=_values(steps), autocast=False
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        score = inputs if self.kernel is None else ops.matmul(inputs, self.kernel)
+        score = ops.cast(score, self.variable_dtype)
+        gaps = numerics.softplus(ops.convert_to_tensor(self.steps))
+        cuts = numerics.running_sum(ops.concatenate([ops.convert_to_tensor(self.first), gaps])[None])
+        return ops.concatenate([score, ops.zeros_like(score) + cuts], axis=-1)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.num_classes)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.variable_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "link": self.link,
+            "cut_points": self.cut_points,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+def _quantiles(classes: int, link: str) -> list[float]:
+    """Where the link's distribution function is 1/K, 2/K ..."""
+    quantile: dict[str, Callable[[float], float]] = {
+        "logit": lambda p: math.log(p / (1 - p)),
+        "probit": NormalDist().inv_cdf,
+        "cloglog": lambda p: math.log(-math.log1p(-p)),
+    }
+    return [quantile[link](k / classes) for k in range(1, classes)]
+
+
+def _values(values: np.ndarray) -> Callable[..., Tensor]:
+    """An initializer that gives these values."""
+    return lambda shape, dtype=None: ops.convert_to_tensor(values, dtype=dtype)
+
+
+def _known_width(owner: str, input_shape: Sequence[int | None]) -> None:
+    if len(input_shape) < 2 or input_shape[-1] is None:
+        raise ValueError(
+            f"{owner}: the last axis of the inputs must be known, and not the batch. Received: inputs of "
+            f"shape {tuple(input_shape)}."
+        )

@@ -1,0 +1,1 @@
+"""Penalties on predictions, on slopes in the inputs, and on weights."""
