@@ -3,21 +3,24 @@
     python -m tests.price                 # on TensorFlow; KERAS_BACKEND=jax or torch for the others
     python -m tests.price FocalLoss       # of some losses alone
 
-The starting of a backend and what all losses share (the first trace, the first kernel) are paid for by a loss
-that is not counted. CONTRIBUTING.md has what a loss may cost.
+Starting a backend and what all losses share (the first trace, the first kernel) are paid for by a loss that
+is not counted. Laws that are tried on one loss for each path through the base are not counted either: another
+loss does not add to them. CONTRIBUTING.md says what a loss may cost.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from rich import print
 from rich.table import Table
+
+from tests.every_loss import ONE_OF_EACH_PATH
 
 WARM_UP = "SquaredErrorLoss"
 
@@ -34,6 +37,10 @@ class Prices:
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Keeps the laws of losses, those of the warm-up first."""
         kept = [item for item in items if self.loss(item)]
+        tried: dict[str, set[str]] = defaultdict(set)
+        for item in kept:
+            tried[item.originalname].add(self.loss(item))
+        kept = [item for item in kept if not tried[item.originalname] <= {*ONE_OF_EACH_PATH}]
         if self.wanted:
             kept = [item for item in kept if self.loss(item) in (*self.wanted, WARM_UP)]
         items[:] = sorted(kept, key=lambda item: (self.loss(item) != WARM_UP, self.loss(item)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,3 +25,8 @@ def on_jax(found: Sequence[T], most: int) -> Sequence[T]:
     The formulas are the same on all backends, and the others try all of them.
     """
     return spread(found, most) if ON_JAX else found
+
+
+def paths_on_jax(found: Iterable[T], of_paths: Sequence[T]) -> Iterable[T]:
+    """All losses; on JAX one for each path through the base, where a law compiles a shape of its own."""
+    return of_paths if ON_JAX and not ASKED else found

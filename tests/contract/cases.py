@@ -28,6 +28,10 @@ from tests.kinds.kind import Batch
 from tests.oracles import REGISTRY, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
+every_loss_but_on_jax = pytest.mark.parametrize(
+    "loss", thorough.paths_on_jax(LOSSES, losses.ONE_OF_EACH_PATH)
+)
+"""On JAX one loss for each path through the base."""
 every_loss_alone = pytest.mark.parametrize("loss", losses.ALONE)
 
 MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
