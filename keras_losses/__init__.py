@@ -4,6 +4,7 @@ from keras_losses import config
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
+from keras_losses.losses.counts import NegativeBinomialLoss, PoissonNLLLoss, ZeroInflatedPoissonLoss
 from keras_losses.losses.crossentropy import (
     AsymmetricLoss,
     CrossentropyLoss,
@@ -23,6 +24,7 @@ from keras_losses.losses.divergence import (
     RenyiLoss,
     TotalVariationLoss,
 )
+from keras_losses.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
 from keras_losses.losses.imbalance import (
     EqualizedFocalLoss,
     LDAMLoss,
@@ -34,17 +36,12 @@ from keras_losses.losses.imbalance import (
 )
 from keras_losses.losses.likelihood import (
     BetaNLLLoss,
-    EvidentialClassificationLoss,
-    EvidentialRegressionLoss,
     GaussianCRPSLoss,
     GaussianMixtureLoss,
     GaussianNLLLoss,
     LaplaceNLLLoss,
     LogNormalNLLLoss,
-    NegativeBinomialLoss,
-    PoissonNLLLoss,
     StudentTNLLLoss,
-    ZeroInflatedPoissonLoss,
 )
 from keras_losses.losses.margin import HingeLoss, ModifiedHuberLoss, MulticlassHingeLoss, SmoothHingeLoss
 from keras_losses.losses.noise import (
@@ -69,19 +66,21 @@ from keras_losses.losses.ordinal import (
 from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.losses.regression import (
     AbsoluteErrorLoss,
-    AdaptiveBarronLoss,
-    BarronLoss,
-    CauchyLoss,
     EpsilonInsensitiveLoss,
-    GemanMcClureLoss,
     HuberLoss,
     LogCoshLoss,
     PseudoHuberLoss,
     SmoothL1Loss,
     SquaredErrorLoss,
+    WingLoss,
+)
+from keras_losses.losses.robust import (
+    AdaptiveBarronLoss,
+    BarronLoss,
+    CauchyLoss,
+    GemanMcClureLoss,
     TukeyBiweightLoss,
     WelschLoss,
-    WingLoss,
 )
 from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
 from keras_losses.penalties.predictions import RegularizedLoss

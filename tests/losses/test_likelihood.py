@@ -22,7 +22,7 @@ from keras_losses import (
     StudentTNLLLoss,
     ZeroInflatedPoissonLoss,
 )
-from keras_losses.losses.likelihood import LikelihoodLoss
+from keras_losses.losses.predicted_distribution import LikelihoodLoss
 from tests.backends import (
     double_precision,
     numpy,

@@ -1,0 +1,234 @@
+"""Evidential losses: the predictions are a distribution over the parameters of the labels' distribution.
+
+They tell noise in the labels from a lack of data. `predicted_distribution.py` says how the parameters are
+packed and how the raw numbers are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras import ops
+
+from keras_losses import numerics
+from keras_losses.core import Card, ClassificationLoss, Labels, Predictions, labels, parameter
+from keras_losses.losses.predicted_distribution import ScaledLikelihoodLoss, student_t_nll
+from keras_losses.numerics import Tensor
+from keras_losses.numerics.gamma import binet, digamma_excess
+
+
+class EvidentialRegressionLoss(ScaledLikelihoodLoss):
+    """A normal distribution with a prior on its mean and variance: what is noise, and what is not known?
+
+        loss = -log St(y; gamma, beta (1 + nu) / (nu alpha), 2 alpha) + coefficient |y - gamma| (2 nu + alpha)
+
+    where St is Student's t distribution with that squared scale and 2 alpha degrees of freedom: what the
+    normal-inverse-gamma distribution of the model's parameters makes of y. The second term takes evidence
+    away where the prediction is wrong. With nu alone in both it is not settled by the data how much of the
+    variance is noise: read the uncertainties as ranks (Meinert 2023), or take `StudentTNLLLoss`, which is
+    the first term with nothing in it that the data do not settle.
+
+    The order of the outputs: gamma, raw nu, raw alpha, raw beta; nu and beta are softplus(raw) + floor and
+    alpha is 1 + softplus(raw) + floor.
+
+    Args:
+        coefficient: the weight of the second term, from 0 up.
+        floor: the smallest nu, alpha - 1 and beta, above 0; beta is in squared units of the target.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 4 * targets)`. With
+    `reduction="none"` the result is `(...)`, the mean over the targets.
+
+    `aleatoric` and `epistemic` are the variances of the noise and of the mean. `interval`, that of the
+    t distribution, needs SciPy.
+
+    Raises:
+        ValueError: for hyper-parameters out of range and shapes that do not match.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import EvidentialRegressionLoss
+    >>> loss, y_pred = EvidentialRegressionLoss(), np.array([[10.0, 3.9805, 0.5397, 1.8534]])
+    >>> noise, mean = loss.aleatoric(y_pred), loss.epistemic(y_pred)  # nu 4, alpha 2, beta 2
+    >>> round(float(noise[0, 0]), 2), round(float(mean[0, 0]), 2)  # 2 / 1, 2 / (4 * 1)
+    (2.0, 0.5)
+
+    References:
+        - Amini et al. 2020, Deep Evidential Regression, https://arxiv.org/abs/1910.02600
+        - Meinert, Gawlikowski & Lavin 2023, The Unreasonable Effectiveness of Deep Evidential Regression,
+          https://arxiv.org/abs/2205.10060
+    """
+
+    card = Card(
+        family="evidential",
+        formula="-log St(y; gamma, beta (1 + nu) / (nu alpha), 2 alpha) + c |y - gamma| (2 nu + alpha)",
+        paper="Amini et al. 2020",
+        labels="real numbers",
+        predictions="gamma, raw nu, raw alpha, raw beta: softplus(raw) + floor, and 1 more for alpha",
+        use="ranking samples by how little is known of them, from one model and one pass",
+        avoid="the size of the epistemic variance matters: nu is not settled by the data",
+        elicits="parameters of the distribution",
+        elicits_note="nu and beta only together",
+        gradient_bound="(2 alpha + 1) sqrt(nu / (8 beta (1 + nu))) + coefficient (2 nu + alpha) in gamma",
+        conditioning="the terms have both signs: the error is absolute, 1e-6 of sum |terms|",
+        cost="two logarithms of gamma functions",
+    )
+
+    coefficient: float = parameter(default=0.01, within="[0, inf)")
+
+    @property
+    def parts(self) -> int:
+        return 4
+
+    def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
+        gamma, *raw = numbers
+        nu, alpha, beta = map(self.positive, raw)
+        return {"gamma": gamma, "nu": nu, "alpha": 1.0 + alpha, "beta": beta}
+
+    def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
+        gamma, nu, alpha, beta = self.transformed(numbers).values()
+        r = y - gamma
+        spread = beta * (1.0 + 1.0 / nu)
+        log_scale = 0.5 * (ops.log(spread) - ops.log(alpha))
+        fit = student_t_nll(alpha, 0.5 * ops.square(r) / spread, log_scale)
+        return fit + self.coefficient * numerics.size(r) * (2.0 * nu + alpha)
+
+    def expectation(self, distribution: Mapping[str, Tensor]) -> Tensor:
+        return distribution["gamma"]
+
+    def quantile(self, p: float, distribution: Mapping[str, Tensor]) -> Tensor:
+        gamma, nu, alpha, beta = distribution.values()
+        scale = ops.sqrt(beta * (1.0 + nu) / (nu * alpha))
+        return self._scipy_quantile("t", p, 2.0 * alpha, gamma, scale)
+
+    def aleatoric(self, y_pred: Any) -> Any:
+        """The variance of the noise, beta / (alpha - 1), `(..., targets)`."""
+        return self.read(y_pred, lambda x: self._variances(x)[0])
+
+    def epistemic(self, y_pred: Any) -> Any:
+        """The variance of the mean, beta / (nu (alpha - 1)), `(..., targets)`."""
+        return self.read(y_pred, lambda x: self._variances(x)[1])
+
+    def _variances(self, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        _, nu, alpha, beta = map(self.positive, self.unpacked(y_pred))
+        return beta / alpha, beta / (nu * alpha)
+
+
+class EvidentialClassificationLoss(ClassificationLoss):
+    """A Dirichlet distribution over the class probabilities, so that a model can say that it does not know.
+
+        loss = risk + annealing KL(Dir(y + (1 - y) alpha) || Dir(1)),  alpha = 1 + evidence
+
+        risk "squared_error":  sum_j (y_j - p_j)^2 + p_j (1 - p_j) / (S + 1),  p = alpha / S,  S = sum alpha
+        risk "likelihood":     sum_j y_j log(S / alpha_j)
+
+    The evidence is softplus of the outputs; with a relu, a class whose output is below 0 would learn no more.
+    The risk is the mean squared error over that distribution, or the likelihood with the probabilities
+    integrated out; the divergence takes the evidence for wrong classes away. Cross-entropy has one
+    distribution for "all classes alike" and "never seen".
+
+    The order of the outputs: one for each class.
+
+    Args:
+        annealing: the weight of the divergence, in [0, 1]. The paper raises it from 0 to 1 over the first ten
+            epochs, so that evidence is not taken away before there is any.
+        risk: `"squared_error"` or `"likelihood"`.
+        class_weight, ignore_class, axis: as in `keras_losses.core.ClassificationLoss`.
+        name, reduction, dtype: as in `keras_losses.core.Loss`.
+
+    Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot labels `(..., C)`. With
+    `reduction="none"` the result is `(...)`.
+
+    `probabilities(y_pred)` are alpha / S, `uncertainty(y_pred)` is C / S: 1 where there is no evidence at
+    all. There is no interval: classes have no order.
+
+    Raises:
+        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for labels
+            that are no classes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import EvidentialClassificationLoss
+    >>> loss = EvidentialClassificationLoss()
+    >>> y_pred = np.array([[5.9975, -20.0, -20.0], [-20.0, -20.0, -20.0]])  # evidence 6, 0, 0, and none
+    >>> [round(float(p), 2) for p in loss.probabilities(y_pred)[0]]  # 7/9, 1/9, 1/9
+    [0.78, 0.11, 0.11]
+    >>> [round(float(u), 2) for u in loss.uncertainty(y_pred)]  # 3/9, 3/3
+    [0.33, 1.0]
+    >>> round(float(loss(np.array([0]), y_pred[:1])), 3)  # 6/81 + 30/81 / 10; no evidence is wrong
+    0.111
+
+    References:
+        - Sensoy et al. 2018, Evidential Deep Learning to Quantify Classification Uncertainty,
+          https://arxiv.org/abs/1806.01768
+    """
+
+    card = Card(
+        family="evidential",
+        formula="sum_j (y_j - p_j)^2 + p_j (1 - p_j)/(S + 1) + annealing KL(Dir(y + (1 - y) alpha), Dir(1))",
+        paper="Sensoy et al. 2018",
+        labels="class ids or one-hot labels",
+        predictions="scores, of which softplus is the evidence for a class",
+        use="inputs of no known class are to be told from those between two classes",
+        avoid="calibrated probabilities are wanted: evidence is held down, and so are they",
+        elicits="likeliest class",
+        elicits_note="without annealing, the class probabilities as the evidence grows",
+        gradient_bound="2 and below for the risk; log alpha and below for the divergence",
+        conditioning="beside terms that cancel by hand, none",
+        cost="the logarithm of a gamma function and a digamma function of every class",
+    )
+
+    annealing: float = parameter(default=1.0, within="[0, 1]")
+    risk: str = parameter(default="squared_error", choices=("squared_error", "likelihood"))
+
+    def per_sample(self, labels_: Labels, predictions: Predictions) -> Tensor:
+        y, found = labels.one_hot(labels_, self.compute_dtype), numerics.softplus(predictions.values)
+        values = self._risk(y, 1.0 + found)
+        if numerics.is_number(self.annealing, 0.0):
+            return values
+        return values + self.annealing * _divergence_from_uniform((1.0 - y) * found)
+
+    def _risk(self, y: Tensor, alpha: Tensor) -> Tensor:
+        total, others = ops.sum(alpha, axis=-1, keepdims=True), numerics.sum_of_others(alpha)
+        if self.risk == "likelihood":
+            return ops.sum(y * numerics.log1p(others / alpha), axis=-1)
+        # y - p = [y (S - alpha) - (1 - y) alpha] / S
+        residual = (y * others - (1.0 - y) * alpha) / total
+        variance = (alpha / total) * (others / total) / (total + 1.0)
+        return ops.sum(ops.square(residual) + variance, axis=-1)
+
+    def probabilities(self, y_pred: Any) -> Any:
+        """The expected class probabilities: a tensor of a tensor, an array of an array."""
+
+        def expected(alpha: Tensor) -> Tensor:
+            return ops.moveaxis(alpha / ops.sum(alpha, axis=-1, keepdims=True), -1, self.axis)
+
+        return self._read(y_pred, expected)
+
+    def uncertainty(self, y_pred: Any) -> Any:
+        """C / S, from 1 down to 0 as evidence comes in: a tensor of a tensor, an array of an array."""
+        return self._read(y_pred, lambda alpha: alpha.shape[-1] / ops.sum(alpha, axis=-1))
+
+    def _read(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
+        def of_alpha(x: Tensor) -> Tensor:
+            return function(1.0 + numerics.softplus(ops.moveaxis(x, self.axis, -1)))
+
+        return self.read(y_pred, of_alpha)
+
+
+def _divergence_from_uniform(evidence: Tensor) -> Tensor:
+    """KL(Dir(1 + e) || Dir(1)) over the last axis, of which nothing is left where e is 0.
+
+    Stirling's formula of each gamma and digamma function: what is large in them cancels.
+    """
+    classes = evidence.shape[-1]
+    alpha, extra = 1.0 + evidence, ops.sum(evidence, axis=-1)
+    total, ones = classes + extra, ops.ones_like(extra)
+    excess = digamma_excess(alpha) - ops.expand_dims(digamma_excess(total), -1)
+    start = binet(ops.ones_like(alpha[..., :1]))
+    each = evidence * excess - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
+    of_total = binet(total) - binet(classes * ones)
+    return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(each, axis=-1)
