@@ -4,6 +4,9 @@ from keras_losses import config
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
+from keras_losses.layers.early_learning import EarlyLearningTargets
+from keras_losses.layers.ordinal_heads import CoralDense, CumulativeLink
+from keras_losses.losses.class_balance import class_counts, class_weights, output_bias
 from keras_losses.losses.counts import NegativeBinomialLoss, PoissonNLLLoss, ZeroInflatedPoissonLoss
 from keras_losses.losses.crossentropy import (
     AsymmetricLoss,
@@ -25,15 +28,7 @@ from keras_losses.losses.divergence import (
     TotalVariationLoss,
 )
 from keras_losses.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
-from keras_losses.losses.imbalance import (
-    EqualizedFocalLoss,
-    LDAMLoss,
-    LogitAdjustedLoss,
-    SeesawLoss,
-    class_counts,
-    class_weights,
-    output_bias,
-)
+from keras_losses.losses.imbalance import EqualizedFocalLoss, LDAMLoss, LogitAdjustedLoss, SeesawLoss
 from keras_losses.losses.likelihood import (
     BetaNLLLoss,
     GaussianCRPSLoss,
@@ -49,20 +44,12 @@ from keras_losses.losses.noise import (
     BiTemperedLoss,
     BootstrapLoss,
     EarlyLearningLoss,
-    EarlyLearningTargets,
     GeneralizedCrossentropyLoss,
     JensenShannonConsistencyLoss,
     SymmetricCrossentropyLoss,
 )
-from keras_losses.losses.ordinal import (
-    CoralDense,
-    CoralLoss,
-    CornLoss,
-    CumulativeLink,
-    CumulativeLinkLoss,
-    OrdinalLabels,
-    WeightedKappaLoss,
-)
+from keras_losses.losses.ordinal import CoralLoss, CornLoss, CumulativeLinkLoss, WeightedKappaLoss
+from keras_losses.losses.ordinal_labels import OrdinalLabels
 from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.losses.regression import (
     AbsoluteErrorLoss,

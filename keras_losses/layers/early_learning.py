@@ -1,0 +1,74 @@
+"""The layer that keeps a running mean of the predictions for each sample, for `EarlyLearningLoss`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_losses.core import Parameter
+from keras_losses.numerics import Tensor
+
+
+@keras.saving.register_keras_serializable("keras_losses")
+class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
+    """Keeps the running mean of the predictions for each training sample, which `EarlyLearningLoss` needs.
+
+        q[i] <- momentum * q[i] + (1 - momentum) * p,   with q = 0 at first
+
+    It is the last layer of a model for training, which takes the samples and their numbers, and shares its
+    layers with the model that predicts. The means are weights of the layer: they are saved and loaded with
+    the model.
+
+    Args:
+        samples: how many training samples there are.
+        momentum: what is kept of the mean at each step, in [0, 1); 0.7 in the paper.
+        from_logits: whether the predictions are logits, as in the loss.
+
+    Shapes: takes `[predictions (batch, C), numbers (batch,) or (batch, 1)]`, the numbers from 0 to
+    `samples - 1`, and returns `(batch, 2 C)`: the predictions as they came, and the means.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_losses import EarlyLearningLoss, EarlyLearningTargets
+    >>> image, number = keras.Input((4,)), keras.Input((), dtype="int32")
+    >>> classifier = keras.Sequential([keras.layers.Dense(3)])
+    >>> outputs = EarlyLearningTargets(samples=100, from_logits=True)([classifier(image), number])
+    >>> training = keras.Model([image, number], outputs)
+    >>> training.compile("adam", loss=EarlyLearningLoss(from_logits=True))
+    >>> outputs.shape
+    (None, 6)
+    """
+
+    def __init__(self, samples: int, momentum: float = 0.7, from_logits: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        declared = {
+            "samples": Parameter(within="[1, inf)", integer=True),
+            "momentum": Parameter(within="[0, 1)"),
+            "from_logits": Parameter(choices=(False, True)),
+        }
+        given = {"samples": samples, "momentum": momentum, "from_logits": from_logits}
+        for name, value in given.items():
+            setattr(self, name, declared[name].check(type(self).__name__, name, value))
+
+    def build(self, input_shape: Any) -> None:
+        shape = (self.samples, input_shape[0][-1])
+        self.means = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="means")
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
+        predictions, numbers = inputs
+        numbers = ops.reshape(ops.cast(numbers, "int32"), (-1,))
+        means = ops.take(self.means, numbers, axis=0)
+        if training:
+            p = ops.stop_gradient(predictions)
+            p = ops.cast(ops.softmax(p) if self.from_logits else p, means.dtype)
+            p = p / ops.sum(p, axis=-1, keepdims=True)
+            means = self.momentum * means + (1.0 - self.momentum) * p
+            self.means.assign(ops.scatter_update(self.means, ops.expand_dims(numbers, -1), means))
+        return ops.concatenate([predictions, ops.cast(means, predictions.dtype)], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"samples": self.samples, "momentum": self.momentum, "from_logits": self.from_logits}
+        return {**super().get_config(), **own}
