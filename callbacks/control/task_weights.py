@@ -264,9 +264,9 @@ class GradNorm(_TaskWeights):
                     of = own.at(output).of_output
                     for log, name in output.terms.items():
                         if log in self.paths:
-                            term = output.loss.inside[name]
+                            term = output.loss._inside[name]
                             data = of(own.y), of(own.y_pred), of(own.sample_weight)
-                            found[log] = term.reduced(*data, output.loss.reduction)
+                            found[log] = term._reduced(*data, output.loss.reduction)
             return [found[name] for name in self.paths]
 
         losses, slopes = derivatives.values_and_gradients(of_weights, arrays)

@@ -39,7 +39,7 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
 def _numbers_of(loss: Loss) -> Iterator[tuple[str, Value]]:
     """What one might try other values of; not how labels and predictions are encoded."""
     for name in loss.hyperparameters:
-        value = loss.stated(name)
+        value = loss._stated(name)
         if name == "weights" and isinstance(value, dict):
             yield from ((f"{name}/{term}", weight) for term, weight in value.items())
         elif isinstance(value, int | float | str) and not isinstance(value, bool) and name != "axis":

@@ -75,7 +75,7 @@ def _values(loss: Any, step: Step, reduction: str | None = None) -> Any:
     """The loss of an output, reduced as it is in training or as it is told."""
     y_true, y_pred = step.y_true, step.of_output(step.y_pred)
     if isinstance(loss, Loss):
-        return loss.reduced(y_true, y_pred, None, reduction or loss.reduction)
+        return loss._reduced(y_true, y_pred, None, reduction or loss.reduction)
     given = keras.losses.get(loss)  # Keras's own, by name too, or a function
     if reduction and isinstance(given, keras.losses.Loss):
         return given.call(y_true, y_pred)

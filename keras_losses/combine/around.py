@@ -36,15 +36,15 @@ class AroundLoss(Loss):
     )
 
     @property
-    def inside(self) -> dict[str, Loss]:
+    def _inside(self) -> dict[str, Loss]:
         return {"": self.loss} if isinstance(self.loss, Loss) else {}
 
     @property
     def pools_batch(self) -> bool:
         return isinstance(self.loss, Loss) and self.loss.pools_batch
 
-    def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
-        return self.loss.shares(y_true, y_pred) if isinstance(self.loss, Loss) else None
+    def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        return self.loss._terms_per_sample(y_true, y_pred) if isinstance(self.loss, Loss) else None
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         if isinstance(self.loss, Loss):

@@ -179,7 +179,7 @@ class CompositeLoss(Loss):
         return 1.0
 
     @property
-    def inside(self) -> dict[str, Loss]:
+    def _inside(self) -> dict[str, Loss]:
         return self._terms
 
     @property
@@ -202,7 +202,7 @@ class CompositeLoss(Loss):
         """The value of each term by name, before its weight, reduced as the whole is."""
         return self.values_and_parts(y_true, y_pred, sample_weight, self.reduction)[0]
 
-    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         values, parts = self.values_and_parts(y_true, y_pred, sample_weight, reduction)
         if self.seen is not None:
             self.seen(self, list(values.values()), list(parts.values()))
@@ -246,7 +246,7 @@ class CompositeLoss(Loss):
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
     ) -> dict[str, Tensor]:
         found = {
-            name: self.convert(term.reduced(y_true, y_pred, sample_weight, reduction))
+            name: self.convert(term._reduced(y_true, y_pred, sample_weight, reduction))
             for name, term in self._computed().items()
         }
         return self._with_zeros(found)

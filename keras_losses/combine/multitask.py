@@ -73,7 +73,7 @@ class UncertaintyWeightedLoss(CompositeLoss):
 
     is_sum: ClassVar[bool] = False
 
-    def shape_of(self, learned: str) -> tuple[int, ...]:
+    def _shape_of(self, learned: str) -> tuple[int, ...]:
         return (len(self.losses),)
 
     @property
@@ -113,7 +113,7 @@ class UncertaintyWeightedLoss(CompositeLoss):
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
     ) -> dict[str, Tensor]:
         given = (y_true, y_pred, sample_weight, reduction)
-        counts = {_count(name): count.reduced(*given) for name, count in self._counts.items()}
+        counts = {_count(name): count._reduced(*given) for name, count in self._counts.items()}
         return {**super()._reduced_terms(*given), **counts}
 
 

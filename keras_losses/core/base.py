@@ -114,7 +114,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
 
     card: ClassVar[Card | None] = None
     hyperparameters: ClassVar[dict[str, Parameter]] = {}
-    of_model: ClassVar[bool] = False
+    _needs_model: ClassVar[bool] = False
     """Whether labels and predictions are not enough for it, and the model is asked for more."""
 
     if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         written = inspect.signature(type(self)).parameters.values()
         names = {p.name: None for p in written if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         arguments = {
-            name: _saved(self.stated(name))
+            name: _saved(self._stated(name))
             for name in {**names, **self.hyperparameters}
             if name not in COMMON
         }
@@ -176,7 +176,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(**{name: _loaded(value) for name, value in config.items()})
 
-    def stated(self, name: str) -> Any:
+    def _stated(self, name: str) -> Any:
         """An argument as it is saved: the number or `Learned`, whatever a model's variable says of it."""
         return vars(self)[name] if name in vars(self) else getattr(self, name)
 
@@ -188,22 +188,22 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     _steps = cast("Sequence[Any]", ())
 
     @property
-    def learned(self) -> dict[str, Learned]:
+    def _learned(self) -> dict[str, Learned]:
         """The hyper-parameters that training finds."""
-        found = {name: self.stated(name) for name in self.hyperparameters}
+        found = {name: self._stated(name) for name in self.hyperparameters}
         return {name: value for name, value in found.items() if isinstance(value, Learned)}
 
-    def shape_of(self, learned: str) -> tuple[int, ...]:
+    def _shape_of(self, learned: str) -> tuple[int, ...]:
         """How many values a learned hyper-parameter has: one, unless a loss says otherwise."""
         return ()
 
     @property
-    def inside(self) -> dict[str, Loss]:
+    def _inside(self) -> dict[str, Loss]:
         """The losses of this library inside, by what their names begin with."""
         return {}
 
     def _check_learned(self) -> None:
-        missing = [name for name in self.learned if name not in self._live]
+        missing = [name for name in self._learned if name not in self._live]
         if missing:
             raise ValueError(
                 f"{type(self).__name__}: {', '.join(f'`{name}`' for name in missing)} should be learned, and "
@@ -211,15 +211,15 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                 "this loss, such as LossAwareModel.from_model(model); in a training loop of your own, make a "
                 "LossState(loss) and train its variables as well; or give a number."
             )
-        for part in self.inside.values():
+        for part in self._inside.values():
             part._check_learned()
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         changed = (
-            f"{name}={self.stated(name)!r}"
+            f"{name}={self._stated(name)!r}"
             for name in self.hyperparameters
-            if name not in defaults or self.stated(name) != defaults[name].default
+            if name not in defaults or self._stated(name) != defaults[name].default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 
@@ -254,9 +254,9 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
     # The value ----------------------------------------------------------------------------------------
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        return self.reduced(y_true, y_pred, sample_weight, self.reduction)
+        return self._reduced(y_true, y_pred, sample_weight, self.reduction)
 
-    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         """The value under a reduction that may be another than the loss's own."""
         self._check_learned()
         mask = get_keras_mask(y_pred)
@@ -282,7 +282,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
                 )
             rank = len(values.shape)
             weight, counted, wanted = (self._of_values(x, rank) for x in (weight, counted, wanted))
-            return _reduce(values, weight, counted, wanted, reduction, self.shares(true, pred))
+            return _reduce(values, weight, counted, wanted, reduction, self._terms_per_sample(true, pred))
 
     @property
     def pools_batch(self) -> bool:
@@ -292,7 +292,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         """
         return False
 
-    def shares(self, y_true: Any, y_pred: Any) -> Tensor | None:
+    def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
         """Of how many losses each sample's value is the sum, where that differs; the means divide by them.
 
         A sample of weight 0 has no label any more, and a share of 1.
@@ -316,11 +316,11 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
         """A tensor in the dtype that is computed in."""
         return ops.convert_to_tensor(x, dtype=self.compute_dtype)
 
-    def beside(self, vector: np.ndarray, *factors: Any) -> Any:
+    def _beside(self, vector: np.ndarray, *factors: Any) -> Any:
         """A vector that hyper-parameters are about to meet: in float64, unless one of them is a tensor."""
         return vector if all(map(numerics.is_number, factors)) else self.convert(vector)
 
-    def convert_labels(self, y_true: Any) -> Tensor:
+    def _convert_labels(self, y_true: Any) -> Tensor:
         """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
         y_true = ops.convert_to_tensor(y_true)
         return ops.cast(y_true, self.compute_dtype) if numerics.is_float(y_true) else y_true
@@ -334,7 +334,7 @@ class Loss(Declared, keras.losses.Loss):  # type: ignore[misc]
             self.convert
         )
 
-    def read(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
+    def _apply_to_predictions(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
         """What `function` reads off predictions, one, several or a dict: tensors of a tensor, else arrays."""
         found = function(self.convert(y_pred))
         if ops.is_tensor(y_pred):
@@ -447,7 +447,7 @@ class ClassificationLoss(Loss):
         if isinstance(y_true, Labels):
             return y_true, y_pred
         owner = type(self).__name__
-        y_true, y_pred = self.convert_labels(y_true), self._predictions(y_pred, multi_class=True)
+        y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
         y_true, y_pred = labels.classes_last(owner, y_true, y_pred, self.axis)
         return self._floats(labels.class_labels(owner, y_true, y_pred.values, self.ignore_class)), y_pred
 
@@ -463,7 +463,7 @@ class ClassificationLoss(Loss):
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         labels.check_labels(type(self).__name__, wanted_values(y_true.given, wanted), y_true)
 
-    def class_vector(self, name: str, classes: int) -> Tensor:
+    def _class_vector(self, name: str, classes: int) -> Tensor:
         """The hyper-parameter `name`, a sequence or mapping with a number for each class, as a vector."""
         owner = type(self).__name__
         return self.convert(labels.weight_vector(owner, name, getattr(self, name), classes))
@@ -478,7 +478,7 @@ class ClassificationLoss(Loss):
         """The weight of each sample's class, or of each output."""
         one_output = truth.encoding == "binary" and truth.classes == 1
         count = 2 if one_output else truth.classes
-        weights = self.class_vector("class_weight", count)
+        weights = self._class_vector("class_weight", count)
         if truth.encoding == "sparse":
             return ops.take(weights, truth.values, axis=0)
         if truth.encoding == "dense":
@@ -492,7 +492,7 @@ class CrossentropyFamily(ClassificationLoss):
     A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
     1 - p_t (`crossentropy.complement`); what states none is the cross-entropy. A soft label is the
     expectation of that value over its classes, and label smoothing mixes in the uniform label. A loss that
-    compares classes states `id_terms` and `class_terms` or `expected_term` instead. Where the model has one
+    compares classes states `id_terms` and `class_terms` or `_expected_term` instead. Where the model has one
     output, or with `multi_label`, each output is a probability of its own, and the mean over the outputs is
     taken.
 
@@ -523,7 +523,7 @@ class CrossentropyFamily(ClassificationLoss):
         """The value of each class as the label `(..., C)`."""
         return self.term(predictions.of_every_class())
 
-    def expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
+    def _expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
         """The sum of the values of the classes, each times y `(..., C)`."""
         family = CrossentropyFamily
         if type(self).term is family.term and type(self).class_terms is family.class_terms:
@@ -535,11 +535,11 @@ class CrossentropyFamily(ClassificationLoss):
         one, zero = predictions.of_outputs()
         return self.term(one), self.term(zero)
 
-    def label_weights(self, classes: int) -> Tensor | None:
+    def _label_weights(self, classes: int) -> Tensor | None:
         """What each class's term is multiplied with, in one vector or scalar, or None."""
         return None
 
-    def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+    def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
         """What the terms of the labels 0 and 1 are multiplied with, or None."""
         return None
 
@@ -550,7 +550,7 @@ class CrossentropyFamily(ClassificationLoss):
         shape = labels.shape(owner, "y_pred", ops.convert_to_tensor(y_pred))
         if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
             return super().align(y_true, y_pred)
-        y_true, predictions = self.convert_labels(y_true), self._predictions(y_pred, multi_class=False)
+        y_true, predictions = self._convert_labels(y_true), self._predictions(y_pred, multi_class=False)
         if len(shape) == 1:
             predictions = predictions.map(lambda x: ops.expand_dims(x, -1))
         else:
@@ -571,7 +571,7 @@ class CrossentropyFamily(ClassificationLoss):
 
     def _of_outputs(self, truth: Labels, predictions: Predictions) -> Tensor:
         positive, negative = self.output_terms(predictions)
-        weights = self.output_weights(truth.classes)
+        weights = self._output_weights(truth.classes)
         if weights is not None:
             negative, positive = negative * weights[0], positive * weights[1]
         y = truth.values
@@ -581,17 +581,17 @@ class CrossentropyFamily(ClassificationLoss):
 
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
         values = self.id_terms(predictions, truth.values)
-        weights = self.label_weights(truth.classes)
+        weights = self._label_weights(truth.classes)
         return values if weights is None else values * ops.take(weights, truth.values, axis=0)
 
     def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
         y = labels.one_hot(truth, self.compute_dtype)
         if not numerics.is_number(self.label_smoothing, 0.0):
             y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
-        weights = self.label_weights(truth.classes)
+        weights = self._label_weights(truth.classes)
         if weights is not None:
             y = y * weights
-        return self.expected_term(y, predictions)
+        return self._expected_term(y, predictions)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

@@ -110,7 +110,7 @@ def weights_by_alpha(
             f"{type(loss).__name__}: with 0/1 labels `alpha` weighs the label 1 and 1 - alpha the label 0, "
             f"so it must be in [0, 1]. Received: alpha={alpha}"
         )
-    positive = loss.class_vector("alpha", outputs)
+    positive = loss._class_vector("alpha", outputs)
     return 1.0 - positive, positive
 
 
@@ -182,14 +182,14 @@ class FocalLoss(CrossentropyFamily):
     def term(self, crossentropy: Crossentropy) -> Tensor:
         return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
 
-    def label_weights(self, classes: int) -> Tensor | None:
+    def _label_weights(self, classes: int) -> Tensor | None:
         if self.alpha is None:
             return None
         if isinstance(self.alpha, float):
             return self.convert([self.alpha] * classes)
-        return self.class_vector("alpha", classes)
+        return self._class_vector("alpha", classes)
 
-    def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+    def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
         return weights_by_alpha(self, self.alpha, outputs)
 
 

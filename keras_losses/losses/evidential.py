@@ -105,11 +105,11 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
 
     def aleatoric(self, y_pred: Any) -> Any:
         """The variance of the noise, beta / (alpha - 1), `(..., targets)`."""
-        return self.read(y_pred, lambda x: self._variances(x)[0])
+        return self._apply_to_predictions(y_pred, lambda x: self._variances(x)[0])
 
     def epistemic(self, y_pred: Any) -> Any:
         """The variance of the mean, beta / (nu (alpha - 1)), `(..., targets)`."""
-        return self.read(y_pred, lambda x: self._variances(x)[1])
+        return self._apply_to_predictions(y_pred, lambda x: self._variances(x)[1])
 
     def _variances(self, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         _, nu, alpha, beta = map(self.positive, self.unpacked(y_pred))
@@ -206,17 +206,17 @@ class EvidentialClassificationLoss(ClassificationLoss):
         def expected(alpha: Tensor) -> Tensor:
             return ops.moveaxis(alpha / ops.sum(alpha, axis=-1, keepdims=True), -1, self.axis)
 
-        return self._read(y_pred, expected)
+        return self._of_alpha(y_pred, expected)
 
     def uncertainty(self, y_pred: Any) -> Any:
         """C / S, from 1 down to 0 as evidence comes in: a tensor of a tensor, an array of an array."""
-        return self._read(y_pred, lambda alpha: alpha.shape[-1] / ops.sum(alpha, axis=-1))
+        return self._of_alpha(y_pred, lambda alpha: alpha.shape[-1] / ops.sum(alpha, axis=-1))
 
-    def _read(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    def _of_alpha(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
         def of_alpha(x: Tensor) -> Tensor:
             return function(1.0 + numerics.softplus(ops.moveaxis(x, self.axis, -1)))
 
-        return self.read(y_pred, of_alpha)
+        return self._apply_to_predictions(y_pred, of_alpha)
 
 
 def _divergence_from_uniform(evidence: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
         logs = np.log(prior)
         logs = logs[1:] - logs[:1] if one_output else logs - (np.log1p(-prior) if of_outputs else logs.max())
         with np.errstate(over="ignore"):
-            return self.tau * self.beside(np.asarray(logs), self.tau)
+            return self.tau * self._beside(np.asarray(logs), self.tau)
 
 
 class LDAMLoss(CrossentropyFamily):
@@ -248,7 +248,7 @@ class LDAMLoss(CrossentropyFamily):
         if numerics.is_number(self.max_margin, 0.0):
             return None
         widest = self.scale * self.max_margin
-        return self.convert(widest * self.beside((counts.min() / counts) ** 0.25, widest))
+        return self.convert(widest * self._beside((counts.min() / counts) ** 0.25, widest))
 
 
 class SeesawLoss(CrossentropyFamily):
@@ -465,7 +465,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
             factors * numerics.power(zero.complement, gammas) * zero.value,
         )
 
-    def output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+    def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
         return weights_by_alpha(self, self.alpha, outputs)
 
     def _focus(self, outputs: int) -> tuple[Tensor, Tensor]:
@@ -473,5 +473,5 @@ class EqualizedFocalLoss(CrossentropyFamily):
         counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, outputs)
         with np.errstate(over="ignore"):
             gamma, scale = self.gamma, self.scale
-            gammas = gamma + scale * self.beside(1.0 - counts / counts.max(), gamma, scale)
+            gammas = gamma + scale * self._beside(1.0 - counts / counts.max(), gamma, scale)
             return self.convert(gammas), self.convert(gammas / gamma)

@@ -300,7 +300,7 @@ class BootstrapLoss(CrossentropyFamily):
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         return self._with_belief(predictions.of_class(ids).value, 1.0, predictions)
 
-    def expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
+    def _expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
         return self._with_belief(predictions.expected(y), ops.sum(y, axis=-1), predictions)
 
     def _with_belief(self, values: Tensor, weight: Tensor | float, predictions: Predictions) -> Tensor:

@@ -78,7 +78,7 @@ class OrdinalLoss(ClassificationLoss):
         if isinstance(y_true, Labels):
             return y_true, y_pred
         owner = type(self).__name__
-        y_true, y_pred = self.convert_labels(y_true), self._predictions(y_pred, multi_class=True)
+        y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
         y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
         self._check_outputs(y_pred.values, f"y_true of shape {shape(owner, 'y_true', y_true)}, ")
         found = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
@@ -100,7 +100,7 @@ class OrdinalLoss(ClassificationLoss):
             self._check_outputs(values)
             return function(values)
 
-        return self.read(y_pred, decoded)
+        return self._apply_to_predictions(y_pred, decoded)
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class CornLoss(OrdinalLoss):
         yes, no = numerics.binary_crossentropy(predictions.values)
         return ops.sum(ranks.above * yes.value + ranks.at * no.value, axis=-1)
 
-    def shares(self, y_true: Labels, y_pred: Predictions) -> Tensor:
+    def _terms_per_sample(self, y_true: Labels, y_pred: Predictions) -> Tensor:
         ranks = _ranks(y_true, self.compute_dtype)
         return ops.sum(ranks.above + ranks.at, axis=-1)
 

@@ -74,11 +74,13 @@ class LikelihoodLoss(PackedLoss):
 
         Tensors if `y_pred` is a tensor, NumPy arrays otherwise.
         """
-        return self.read(y_pred, self._distribution)
+        return self._apply_to_predictions(y_pred, self._distribution)
 
     def mean(self, y_pred: Any) -> Any:
         """Mean of each target's distribution, `(..., targets)`: a tensor for a tensor, else an array."""
-        return self.read(y_pred, lambda outputs: self.expectation(self._distribution(outputs)))
+        return self._apply_to_predictions(
+            y_pred, lambda outputs: self.expectation(self._distribution(outputs))
+        )
 
     def interval(self, y_pred: Any, level: float = 0.9) -> Any:
         """Central interval `(low, high)` that holds each target with probability `level`.
@@ -93,7 +95,7 @@ class LikelihoodLoss(PackedLoss):
             distribution = self._distribution(outputs)
             return tuple(self.quantile(p, distribution) for p in tails)
 
-        return self.read(y_pred, ends)
+        return self._apply_to_predictions(y_pred, ends)
 
     def per_target(self, y_true: Tensor, numbers: list[Tensor]) -> Tensor:
         if self.support is None:

@@ -64,7 +64,9 @@ class LevelsLoss(PackedLoss):
 
     def levels(self, y_pred: Any) -> Any:
         """The predicted levels, packed as the outputs are: a tensor of a tensor, an array of an array."""
-        return self.read(y_pred, lambda values: ops.concatenate(self._in_order(self.unpacked(values)), -1))
+        return self._apply_to_predictions(
+            y_pred, lambda values: ops.concatenate(self._in_order(self.unpacked(values)), -1)
+        )
 
     def per_target(self, y_true: Tensor, numbers: list[Tensor]) -> Tensor:
         values = [
@@ -154,7 +156,7 @@ class QuantileLoss(LevelsLoss):
                 f"{ends[1]:g} for its ends. Received: level={level!r}, for a loss of the quantiles "
                 f"{self.quantiles}."
             )
-        found: tuple[Any, Any] = self.read(
+        found: tuple[Any, Any] = self._apply_to_predictions(
             y_pred, lambda values: tuple(self._in_order(self.unpacked(values))[turn] for turn in turns)
         )
         return found

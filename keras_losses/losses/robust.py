@@ -196,7 +196,7 @@ class AdaptiveBarronLoss(ElementwiseLoss):
     alpha: float = parameter(default=Learned(1.0), within="(0.001, 1.999)")
     scale: float = parameter(default=Learned(1.0), within="(1e-05, inf)")
 
-    def shape_of(self, learned: str) -> tuple[int, ...]:
+    def _shape_of(self, learned: str) -> tuple[int, ...]:
         return () if self.outputs is None else (self.outputs,)
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:

@@ -24,14 +24,14 @@ class ModelPenalty(Loss):
     A subclass states `penalty(y_pred)`. `self._step` is what it asks, for the output that the loss is of.
     """
 
-    of_model: ClassVar[bool] = True
+    _needs_model: ClassVar[bool] = True
     _own = None
 
-    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         # One loss may be of several outputs.
         self._own = next((step for step in self._steps if step.of_output(step.y_pred) is y_pred), None)
         try:
-            return super().reduced(y_true, y_pred, sample_weight, reduction)
+            return super()._reduced(y_true, y_pred, sample_weight, reduction)
         finally:
             self._own = None
 
@@ -150,7 +150,7 @@ class InputGradientPenalty(ModelPenalty):
         self._inner = self.loss if isinstance(self.loss, Loss) else AroundLoss(self.loss, dtype=self.dtype)
 
     @property
-    def inside(self) -> dict[str, Loss]:
+    def _inside(self) -> dict[str, Loss]:
         return {"": self._inner}
 
     def penalty(self, y_pred: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class InputGradientPenalty(ModelPenalty):
         def functions(x: Any) -> list[Tensor]:
             # Not `call`: what does not count has no slope, and its label may be a NaN.
             y_pred = step.of_output(step.forward(x))
-            return [self._inner.reduced(step.y_true, y_pred, counts, "sum")]
+            return [self._inner._reduced(step.y_true, y_pred, counts, "sum")]
 
         return self.slopes(functions)
 

@@ -36,7 +36,7 @@ def losses() -> dict[str, type[Loss]]:
     """
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
     classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
-    found = [loss for loss in classes if loss is not Loss and not loss.of_model]
+    found = [loss for loss in classes if loss is not Loss and not loss._needs_model]
     return {
         loss.__name__: loss for loss in sorted(found, key=lambda loss: (card(loss).family, loss.__name__))
     }

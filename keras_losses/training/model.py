@@ -31,11 +31,11 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         self._learned: list[tuple[Loss, str, Any]] = []
         for turn, loss in enumerate(dict.fromkeys(part for each in given for _, part in with_parts(each))):
             name = re.sub(r"\W", "_", str(loss.name))
-            for parameter in loss.learned:
+            for parameter in loss._learned:
                 # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which
                 # there is no dot; nowhere is there a slash.
                 variable = self.add_weight(
-                    shape=loss.shape_of(parameter),
+                    shape=loss._shape_of(parameter),
                     initializer="zeros",
                     name=f"{name}_{turn}_{parameter}" if turn else f"{name}_{parameter}",
                 )
@@ -46,7 +46,7 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
 
     def serves(self, losses: list[Loss]) -> bool:
         """Whether it has what these losses learn, and nothing else."""
-        found = {part for loss in losses for _, part in with_parts(loss) if part.learned}
+        found = {part for loss in losses for _, part in with_parts(loss) if part._learned}
         return found == {loss for loss, _, _ in self._learned}
 
     def live(self) -> Live:
@@ -59,7 +59,7 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
 
 def _value_of(loss: Loss, parameter: str, variable: keras.Variable) -> Any:
     interval = Interval(loss.hyperparameters[parameter].within or "(-inf, inf)")
-    return loss.learned[parameter].value(ops.convert_to_tensor(variable), interval)
+    return loss._learned[parameter].value(ops.convert_to_tensor(variable), interval)
 
 
 class RecordsTerms:

@@ -96,7 +96,7 @@ def _output_names(model: keras.Model) -> list[str]:
 def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
     """The loss and all inside of it, by path."""
     yield path, loss
-    for name, part in loss.inside.items():
+    for name, part in loss._inside.items():
         yield from with_parts(part, joined(path, name))
 
 
@@ -138,7 +138,7 @@ class Setting:
         """As the loss has it; saved with the loss."""
         if self.name.startswith(WEIGHTS):
             return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
-        return float(self.loss.stated(self.name))
+        return float(self.loss._stated(self.name))
 
     def checked(self, owner: str, value: Any) -> float:
         of_weights = Parameter(within="(-inf, inf)")
@@ -179,7 +179,7 @@ def settings(model: keras.Model) -> dict[str, Setting]:
     for output in outputs(model):
         for path, loss in output.losses:
             for name, declared in loss.hyperparameters.items():
-                if declared.is_real and isinstance(loss.stated(name), float):
+                if declared.is_real and isinstance(loss._stated(name), float):
                     found.setdefault(joined(path, name), Setting(loss, name))
             # Those of a RegularizedLoss are hyper-parameters of its own.
             for name in loss.weights if "weights" in loss.hyperparameters else ():
@@ -341,7 +341,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
             joined(path, each)
             for output in outputs(model)
             for path, loss in output.losses
-            for each in loss.learned
+            for each in loss._learned
         ]
         path = chosen(owner, name, found, learned)
         if path not in self._variables_of:
@@ -371,7 +371,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         found = {path: ops.convert_to_numpy(variable) for path, (_, variable) in self._variables_of.items()}
         for output in self.outputs:
             for path, loss in output.losses:
-                for name in loss.learned:
+                for name in loss._learned:
                     found[joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
         scalars: dict[str, float] = {}
         for path, values in found.items():
@@ -448,7 +448,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         # Each call of the model takes it away. Keras on JAX keeps it here, where nothing is on the other
         # backends; tests/penalties/test_input_penalties.py notices when that changes.
         before = model._losses_override
-        if not before and any(loss.of_model for output in self.outputs for _, loss in output.losses):
+        if not before and any(loss._needs_model for output in self.outputs for _, loss in output.losses):
             model._losses_override = list(model.losses)
         try:
             yield

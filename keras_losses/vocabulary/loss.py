@@ -407,19 +407,19 @@ class VocabularyCrossentropy(CrossentropyLoss):
             return logits
         return self.soft_cap * numerics.tanh_with_slope(logits / self.soft_cap)
 
-    def reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = _noted(y_pred)
         if head is None or self.axis not in (-1, len(y_pred.shape) - 1):
             self._warn_of_logits(y_pred)
-            return super().reduced(y_true, y_pred, sample_weight, reduction)
+            return super()._reduced(y_true, y_pred, sample_weight, reduction)
         mask = get_keras_mask(y_pred)
         tokens = self._tokens(y_true, y_pred, y_pred.shape[-1], sample_weight, mask)
         # What is learned needs a gradient of its own, and labels of the logits' size save nothing.
-        if not numerics.is_concrete(y_pred) and not self.learned and tokens.truth.encoding == "sparse":
+        if not numerics.is_concrete(y_pred) and not self._learned and tokens.truth.encoding == "sparse":
             return self._in_chunks(head, tokens, reduction)
         if head.measured is not None:
             self._measure_whole(head.measured, y_pred, tokens)
-        return super().reduced(y_true, y_pred, sample_weight, reduction)
+        return super()._reduced(y_true, y_pred, sample_weight, reduction)
 
     def of_hidden_states(
         self,
@@ -453,7 +453,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
                 f"{None if bias is None else tuple(bias.shape)}."
             )
         tokens = self._tokens(y_true, hidden, classes, sample_weight, mask)
-        if tokens.truth.encoding != "sparse" or self.learned:
+        if tokens.truth.encoding != "sparse" or self._learned:
             raise ValueError(
                 f"{owner}: in chunks it takes class ids, and hyper-parameters that are not learned. Call the "
                 "loss on logits instead."
@@ -465,7 +465,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
 
     def _tokens(self, y_true: Any, y_pred: Any, classes: int, sample_weight: Any, mask: Any) -> _Tokens:
         owner, leading = type(self).__name__, tuple(y_pred.shape[:-1])
-        truth = labels.class_labels(owner, self.convert_labels(y_true), y_pred, self.ignore_class, classes)
+        truth = labels.class_labels(owner, self._convert_labels(y_true), y_pred, self.ignore_class, classes)
         counted = _both(self._spread("mask", mask, leading, "bool"), truth.known)
         weight = self._spread("sample_weight", sample_weight, leading, self.compute_dtype)
         wanted = _both(counted, None if weight is None else ops.not_equal(weight, 0))

@@ -154,13 +154,13 @@ def test_round_trips():
     assert Learned.from_config(given.get_config()) == given
     loss = DistillationLoss(temperature=given, name="teacher")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert again.stated("temperature") == given
+    assert again._stated("temperature") == given
     assert again.get_config() == loss.get_config()
     assert "temperature=Learned(2.0, learning_rate=3.0)" in repr(loss)
     nested = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(SquaredErrorLoss() + 2 * HuberLoss(delta=given))
     )
-    assert nested.losses["huber_loss"].stated("delta") == given
+    assert nested.losses["huber_loss"]._stated("delta") == given
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_saved_and_trained_on(make, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert raw(again) == raw(model) != {"alpha": 0.0, "scale": 0.0}
-    assert again.loss.stated("alpha") == Learned(1.5, 3.0)
+    assert again.loss._stated("alpha") == Learned(1.5, 3.0)
     one, other = fitted(model), fitted(again)
     np.testing.assert_allclose(one["loss"], other["loss"], rtol=1e-6)
     assert_same_weights(model, again)
@@ -590,5 +590,5 @@ def test_a_loss_that_nothing_declares_has_nothing_to_learn():
         def call(self, y_true, y_pred):
             return ops.mean(ops.abs(y_true - y_pred), axis=-1)
 
-    assert Plain().learned == {}
+    assert Plain()._learned == {}
     assert LossState(Plain()).serves([Plain()])
