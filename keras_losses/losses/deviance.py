@@ -14,28 +14,28 @@ from keras_losses.numerics import Tensor
 
 
 class TweedieLoss(ElementwiseLoss):
-    """The deviance of targets that are never negative, many of them 0: claims, rainfall, sales.
+    """Tweedie deviance, for targets that are never negative and often 0: claims, rainfall, sales.
 
         loss = mean over the last axis of  2 integral_mu^y (y - t) t^-power dt
              = 2 (y^(2-power) / ((1-power) (2-power)) - y mu^(1-power) / (1-power) + mu^(2-power) / (2-power))
 
-    with mu = e^f, or mu = f with `log_link=False`. The variance of y is taken to grow with mu^power: power 1
-    is `PoissonLoss`, 2 `GammaLoss`, 3 the inverse Gaussian; between 1 and 2 there are zeros among positive
-    amounts. The value is continuous in `power` through 1 and 2, exact near y = mu, where the three terms
-    cancel, and 0 there.
+    with mu = e^f, or mu = f for `log_link=False`. It assumes that the variance of y grows as mu^power. Power
+    1 is `PoissonLoss`, 2 is `GammaLoss` and 3 the inverse Gaussian; a power between 1 and 2 describes zeros
+    among positive amounts. The value is continuous in `power` at 1 and 2. It is 0 at y = mu and exact near
+    it, where the three terms cancel.
 
     Args:
-        power: how the variance grows with the mean, in [1, 3].
-        log_link: whether the predictions are log mu; else they are mu themselves, above 0, for instance of
-            a layer with `activation="exponential"`. The loss is then not convex, and slower to train.
+        power: the power of the mean to which the variance is proportional, in [1, 3].
+        log_link: whether the predictions are log mu. Otherwise they are mu itself, above 0, for instance from
+            a layer with `activation="exponential"`; the loss is then not convex, and slower to train.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a power out of range, shapes that differ and, in eager mode, for negative targets
-            (from power 2 on also 0), and for predictions that are not above 0 with `log_link=False`.
+        ValueError: if `power` is out of range or the shapes differ; in eager mode also for negative targets
+            (for power >= 2 targets of 0 too), and for predictions not above 0 with `log_link=False`.
 
     Example:
 
@@ -53,17 +53,17 @@ class TweedieLoss(ElementwiseLoss):
         family="deviance",
         formula="2 (y^(2-p)/((1-p)(2-p)) - y mu^(1-p)/(1-p) + mu^(2-p)/(2-p)), mu = e^f",
         paper="Jorgensen 1987",
-        labels="numbers from 0 up; from power 2 on above 0",
+        labels="numbers from 0 up; above 0 for power >= 2",
         predictions="log mu; or mu above 0",
         use="amounts of which many are 0, or whose spread grows with their mean",
-        avoid="targets that may be negative, or whose spread is the same everywhere: SquaredErrorLoss",
+        avoid="targets that may be negative, or whose spread does not depend on their mean: SquaredErrorLoss",
         elicits="mean",
         gradient_bound="unbounded: 2 mu^(1-p) |mu - y| in log mu",
         identities=(
             Identity({"power": 1.0}, "PoissonLoss"),
             Identity({"power": 2.0}, "GammaLoss"),
         ),
-        cost="two powers, once for the value and once for the gradient, neither of which cancels",
+        cost="two powers for the value and two for the gradient, in forms that do not cancel",
     )
 
     power: float = parameter(default=1.5, within="[1, 3]")
@@ -76,15 +76,15 @@ class TweedieLoss(ElementwiseLoss):
         if numerics.is_number(self.power, 1.0):
             mu = ops.exp(y_pred) if self.log_link else y_pred
             return 2.0 * ops.where(none, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
-        # Derivatives in mu are those of the two terms with mu; values, and derivatives in the power, those of
-        # a form in which nothing cancels.
+        # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value, and the
+        # gradient in the power, are those of a form of the deviance in which nothing cancels.
         power = self.power
         terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.constant(power))
         exact = _exact if numerics.is_number(power) else _exact_for_any
         value = exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), power)
-        # Beyond the dtype's range, the infinity that is meant and not the difference of two.
-        none_added = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
-        return value + none_added
+        # Adds a gradient and no value. Where the terms overflow, their infinity is the right value.
+        gradient_only = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
+        return value + gradient_only
 
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
         owner, power = type(self).__name__, self.power
@@ -93,34 +93,38 @@ class TweedieLoss(ElementwiseLoss):
         y, f = wanted_values(y_true, wanted), wanted_values(y_pred, wanted)
         wrong = y < 0 if power < 2.0 else y <= 0
         if wrong.any():
-            domain = "not be negative" if power < 2.0 else f"be above 0 for a power of {power:g}"
-            raise ValueError(f"{owner}: `y_true` must {domain}. Received: {y[wrong][0]:g}.")
+            if power < 2.0:
+                domain, remedy = "not be negative", "`SquaredErrorLoss` takes targets of any sign."
+            else:
+                domain = f"be above 0 for a power of {power:g}"
+                remedy = "`TweedieLoss` with a power below 2 takes targets of 0."
+            raise ValueError(f"`{owner}`: `y_true` must {domain}. Received: {y[wrong][0]:g}. {remedy}")
         if not self.log_link and (f <= 0).any():
             raise ValueError(
-                f"{owner}: `y_pred` must be above 0 with log_link=False. Received: {f[f <= 0][0]:g}. End the "
-                'model with activation="exponential" or "softplus", or pass log_link=True.'
+                f"`{owner}`: `y_pred` must be above 0 with log_link=False. Received: {f[f <= 0][0]:g}. End "
+                'the model with activation="exponential" or "softplus", or pass log_link=True.'
             )
 
 
 class PoissonLoss(TweedieLoss):
-    """The deviance of counts whose variance is their mean.
+    """Poisson deviance, for counts whose variance equals their mean.
 
         loss = mean over the last axis of  2 (y log(y / mu) - y + mu)
 
-    with mu = e^f, or mu = f with `log_link=False`, and 0 log 0 = 0. It is 0 where mu = y, as scikit-learn's
-    `mean_poisson_deviance` is and Keras's `Poisson` (mu - y log mu, of mu alone) is not; the gradient is
-    twice that one's. `TweedieLoss(power=1)`. Where the likelihood itself is wanted, `PoissonNLLLoss`.
+    with mu = e^f, or mu = f for `log_link=False`, and 0 log 0 = 0. It is `TweedieLoss(power=1)` and
+    scikit-learn's `mean_poisson_deviance`, and is 0 at mu = y. Keras's `Poisson` is mu - y log mu, which is
+    not 0 there and has half the gradient. `PoissonNLLLoss` is the likelihood itself.
 
     Args:
-        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        log_link: whether the predictions are log mu; otherwise they are mu itself, above 0.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, for negative targets, and for predictions
-            that are not above 0 with `log_link=False`.
+        ValueError: if the shapes differ; in eager mode also for negative targets, and for predictions not
+            above 0 with `log_link=False`.
 
     Example:
 
@@ -140,33 +144,34 @@ class PoissonLoss(TweedieLoss):
         labels="counts, or any numbers from 0 up",
         predictions="log mu; or mu above 0",
         use="counts, and rates of events",
-        avoid="counts that vary much more than their mean: NegativeBinomialLoss",
+        avoid="counts whose variance is far above their mean: NegativeBinomialLoss",
         elicits="mean",
         gradient_bound="unbounded: 2 |mu - y| in log mu",
-        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
+        cost="an exponential for the value and one for the gradient, in forms that do not cancel",
     )
 
     power = 1.0
 
 
 class GammaLoss(TweedieLoss):
-    """The deviance of positive amounts whose spread is a fixed share of their mean.
+    """Gamma deviance, for positive amounts whose spread is proportional to their mean.
 
         loss = mean over the last axis of  2 (y / mu - 1 - log(y / mu))
 
-    with mu = e^f, or mu = f with `log_link=False`. It sees the ratio of target and prediction alone: 1 for 2
-    is as bad as 1000 for 2000. `TweedieLoss(power=2)`; scikit-learn's `mean_gamma_deviance`.
+    with mu = e^f, or mu = f for `log_link=False`. It depends only on the ratio of target and prediction: 1
+    for 2 costs as much as 1000 for 2000. It is `TweedieLoss(power=2)` and scikit-learn's
+    `mean_gamma_deviance`.
 
     Args:
-        log_link: whether the predictions are log mu; else they are mu themselves, above 0.
+        log_link: whether the predictions are log mu; otherwise they are mu itself, above 0.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, for targets that are not above 0, and for
-            predictions that are not with `log_link=False`.
+        ValueError: if the shapes differ; in eager mode also for targets not above 0, and for predictions not
+            above 0 with `log_link=False`.
 
     Example:
 
@@ -186,17 +191,17 @@ class GammaLoss(TweedieLoss):
         labels="numbers above 0",
         predictions="log mu; or mu above 0",
         use="positive amounts whose spread grows with their mean: durations, prices, sizes",
-        avoid="targets of 0 (TweedieLoss), or far too small ones: y/mu may be huge, never far below 0",
+        avoid="targets of 0 (TweedieLoss), or far too small: y/mu may be huge, but is never far below 0",
         elicits="mean",
         gradient_bound="unbounded: 2 |1 - y/mu| in log mu",
-        cost="two exponentials, once for the value and once for the gradient, neither of which cancels",
+        cost="an exponential for the value and one for the gradient, in forms that do not cancel",
     )
 
     power = 2.0
 
 
 def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float | Tensor) -> Tensor:
-    """Half of the terms with mu, but for what does not change with mu."""
+    """Half of the terms of the deviance with mu, up to terms that do not depend on mu."""
     a, b = 1.0 - p, 2.0 - p
     some, zeros = y > 0, ops.zeros_like(y)
     log_mu_of_some = ops.where(some, log_mu, zeros)
@@ -220,7 +225,10 @@ def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
 
 
 def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Tensor:
-    """The same for a power in a tensor: each form has its arguments only where it is taken, for its slope."""
+    """Same value for a power in a tensor, with a branch of `where` for each range of y / mu.
+
+    A branch gets harmless arguments where it is not taken, so that its gradient is finite there.
+    """
     a, b = p - 1.0, 2.0 - p
     s, zeros, ones = log_y - log_mu, ops.zeros_like(log_y), ops.ones_like(log_y)
     near = ops.logical_and(ops.abs(s) < 0.5, ops.logical_not(none))
@@ -249,7 +257,7 @@ def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
 
 
 def _products(a: float | Tensor, b: float | Tensor, degree: int) -> Any:
-    """sum_j a^j b^(degree - j)."""
+    """Sum over j of a^j b^(degree - j)."""
     if numerics.is_number(a):
         return math.fsum(a**j * b ** (degree - j) for j in range(degree + 1))
     total = power = ops.ones_like(a)

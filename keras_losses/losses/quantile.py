@@ -35,20 +35,22 @@ def _declared() -> Any:
 
 
 class LevelsLoss(PackedLoss):
-    """Base of the losses of r = y - f that weigh targets above and below by a level, for several at once.
+    """Base of the losses that weigh residuals r = y - f by a level, which depends on their sign.
 
-    A subclass declares its levels and states `of_residual(r, level)`.
+    There may be several levels, each with its own output. A subclass declares its levels as a
+    hyper-parameter, returns them from `declared_levels`, and states `of_residual(r, level)`.
 
     Args:
-        non_crossing: whether the outputs are the lowest level and the steps from each to the next, through
-            a softplus, so that the levels are in order for every input. `levels(y_pred)` reads them.
+        non_crossing: whether the outputs are the lowest level and the raw steps from each level to the next;
+            a softplus makes the steps positive, so that the levels are in order for every input.
+            `levels(y_pred)` returns the levels.
     """
 
     non_crossing: bool = flag(default=False, kw_only=False)
 
     @property
-    def given(self) -> float | list[float]:
-        """The hyper-parameter with the levels."""
+    def declared_levels(self) -> float | list[float]:
+        """Hyper-parameter that holds the level or levels."""
         raise NotImplementedError
 
     def of_residual(self, r: Tensor, level: float) -> Tensor:
@@ -56,14 +58,15 @@ class LevelsLoss(PackedLoss):
 
     @property
     def parts(self) -> int:
-        return len(self._each)
+        return len(self._level_list)
 
     @property
-    def _each(self) -> list[float]:
-        return self.given if isinstance(self.given, list) else [self.given]
+    def _level_list(self) -> list[float]:
+        levels = self.declared_levels
+        return levels if isinstance(levels, list) else [levels]
 
     def levels(self, y_pred: Any) -> Any:
-        """The predicted levels, packed as the outputs are: a tensor of a tensor, an array of an array."""
+        """Predicted levels, packed like the outputs: a tensor for a tensor, else an array."""
         return self._apply_to_predictions(
             y_pred, lambda values: ops.concatenate(self._in_order(self.unpacked(values)), -1)
         )
@@ -71,43 +74,47 @@ class LevelsLoss(PackedLoss):
     def per_target(self, y_true: Tensor, numbers: list[Tensor]) -> Tensor:
         values = [
             self.of_residual(y_true - predicted, level)
-            for predicted, level in zip(self._in_order(numbers), self._each, strict=True)
+            for predicted, level in zip(self._in_order(numbers), self._level_list, strict=True)
         ]
         return sum(values[1:], values[0]) / len(values)
 
     def _in_order(self, numbers: list[Tensor]) -> list[Tensor]:
-        found = numbers[:1]
-        for step in numbers[1:]:
-            found.append(found[-1] + numerics.softplus(step) if self.non_crossing else step)
-        return found
+        """Predictions of the levels: the outputs, or running sums of their softplus steps."""
+        if not self.non_crossing:
+            return numbers
+        lowest, *raw_steps = numbers
+        levels = [lowest]
+        for raw_step in raw_steps:
+            levels.append(levels[-1] + numerics.softplus(raw_step))
+        return levels
 
 
 class QuantileLoss(LevelsLoss):
-    """The pinball loss, whose best prediction is a quantile of the target; several make an interval.
+    """Pinball loss, for predicting a quantile of the target, or several that form an interval.
 
         loss = mean over quantiles and targets of  q r         where r >= 0
                                                    (q - 1) r   elsewhere
 
-    with r = y - f and f the prediction of the quantile q: above the 0.9 quantile lies one target in ten, so
-    a target above is worth nine times one below. The median (0.5) is half the absolute error. For the mean
-    in place of the median, and means of tails, `ExpectileLoss`.
+    with r = y - f and f the prediction of the quantile q. Above the 0.9 quantile lies one target in ten, so a
+    target above it costs nine times as much as one below. For the median (q = 0.5) it is half the absolute
+    error. `ExpectileLoss` is its counterpart around the mean, for the means of tails.
 
     Args:
-        quantiles: a level in (0, 1), or an increasing sequence of levels, of which each has its output.
-        non_crossing: whether the outputs are the lowest quantile and the steps from each to the next, through
-            a softplus, so that the quantiles never cross. `levels(y_pred)` then gives the quantiles.
+        quantiles: a level in (0, 1), or an increasing sequence of levels, each with its own output.
+        non_crossing: whether the outputs are the lowest quantile and the raw steps from each quantile to the
+            next; a softplus makes the steps positive, so that the quantiles never cross.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    `levels(y_pred)` are the predicted quantiles; `interval(y_pred, level)` the lowest and highest number of
-    the central interval of that level, where its two quantiles are among those that are predicted.
+    `levels(y_pred)` returns the predicted quantiles. `interval(y_pred, level)` returns both ends of a central
+    interval whose quantiles are among the predicted ones.
 
-    Shapes: with one quantile `y_true` and `y_pred` `(..., targets)`, and `(...)` stands for one target. With
-    Q of them `y_pred` is `(..., Q * targets)`: the first quantile of every target, then the second ... With
-    `reduction="none"` the result is `(...)`.
+    Shapes: with one quantile `y_true` and `y_pred` `(..., targets)`, or `(...)` for one target. With Q
+    quantiles `y_pred` is `(..., Q * targets)`: the first quantile of every target, then the second, and so
+    on. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        TypeError, ValueError: for levels that are not in (0, 1) or do not increase, shapes that do not match,
-            and an interval whose quantiles are not predicted.
+        TypeError, ValueError: if the levels are not in (0, 1) or do not increase, the shapes do not match, or
+            the quantiles of an interval are not predicted.
 
     Example:
 
@@ -132,10 +139,10 @@ class QuantileLoss(LevelsLoss):
         paper="Koenker 1978",
         labels="real numbers",
         predictions="real numbers, one for each quantile",
-        use="an interval, or a target for which too little costs more than too much",
-        avoid="far tails of few samples: a 0.99 quantile has one sample in a hundred to learn from",
+        use="prediction intervals, and targets for which too low costs more than too high (or the reverse)",
+        avoid="far tails with few samples: a 0.99 quantile learns from one sample in a hundred",
         elicits="median",
-        elicits_note="with quantiles=q the quantile q",
+        elicits_note="the quantile q for quantiles=q",
         gradient_bound="max(q, 1 - q) / (quantiles * targets)",
         identities=(Identity({"quantiles": 0.5}, "AbsoluteErrorLoss", times=0.5),),
     )
@@ -143,53 +150,59 @@ class QuantileLoss(LevelsLoss):
     quantiles: float | Sequence[float] = _declared()
 
     @property
-    def given(self) -> Any:
+    def declared_levels(self) -> Any:
         return self.quantiles
 
     def interval(self, y_pred: Any, level: float = 0.9) -> tuple[Any, Any]:
-        """The ends of the central interval of this level, `(..., targets)` each."""
+        """Ends of the central interval with this level, `(..., targets)` each."""
         ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-        turns = [turn for end in ends for turn, q in enumerate(self._each) if abs(q - end) < 1e-9]
-        if len(turns) != 2:
+        positions = [k for end in ends for k, q in enumerate(self._level_list) if abs(q - end) < 1e-9]
+        if len(positions) != 2:
             raise ValueError(
-                f"QuantileLoss: the interval of `level` {level} has the quantiles {ends[0]:g} and "
-                f"{ends[1]:g} for its ends. Received: level={level!r}, for a loss of the quantiles "
-                f"{self.quantiles}."
+                f"`QuantileLoss`: the interval of `level` {level} ends at the quantiles {ends[0]:g} and "
+                f"{ends[1]:g}, and both must be predicted. Received: level={level!r}, for a loss with "
+                f"quantiles={self.quantiles}. Add them to `quantiles`, or choose a level whose quantiles "
+                "are there."
             )
-        found: tuple[Any, Any] = self._apply_to_predictions(
-            y_pred, lambda values: tuple(self._in_order(self.unpacked(values))[turn] for turn in turns)
-        )
-        return found
+        low, high = positions
+
+        def at_positions(outputs: Tensor) -> tuple[Tensor, Tensor]:
+            levels = self._in_order(self.unpacked(outputs))
+            return levels[low], levels[high]
+
+        interval: tuple[Any, Any] = self._apply_to_predictions(y_pred, at_positions)
+        return interval
 
     def of_residual(self, r: Tensor, level: float) -> Tensor:
-        # No slope at r = 0: a target that is hit pulls neither way.
+        # At r = 0 the gradient is 0: a target that is predicted exactly pulls neither way.
         side = ops.where(r > 0, numerics.full(r, level), numerics.full(r, level - 1.0))
         return r * ops.stop_gradient(ops.where(ops.equal(r, 0), ops.zeros_like(r), side))
 
 
 class ExpectileLoss(LevelsLoss):
-    """The asymmetric squared error, whose best prediction is an expectile of the target.
+    """Asymmetric squared error, for predicting an expectile of the target: tails weighted by their size.
 
         loss = mean over levels and targets of  |tau - [r < 0]| r^2
 
-    with r = y - f. An expectile is to the mean what a quantile is to the median: it moves with how far the
-    targets of a tail are, not only with how many there are, and is learnt from all samples. It has no share
-    of the targets below it; where that is wanted, `QuantileLoss`.
+    with r = y - f. An expectile is to the mean what a quantile is to the median. It depends on how far away
+    the targets of a tail are, not only on their number, and it learns from all samples. No fixed share of the
+    targets lies below it; for such a share use `QuantileLoss`.
 
     Args:
-        tau: a level in (0, 1), or an increasing sequence of levels, of which each has its output. 0.5 is the
+        tau: a level in (0, 1), or an increasing sequence of levels, each with its own output; 0.5 is the
             mean.
-        non_crossing: whether the outputs are the lowest expectile and the steps from each to the next,
-            through a softplus, so that they never cross. `levels(y_pred)` then gives the expectiles.
+        non_crossing: whether the outputs are the lowest expectile and the raw steps from each expectile to
+            the next; a softplus makes the steps positive, so that the expectiles never cross.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: with one level `y_true` and `y_pred` `(..., targets)`, and `(...)` stands for one target. With
-    several `y_pred` is `(..., levels * targets)`: the first level of every target, then the second ... With
-    `reduction="none"` the result is `(...)`.
+    `levels(y_pred)` returns the predicted expectiles.
+
+    Shapes: with one level `y_true` and `y_pred` `(..., targets)`, or `(...)` for one target. With several
+    levels `y_pred` is `(..., levels * targets)`: the first level of every target, then the second, and so on.
+    With `reduction="none"` the result is `(...)`.
 
     Raises:
-        TypeError, ValueError: for levels that are not in (0, 1) or do not increase, and shapes that do not
-            match.
+        TypeError, ValueError: if the levels are not in (0, 1) or do not increase, or the shapes do not match.
 
     Example:
 
@@ -210,10 +223,10 @@ class ExpectileLoss(LevelsLoss):
         paper="Newey & Powell 1987",
         labels="real numbers",
         predictions="real numbers, one for each level",
-        use="tails whose size matters and not only their share: risk, value functions in offline learning",
-        avoid="outliers, or an interval that should hold a share of the targets",
+        use="tails whose size matters, not only their share: risk, value functions in offline learning",
+        avoid="targets with outliers, or an interval that must hold a share of the targets",
         elicits="mean",
-        elicits_note="with tau the expectile tau",
+        elicits_note="the expectile tau for tau other than 0.5",
         gradient_bound="unbounded: 2 max(tau, 1 - tau) |r|",
         identities=(Identity({"tau": 0.5}, "SquaredErrorLoss", times=0.5),),
     )
@@ -221,7 +234,7 @@ class ExpectileLoss(LevelsLoss):
     tau: float | Sequence[float] = _declared()
 
     @property
-    def given(self) -> Any:
+    def declared_levels(self) -> Any:
         return self.tau
 
     def of_residual(self, r: Tensor, level: float) -> Tensor:

@@ -10,21 +10,21 @@ from keras_losses.numerics import Tensor
 
 
 class SquaredErrorLoss(ElementwiseLoss):
-    """The squared residual, for targets whose mean is wanted.
+    """Squared error, for predicting the mean of the targets.
 
         loss = mean over the last axis of r^2
 
-    Keras's `MeanSquaredError` broadcasts silently: (n,) against (n, n) gives a number there and an error
-    here.
+    Keras's `MeanSquaredError` broadcasts: for shapes `(n,)` and `(n, n)` it returns a number, and this loss
+    raises an error.
 
     Args:
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ.
+        ValueError: if the shapes differ.
 
     Example:
 
@@ -43,8 +43,8 @@ class SquaredErrorLoss(ElementwiseLoss):
         paper="Legendre 1805; Gauss 1809",
         labels="real numbers",
         predictions="real numbers",
-        use="the mean is wanted and the errors are roughly Gaussian",
-        avoid="outliers: one far target outweighs all others",
+        use="targets with roughly Gaussian errors, where the mean is wanted",
+        avoid="targets with outliers: one of them can outweigh all other targets",
         elicits="mean",
         gradient_bound="unbounded: 2 |r|",
     )
@@ -54,18 +54,21 @@ class SquaredErrorLoss(ElementwiseLoss):
 
 
 class AbsoluteErrorLoss(ElementwiseLoss):
-    """The size of the residual, for targets whose median is wanted.
+    """Absolute error, for predicting the median of the targets.
 
         loss = mean over the last axis of |r|
+
+    Every target pulls with the same force, however far away it is. `HuberLoss` and `SmoothL1Loss` are smooth
+    at r = 0, where the gradient of this loss jumps from -1 to 1 and is itself 0.
 
     Args:
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ.
+        ValueError: if the shapes differ.
 
     Example:
 
@@ -84,8 +87,8 @@ class AbsoluteErrorLoss(ElementwiseLoss):
         paper="Laplace 1774",
         labels="real numbers",
         predictions="real numbers",
-        use="the median is wanted, or outliers must not count more than others",
-        avoid="the last digits matter: the gradient does not shrink as the error does",
+        use="targets whose median is wanted, or whose outliers must not count more than other targets",
+        avoid="convergence to the last digits: the gradient does not shrink with the error",
         elicits="median",
         gradient_bound="1",
     )
@@ -95,22 +98,22 @@ class AbsoluteErrorLoss(ElementwiseLoss):
 
 
 class HuberLoss(ElementwiseLoss):
-    """The squared residual near zero and the absolute one far away, for targets with outliers.
+    """Squared error for small residuals and absolute error for large ones, for targets with outliers.
 
         loss = mean over the last axis of  r^2 / 2               where |r| <= delta
                                            delta (|r| - delta/2)  elsewhere
 
-    Keras's `Huber` forgets a delta other than 1 when it is saved, and takes a negative one.
+    Keras's `Huber` does not save `delta` and accepts a negative one.
 
     Args:
-        delta: from where on a residual counts as an outlier, above 0, in the units of the target.
+        delta: the residual from which a target counts as an outlier, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a delta that is not above 0 and shapes that differ.
+        ValueError: if `delta` is not above 0 or the shapes differ.
 
     Example:
 
@@ -129,8 +132,11 @@ class HuberLoss(ElementwiseLoss):
         paper="Huber 1964",
         labels="real numbers",
         predictions="real numbers",
-        use="mostly Gaussian errors with some outliers, whose scale is known",
-        avoid="a delta far from the scale of the residuals: it is then squared or absolute error",
+        use="targets with mostly Gaussian errors of known scale and some outliers",
+        avoid=(
+            "residuals far below delta, where it is squared error, or far above it, where it is absolute "
+            "error"
+        ),
         elicits="location between median and mean",
         gradient_bound="delta",
     )
@@ -144,23 +150,23 @@ class HuberLoss(ElementwiseLoss):
 
 
 class SmoothL1Loss(ElementwiseLoss):
-    """The absolute residual with its corner at zero rounded off, as box regression in detectors uses it.
+    """Absolute error with a rounded corner at zero, for the box offsets of detectors.
 
         loss = mean over the last axis of  r^2 / (2 beta)  where |r| < beta
                                            |r| - beta / 2  elsewhere
 
-    It is `HuberLoss(delta=beta)` divided by beta: the slope far away is 1 whatever beta is, where that of
-    the Huber loss is delta. With beta = 0 it is the absolute error.
+    It equals `HuberLoss(delta=beta)` divided by `beta`. Its slope for large residuals is therefore 1 for
+    every `beta`, while that of the Huber loss is `delta`. With `beta=0` it is the absolute error.
 
     Args:
-        beta: how wide the rounded corner is, 0 or more, in the units of the target.
+        beta: the residual up to which the corner is rounded, 0 or more, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a negative beta and shapes that differ.
+        ValueError: if `beta` is negative or the shapes differ.
 
     Example:
 
@@ -179,8 +185,8 @@ class SmoothL1Loss(ElementwiseLoss):
         paper="Girshick 2015, 1504.08083",
         labels="real numbers",
         predictions="real numbers",
-        use="offsets of boxes and the like: outliers count as in the absolute error, and the end is smooth",
-        avoid="the noise is Gaussian: squared error is more efficient",
+        use="box offsets and other targets with outliers, where training must end smoothly",
+        avoid="targets with Gaussian noise: squared error is more efficient",
         elicits="location between median and mean",
         gradient_bound="1",
         identities=(
@@ -202,22 +208,23 @@ class SmoothL1Loss(ElementwiseLoss):
 
 
 class PseudoHuberLoss(ElementwiseLoss):
-    """A Huber loss that is smooth everywhere (Charbonnier's), for outliers and second-order methods.
+    """Smooth form of the Huber loss (Charbonnier loss), for targets with outliers and second-order methods.
 
         loss = mean over the last axis of  delta^2 (sqrt(1 + (r / delta)^2) - 1)
 
-    computed as |r| delta u / (1 + sqrt(1 + u^2)) with u = |r| / delta, in which nothing cancels: a residual
-    of 1e-6 is worth 5e-13 in float32, too, where the formula as it is written gives 0.
+    It is computed as |r| delta u / (1 + sqrt(1 + u^2)) with u = |r| / delta, in which nothing cancels: a
+    residual of 1e-6 gives 5e-13 in float32, while the formula as written gives 0. `HuberLoss` has a second
+    derivative that jumps at `delta`.
 
     Args:
-        delta: from where on a residual counts as an outlier, above 0, in the units of the target.
+        delta: the residual from which a target counts as an outlier, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a delta that is not above 0 and shapes that differ.
+        ValueError: if `delta` is not above 0 or the shapes differ.
 
     Example:
 
@@ -237,12 +244,12 @@ class PseudoHuberLoss(ElementwiseLoss):
         paper="Charbonnier 1994",
         labels="real numbers",
         predictions="real numbers",
-        use="as HuberLoss, where the second derivative must be continuous",
-        avoid="gross outliers, whose pull is bounded but never lessens: TukeyBiweightLoss, BarronLoss",
+        use="the same targets as HuberLoss, where the second derivative must be continuous",
+        avoid="gross outliers: their pull is bounded but never decreases (TukeyBiweightLoss, BarronLoss)",
         elicits="location between median and mean",
         gradient_bound="delta",
         identities=(Identity({"delta": 1.0}, "BarronLoss", {"alpha": 1.0}),),
-        cost="a root and two divisions",
+        cost="a square root and two divisions for each residual",
     )
 
     delta: float = parameter(default=1.0, within="(0, inf)")
@@ -253,22 +260,23 @@ class PseudoHuberLoss(ElementwiseLoss):
 
 
 class LogCoshLoss(ElementwiseLoss):
-    """The logarithm of the hyperbolic cosine of the residual: r^2 / 2 near zero, |r| - log 2 far away.
+    """Logarithm of the hyperbolic cosine of the residual, for targets with unit noise and some outliers.
 
         loss = mean over the last axis of  log cosh r
 
-    To full precision: Keras's `LogCosh` gives 0 in float32 for a residual of 1e-4, which is worth 5e-9, and
-    it is finite here for any residual. It is the `PseudoHuberLoss` of another shape; its scale is fixed, so
-    divide targets and predictions by the scale of the noise.
+    It is r^2 / 2 near zero and |r| - log 2 far away. Keras's `LogCosh` returns 0 in float32 for a residual of
+    1e-4; this loss returns the exact 5e-9, and it is finite for any residual. `PseudoHuberLoss` has a similar
+    shape and a scale, `delta`. The scale of this loss is fixed: divide targets and predictions by the scale
+    of the noise.
 
     Args:
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ.
+        ValueError: if the shapes differ.
 
     Example:
 
@@ -288,11 +296,11 @@ class LogCoshLoss(ElementwiseLoss):
         paper="Saleh 2022, 2208.04564",
         labels="real numbers",
         predictions="real numbers",
-        use="a smooth loss between squared and absolute error, for targets of unit noise",
-        avoid="targets whose noise is far from 1 in size: it is then squared or absolute error",
+        use="targets of unit noise, for a smooth loss between squared and absolute error",
+        avoid="targets whose noise is far from 1, where it is squared or absolute error",
         elicits="location between median and mean",
         gradient_bound="1",
-        cost="an exponential and a logarithm, with the digits of small residuals",
+        cost="an exponential and a logarithm for each residual, accurate for small ones",
     )
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -300,20 +308,22 @@ class LogCoshLoss(ElementwiseLoss):
 
 
 class EpsilonInsensitiveLoss(ElementwiseLoss):
-    """Nothing for errors up to epsilon, the rest above it: support vector regression.
+    """Error beyond a tolerance, for support vector regression and rounded targets.
 
         loss = mean over the last axis of  max(0, |r| - epsilon)^power
 
+    Errors up to epsilon have no cost and no gradient, unlike in `AbsoluteErrorLoss` (epsilon = 0).
+
     Args:
         epsilon: the error that costs nothing, 0 or more, in the units of the target.
-        power: 1 for the plain loss, 2 for the squared one, or any number from 1 up.
+        power: the power of the error beyond epsilon, 1 or more: 1 for the linear loss, 2 for the squared one.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that differ.
+        ValueError: if a hyper-parameter is out of range or the shapes differ.
 
     Example:
 
@@ -333,11 +343,11 @@ class EpsilonInsensitiveLoss(ElementwiseLoss):
         paper="Vapnik 1995",
         labels="real numbers",
         predictions="real numbers",
-        use="errors below a tolerance do not matter, as with rounded targets",
-        avoid="the last digits matter, or no tolerance is known",
+        use="targets whose errors below a tolerance do not matter, such as rounded ones",
+        avoid="targets without a known tolerance, or with one of 0",
         elicits="location near the median",
-        elicits_note="anything within epsilon of it costs as little; with power 2: near the mean",
-        gradient_bound="1; with power > 1 unbounded",
+        elicits_note="predictions within epsilon of it may cost as little; with power=2 near the mean",
+        gradient_bound="1 for power = 1; unbounded for power > 1",
         identities=(
             Identity({"epsilon": 0.0}, "AbsoluteErrorLoss"),
             Identity({"epsilon": 0.0, "power": 2.0}, "SquaredErrorLoss"),
@@ -352,26 +362,26 @@ class EpsilonInsensitiveLoss(ElementwiseLoss):
 
 
 class WingLoss(ElementwiseLoss):
-    """More weight on small and middle errors than the absolute residual gives: for facial landmarks.
+    """Loss that amplifies small and medium errors, for facial landmarks.
 
         loss = mean over the last axis of  width log(1 + |r| / curvature)  where |r| < width
                                            |r| - c                         elsewhere
 
-    with c = width - width log(1 + width / curvature), which joins the two. The gradient is 1 far away and
-    grows to width / curvature as the error shrinks, so that coordinates that are nearly right are still
-    pulled into place.
+    with c = width - width log(1 + width / curvature), which makes it continuous. The gradient is 1 for large
+    errors, as in `AbsoluteErrorLoss`, and grows to width / curvature as the error shrinks. Coordinates that
+    are nearly right are therefore still pulled into place.
 
     Args:
-        width: up to where errors are amplified, above 0, in the units of the target (pixels).
-        curvature: how far from zero the amplification is half of its largest, above 0, in the same units.
-            The paper's epsilon.
+        width: the error up to which errors are amplified, above 0, in the units of the target (pixels).
+        curvature: the error at which the amplification is half of its largest, above 0, in the same units;
+            the paper's epsilon.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters that are not above 0 and shapes that differ.
+        ValueError: if a hyper-parameter is not above 0 or the shapes differ.
 
     Example:
 
@@ -391,11 +401,11 @@ class WingLoss(ElementwiseLoss):
         paper="Feng 2018, 1711.06753",
         labels="real numbers",
         predictions="real numbers",
-        use="coordinates that should be right to the pixel, such as landmarks",
-        avoid="noisy targets: it runs after the noise of the nearest; the gradient jumps at 0",
+        use="coordinates that must be right to the pixel, such as landmarks",
+        avoid="noisy targets: it fits the noise of the target that is nearest, and its gradient jumps at 0",
         elicits="location near the median",
         gradient_bound="max(1, width / curvature)",
-        cost="a logarithm of each residual",
+        cost="a logarithm for each residual",
     )
 
     width: float = parameter(default=10.0, within="(0, inf)")

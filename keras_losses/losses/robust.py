@@ -16,25 +16,25 @@ from keras_losses.numerics import Tensor
 
 
 class TukeyBiweightLoss(ElementwiseLoss):
-    """Squared error for small residuals, and no pull at all from those beyond c: Tukey's biweight.
+    """Squared error for small residuals that ignores those beyond c (Tukey's biweight), for gross outliers.
 
         loss = mean over the last axis of  c^2/6 (1 - (1 - (r/c)^2)^3)  where |r| <= c
                                            c^2/6                        elsewhere
 
-    c = 4.685 has 95% of the efficiency of squared error on Gaussian noise of deviation 1: divide targets and
-    predictions by the scale of the noise (1.4826 times the median |r|), or choose c in its units. A residual
-    beyond c has no gradient, so start near the data: with targets centred, or after some steps of a
-    `HuberLoss`. Beside it, `WelschLoss` lets outliers go without an edge.
+    For Gaussian noise of standard deviation 1, c = 4.685 has 95% of the efficiency of squared error. For
+    other noise, divide targets and predictions by its scale (1.4826 times the median |r|), or choose `c` in
+    its units. A residual beyond `c` has no gradient, so start near the data: centre the targets, or begin
+    with some steps of `HuberLoss`. `WelschLoss` has no such edge.
 
     Args:
-        c: from where on a residual counts no more, above 0, in the units of the target.
+        c: the residual beyond which a target has no influence, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a c that is not above 0 and shapes that differ.
+        ValueError: if `c` is not above 0 or the shapes differ.
 
     Example:
 
@@ -53,10 +53,10 @@ class TukeyBiweightLoss(ElementwiseLoss):
         paper="Beaton & Tukey 1974",
         labels="real numbers",
         predictions="real numbers",
-        use="gross errors among the targets, and a start that is near the others",
-        avoid="all residuals are beyond c at the start: nothing is learnt",
+        use="targets with gross errors, from a start near the other targets",
+        avoid="a start at which all residuals are beyond c: the gradient is 0 and nothing is learned",
         elicits="location near the median",
-        elicits_note="the mean of the labels within c, as it were",
+        elicits_note="roughly the mean of the labels within c of the prediction",
         gradient_bound="16 c / (25 sqrt(5))",
     )
 
@@ -65,16 +65,16 @@ class TukeyBiweightLoss(ElementwiseLoss):
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.minimum(numerics.size(y_true - y_pred), self.c)
         x = ops.square(size / self.c)
-        # c^2 (1 - (1 - x)^3), without the 1 that small residuals would vanish beside.
+        # This is c^2/6 (1 - (1 - x)^3) multiplied out: beside the 1, small residuals would be rounded away.
         return ops.square(size) * (3.0 - x * (3.0 - x)) / 6.0
 
 
 class BarronLoss(ElementwiseLoss):
-    """One loss for all degrees of robustness, from squared error to one that lets outliers go.
+    """General robust loss, from squared error to a bounded loss, with one number for how much outliers count.
 
         loss = mean over the last axis of  |alpha-2|/alpha (((r/scale)^2/|alpha-2| + 1)^(alpha/2) - 1)
 
-    and its limits at the alphas that the formula leaves out:
+    and its limits at the alphas at which the formula is undefined:
 
     | alpha | loss, with x = r / scale | also called |
     |---|---|---|
@@ -84,20 +84,20 @@ class BarronLoss(ElementwiseLoss):
     | -2 | 2 x^2 / (x^2 + 4) | `GemanMcClureLoss` |
     | -inf | 1 - exp(-x^2 / 2) | `WelschLoss` |
 
-    Value and gradient are continuous in alpha through all of these, and to the last digits between them.
-    All of them are r^2 / 2 near zero, for a scale of 1.
+    Value and gradient are continuous in alpha at these limits, and computed to full precision beside them.
+    Near zero the loss is x^2 / 2 for every alpha. `AdaptiveBarronLoss` learns alpha and scale.
 
     Args:
-        alpha: the shape; the lower, the less an outlier counts. Any number, -inf and inf too; 2 and below
-            are in use.
-        scale: the size of a residual that is no outlier, above 0, in the units of the target.
+        alpha: the shape, any number, -inf and inf included; the lower, the less an outlier counts. Usual
+            values are 2 and below.
+        scale: the size of a usual residual, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that differ.
+        ValueError: if a hyper-parameter is out of range or the shapes differ.
 
     Example:
 
@@ -117,11 +117,11 @@ class BarronLoss(ElementwiseLoss):
         paper="Barron 2019, 1701.03077",
         labels="real numbers",
         predictions="real numbers",
-        use="how robust the loss should be is to be tuned, with one number",
-        avoid="alpha below 0 from a start far from the data: the gradient of far residuals vanishes",
+        use="targets with outliers, where one number should tune the robustness of the loss",
+        avoid="alpha below 0 with a start far from the data: the gradient of large residuals vanishes",
         elicits="location between median and mean",
-        elicits_note="with alpha = 2 the mean; with alpha < 1 near the median of most labels",
-        gradient_bound="1 / scale for alpha <= 1; unbounded above",
+        elicits_note="the mean for alpha = 2; near the median of most labels for alpha < 1",
+        gradient_bound="1 / scale for alpha <= 1; unbounded for alpha > 1",
         identities=(
             Identity({"alpha": 2.0}, "SquaredErrorLoss", times=0.5),
             Identity({"alpha": 1.0}, "PseudoHuberLoss"),
@@ -129,7 +129,7 @@ class BarronLoss(ElementwiseLoss):
             Identity({"alpha": -2.0}, "GemanMcClureLoss"),
             Identity({"alpha": -math.inf}, "WelschLoss"),
         ),
-        cost="for any alpha but -inf, -2, 0, 1 and 2 a power of each residual",
+        cost="a power for each residual, unless alpha is -inf, -2, 0, 1 or 2",
     )
 
     alpha: float = parameter(default=1.0, within="[-inf, inf]")
@@ -140,31 +140,29 @@ class BarronLoss(ElementwiseLoss):
 
 
 class AdaptiveBarronLoss(ElementwiseLoss):
-    """`BarronLoss` that finds out by itself how robust it should be, and how large a residual is usual.
+    """`BarronLoss` with learned robustness and scale, for noise whose tails are unknown.
 
         loss = mean over the last axis of  rho((y - f) / scale, alpha) + log scale + log Z(alpha)
 
-    where rho is the loss of `BarronLoss` and Z(alpha) = integral of exp(-rho(x, alpha)) dx. It is the
-    negative log-likelihood of a distribution between the normal one (alpha = 2) and one like Cauchy's
-    (alpha = 0): a lower alpha takes outliers lightly and pays for it at the other residuals, so that alpha
-    can be learned. That of `BarronLoss` cannot: alpha would go to where every residual costs least.
-    `StudentTNLLLoss` has parameters that the model predicts for each sample; here they are those of the whole
-    data.
+    where rho is `BarronLoss` and Z(alpha) = integral of exp(-rho(x, alpha)) dx. It is the negative
+    log-likelihood of a distribution between the normal one (alpha = 2) and one close to Cauchy's (alpha = 0).
+    A lower alpha makes outliers cheaper and all other residuals dearer, so that alpha can be learned. In
+    `BarronLoss` alpha cannot be learned: it would move to where every residual costs least. `StudentTNLLLoss`
+    has parameters that the model predicts for each sample; those of this loss are the same for all samples.
 
     Args:
-        outputs: how many outputs the model has, each of which then has an alpha and a scale of its own; None
-            is one of each for all outputs.
-        alpha: the shape, in (0.001, 1.999): learned, from 1, unless a number is given.
-        scale: the size of a usual residual, above 1e-5, in the units of the target: learned, from 1, unless a
-            number is given.
+        outputs: the number of outputs, each with its own alpha and scale; None for one alpha and one scale.
+        alpha: the shape, in (0.001, 1.999): learned, starting at 1, unless it is a number.
+        scale: the size of a usual residual, above 1e-5, in the units of the target: learned, starting at 1,
+            unless it is a number.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ, predictions of another number of
-            outputs; and when it is called where nobody trains alpha and scale: see `LossAwareModel`.
+        ValueError: if a hyper-parameter is out of range, the shapes differ, the predictions have another
+            number of outputs, or nothing trains alpha and scale (compile a `LossAwareModel`).
 
     Example:
 
@@ -184,12 +182,12 @@ class AdaptiveBarronLoss(ElementwiseLoss):
         paper="Barron 2019, 1701.03077",
         labels="real numbers",
         predictions="real numbers",
-        use="nobody knows how heavy the tails of the noise are; in a LossAwareModel",
-        avoid="a noise that depends on the input: likelihoods such as StudentTNLLLoss predict it",
+        use="noise whose tails are unknown, in a LossAwareModel",
+        avoid="noise that depends on the input: StudentTNLLLoss and other likelihoods predict it",
         elicits="location between median and mean",
-        elicits_note="the nearer the mean, the lighter the tails that are found",
+        elicits_note="the lighter the learned tails, the nearer the mean",
         gradient_bound="unbounded for alpha > 1; 1 / scale for alpha <= 1",
-        cost="a power of each residual for any alpha, and 640 exponentials for each output",
+        cost="a power for each residual, and 640 exponentials for each output",
     )
 
     outputs: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True)
@@ -203,8 +201,9 @@ class AdaptiveBarronLoss(ElementwiseLoss):
         y_true, y_pred = super().align(y_true, y_pred)
         if self.outputs not in (None, y_pred.shape[-1]):
             raise ValueError(
-                f"AdaptiveBarronLoss: `y_pred` must have outputs={self.outputs} in its last axis. Received: "
-                f"y_pred of shape {tuple(y_pred.shape)}."
+                f"`AdaptiveBarronLoss`: `y_pred` must have {self.outputs} outputs in its last axis. "
+                f"Received: outputs={self.outputs}, y_pred of shape {tuple(y_pred.shape)}. Pass the number "
+                "of outputs of the model as `outputs`, or None for one alpha and one scale."
             )
         return y_true, y_pred
 
@@ -215,22 +214,23 @@ class AdaptiveBarronLoss(ElementwiseLoss):
 
 
 class CauchyLoss(BarronLoss):
-    """The logarithm of the squared residual, for noise with tails as heavy as a Cauchy distribution's.
+    """Logarithm of the squared residual, for noise with tails as heavy as those of a Cauchy distribution.
 
         loss = mean over the last axis of  log((r/scale)^2 / 2 + 1)
 
-    `BarronLoss(alpha=0)`. It is the likelihood of Student's t with one degree of freedom for a residual
-    of r sqrt(2) / 2: an outlier always counts, ever less. `GemanMcClureLoss` and `WelschLoss` let it go.
+    It is `BarronLoss(alpha=0)`, and the likelihood of Student's t with one degree of freedom for a residual
+    of r sqrt(2) / 2. The gradient of an outlier falls as 1 / |r|: it always counts, but ever less. In
+    `GemanMcClureLoss` and `WelschLoss` the gradient falls much faster.
 
     Args:
-        scale: the size of a residual that is no outlier, above 0, in the units of the target.
+        scale: the size of a usual residual, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a scale that is not above 0 and shapes that differ.
+        ValueError: if `scale` is not above 0 or the shapes differ.
 
     Example:
 
@@ -251,33 +251,33 @@ class CauchyLoss(BarronLoss):
         paper="Black & Anandan 1996",
         labels="real numbers",
         predictions="real numbers",
-        use="heavy tails: outliers of any size, and many of them",
-        avoid="several groups of targets for one input: it may settle on one of them",
+        use="noise with heavy tails: many outliers, of any size",
+        avoid="targets in several groups for the same input: it may settle on one of them",
         elicits="location near the median",
         gradient_bound="sqrt(2) / (2 scale)",
-        cost="a logarithm of each residual's square, with the digits of small ones",
+        cost="a logarithm of each squared residual, accurate for small ones",
     )
 
     alpha = 0.0
 
 
 class GemanMcClureLoss(BarronLoss):
-    """A bounded loss, to which the outliers beyond a few scales are all the same: Geman and McClure's.
+    """Bounded loss, in which all outliers beyond a few scales cost nearly the same, for gross errors.
 
         loss = mean over the last axis of  2 (r/scale)^2 / ((r/scale)^2 + 4)
 
-    `BarronLoss(alpha=-2)`. The gradient of an outlier falls with the cube of its size, that of `CauchyLoss`
-    with its size, and that of `WelschLoss` faster than any power.
+    It is `BarronLoss(alpha=-2)`. The gradient of an outlier falls as 1 / |r|^3; that of `CauchyLoss` falls as
+    1 / |r|, and that of `WelschLoss` faster than any power.
 
     Args:
-        scale: the size of a residual that is no outlier, above 0, in the units of the target.
+        scale: the size of a usual residual, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a scale that is not above 0 and shapes that differ.
+        ValueError: if `scale` is not above 0 or the shapes differ.
 
     Example:
 
@@ -297,32 +297,32 @@ class GemanMcClureLoss(BarronLoss):
         paper="Geman & McClure 1985",
         labels="real numbers",
         predictions="real numbers",
-        use="gross errors among the targets, and a start that is near the others",
-        avoid="residuals are far beyond the scale at the start: their gradient is nearly 0",
+        use="targets with gross errors, from a start near the other targets",
+        avoid="a start at which residuals are far beyond the scale: their gradient is nearly 0",
         elicits="location near the median",
         gradient_bound="3 sqrt(3) / (8 scale)",
-        cost="a quotient of its own on each side of the scale, so that no square is beyond a float",
+        cost="two quotients for each residual, one on each side of the scale, so that squares may overflow",
     )
 
     alpha = -2.0
 
 
 class WelschLoss(BarronLoss):
-    """A bounded loss that lets outliers go faster than any power of their size: Welsch's, or correntropy.
+    """Bounded loss (correntropy) that discounts outliers faster than any power, for gross errors.
 
         loss = mean over the last axis of  1 - exp(-(r/scale)^2 / 2)
 
-    `BarronLoss(alpha=-inf)`. As `TukeyBiweightLoss`, but without an edge beyond which there is nothing.
+    It is `BarronLoss(alpha=-inf)`. It resembles `TukeyBiweightLoss`, but its gradient falls without an edge.
 
     Args:
-        scale: the size of a residual that is no outlier, above 0, in the units of the target.
+        scale: the size of a usual residual, above 0, in the units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
-    the result is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., outputs)`, or `(...)` for one output. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for a scale that is not above 0 and shapes that differ.
+        ValueError: if `scale` is not above 0 or the shapes differ.
 
     Example:
 
@@ -343,8 +343,8 @@ class WelschLoss(BarronLoss):
         paper="Dennis & Welsch 1978",
         labels="real numbers",
         predictions="real numbers",
-        use="gross errors among the targets, and a start that is near the others",
-        avoid="residuals are beyond some six scales at the start: their gradient is 0 in float32",
+        use="targets with gross errors, from a start near the other targets",
+        avoid="a start at which residuals are beyond six scales: their gradient is below 1e-7",
         elicits="location near the median",
         gradient_bound="exp(-1/2) / scale",
     )
@@ -353,7 +353,7 @@ class WelschLoss(BarronLoss):
 
 
 def general_robust(u: Tensor, alpha: float | Tensor) -> Tensor:
-    """Barron's loss of residuals u >= 0 in units of the scale, continuous and exact in alpha."""
+    """Barron's loss for residuals u >= 0 in units of the scale, continuous and exact in alpha."""
     if not numerics.is_number(alpha):
         return _robust_for_any(u, alpha)
     if alpha == 2.0:
@@ -362,7 +362,7 @@ def general_robust(u: Tensor, alpha: float | Tensor) -> Tensor:
         return u * numerics.tan_of_half(u)
     if alpha == -2.0:
         return 2.0 * numerics.share(ops.square(0.5 * u), ops.ones_like(u))
-    if abs(alpha) > 1e15:  # which float64 cannot tell from infinity
+    if abs(alpha) > 1e15:  # float64 cannot tell the loss from its limit
         return numerics.one_minus_exp(0.5 * ops.square(u)) if alpha < 0 else ops.expm1(0.5 * ops.square(u))
     b = abs(alpha - 2.0)
     log = numerics.log1p_square(u / math.sqrt(b))
@@ -373,16 +373,18 @@ def general_robust(u: Tensor, alpha: float | Tensor) -> Tensor:
     power = (b / alpha) * ops.expm1(0.5 * alpha * log)
     if b > 1.0:
         return power
-    # Near squared error the power is u^2 / b times one that is near 1; together they would lose its digits.
+    # Near alpha = 2 the power is (1 + u^2 / b) e^exponent with a tiny exponent, which is rounded away unless
+    # the product is multiplied out.
     near, exponent = log < 41.0, math.copysign(0.5 * b, alpha - 2.0) * log
     square = ops.square(ops.where(near, u, ops.zeros_like(u)))
     return ops.where(near, (square * ops.exp(exponent) + b * ops.expm1(exponent)) / alpha, power)
 
 
 def _robust_for_any(u: Tensor, alpha: Tensor) -> Tensor:
-    """The same for alpha in a tensor: each form has its arguments only where it is taken, for its slope.
+    """Same loss for alpha in a tensor, with a branch of `where` for each range of alpha.
 
-    At alpha = 2 the slope in alpha is infinite, as log |alpha - 2| is; it is held there.
+    A branch gets harmless arguments where it is not taken, so that its gradient is finite there. At alpha = 2
+    the slope in alpha is infinite, like log |alpha - 2|; the bound on b keeps it finite.
     """
     low, high, zeros = alpha < -1e15, alpha > 1e15, ops.zeros_like(u)
     at_ends = ops.logical_or(low, high)
@@ -393,11 +395,11 @@ def _robust_for_any(u: Tensor, alpha: Tensor) -> Tensor:
 
     b = numerics.maximum(ops.abs(alpha - 2.0), 1e-20)
     log = numerics.log1p_square(u / ops.sqrt(b))
-    # The square of a larger one might be infinite where the power is not.
+    # For larger u the square may overflow where the power is finite.
     near = ops.logical_and(b <= 1.0, u < 1e15)
     power = b * numerics.expm1_over(0.5 * ops.where(near, zeros, log), alpha)
     exponent = 0.5 * (alpha - 2.0) * ops.where(near, log, zeros)
     square = ops.square(ops.where(near, u, zeros))
     around_two = square * ops.exp(exponent) + b * ops.expm1(exponent)
-    found = ops.where(near, around_two / ops.where(b <= 1.0, alpha, ops.ones_like(alpha)), power)
-    return ends + ops.where(at_ends, zeros, found)
+    around_two = around_two / ops.where(b <= 1.0, alpha, ops.ones_like(alpha))
+    return ends + ops.where(at_ends, zeros, ops.where(near, around_two, power))

@@ -113,7 +113,7 @@ def test_intervals():
 @pytest.mark.parametrize("level", [0.8, 0.0, 1.0, 2.0])
 def test_intervals_that_are_not_predicted(level):
     """The message has the level, and the quantiles that there are."""
-    with pytest.raises(ValueError, match=rf"Received: level={level}, for a loss of the quantiles \[0.05, 0"):
+    with pytest.raises(ValueError, match=rf"Received: level={level}, for a loss with quantiles=\[0.05, 0"):
         QuantileLoss([0.05, 0.95]).interval(np.zeros((2, 2)), level)
 
 
