@@ -8,18 +8,14 @@ epoch and goes on from its backup, and its curves are compared with those of one
 folder are the logs for TensorBoard, a report of a training as a page and as a picture, and a picture of all.
 """
 
-import argparse
-import os
 import shutil
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -40,9 +36,6 @@ from keras_losses.callbacks import (
     Writer,
     find_learning_rate,
 )
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 BATCH = 64
 BROKEN_OFF = "OneCycle"
@@ -164,16 +157,12 @@ def largest_difference(logs: Path, other: Path) -> float:
 def table_of(scores: dict[str, list[dict[str, list[float]]]]) -> Table:
     """Mean and standard deviation over the seeds, of the last epoch."""
     seeds = len(next(iter(scores.values())))
-    table = Table(title=f"Held-out digits after the last epoch, mean ± deviation over {seeds} seeds")
-    for heading in ("learning rate", "cross-entropy", "accuracy"):
-        table.add_column(heading, justify="left" if heading == "learning rate" else "right")
+    title = f"Held-out digits after the last epoch, mean ± deviation over {seeds} seeds"
+    table = common.table(title, "learning rate", "cross-entropy", "accuracy")
     for name, histories in scores.items():
         cells = []
         for log in ("val_crossentropy_loss", "val_accuracy"):
-            values = [history[log][-1] for history in histories]
-            cells.append(
-                f"{statistics.mean(values):.4f} ± {statistics.stdev(values) if seeds > 1 else 0:.4f}"
-            )
+            cells.append(common.spread([history[log][-1] for history in histories], digits=4))
         table.add_row(name, *cells)
     return table
 
@@ -208,23 +197,13 @@ def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path)
     last.set(xlabel="update", ylabel="loss of each batch", yscale="log")
     last.set_title("Broken off, and gone on with: the same curve", loc="left")
     last.legend(frameon=False, fontsize=9)
-    for ax in axes.flat:
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("curves-output"), help="folder for all that is written"
-    )
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = common.arguments(__doc__, "curves", epochs=12, seeds=2)
     begun, console, output = time.perf_counter(), Console(), arguments.output
     shutil.rmtree(output / "logs", ignore_errors=True)
-    output.mkdir(parents=True, exist_ok=True)
 
     x, y, _, _ = load_images()
     found = find_learning_rate(compiled(0, 0.01), x, y, batch_size=BATCH, min_rate=1e-4, max_rate=10.0)

@@ -14,15 +14,12 @@ is in the images without labels; and a high temperature, at which the student is
 logits, is too much for 8 units and costs more than is gained.
 """
 
-import argparse
-import os
 import statistics
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -31,9 +28,6 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from keras_losses import CrossentropyLoss, DistillationLoss
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 LABELLED = 200
 BATCH = 64
@@ -111,19 +105,16 @@ def compare(seed: int, epochs: int) -> dict[str, float]:
 def table_of(scores: dict[str, list[float]]) -> Table:
     """Mean and standard deviation over the seeds, and what each student gains on the same seed."""
     seeds = len(scores[ALONE])
-    table = Table(title=f"Digits, {LABELLED} with labels: mean ± deviation over {seeds} seeds")
-    for heading in ("student of", "test accuracy", "gain over the labels", "better on"):
-        table.add_column(heading, justify="left" if heading == "student of" else "right")
+    title = f"Digits, {LABELLED} with labels: mean ± deviation over {seeds} seeds"
+    table = common.table(title, "student of", "test accuracy", "gain over the labels", "better on")
     for name, of_seeds in scores.items():
         gains = [now - before for now, before in zip(of_seeds, scores[ALONE], strict=True)]
-        more = (f"{spread(gains, '+')}", f"{sum(gain > 0 for gain in gains)} of {seeds}")
-        table.add_row(name, f"{spread(of_seeds)}", *(("", "") if name in (TEACHER, ALONE) else more))
+        cells = [common.spread(of_seeds, digits=1)]
+        if name not in (TEACHER, ALONE):
+            better = f"{sum(gain > 0 for gain in gains)} of {seeds}"
+            cells += [common.spread(gains, digits=1, sign="+"), better]
+        table.add_row(name, *cells)
     return table
-
-
-def spread(values: list[float], sign: str = "") -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):{sign}.1f} ± {deviation:.1f}"
 
 
 def draw(scores: dict[str, list[float]], path: Path) -> None:
@@ -144,23 +135,11 @@ def draw(scores: dict[str, list[float]], path: Path) -> None:
     axes.set(yticks=range(len(students)), xlabel=f"accuracy on test images in %, {LABELLED} labels")
     axes.set_yticklabels(students)
     axes.set_ylim(len(students) - 0.5, -0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("distillation_output"), help="folder for what is made"
-    )
-    parser.add_argument("--epochs", type=int, default=60, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=6, help="splits and starts (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "distillation", epochs=60, seeds=6)
     console = Console()
     scores: dict[str, list[float]] = {}
     with Progress(console=console, transient=True) as progress:
@@ -171,7 +150,6 @@ def main() -> None:
             progress.advance(task)
     console.print(table_of(scores))
     draw(scores, arguments.output / "distillation.png")
-    console.print(f"Picture: {arguments.output / 'distillation.png'}")
 
 
 if __name__ == "__main__":

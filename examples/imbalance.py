@@ -17,16 +17,12 @@ LDAMLoss has the cosines here that it is made for, but not the class weights of 
 hyper-parameter was tuned.
 """
 
-import argparse
-import os
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -45,9 +41,6 @@ from keras_losses import (
     class_weights,
     output_bias,
 )
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 RARE_DIGIT, RARE_SHARE = 8, 0.02
 MOST, FEWEST = 90, 2
@@ -109,19 +102,13 @@ def first_steps(with_bias: bool, seed: int) -> list[float]:
 def table_of_starts(starts: dict[str, list[list[float]]]) -> Table:
     """Mean and deviation over the seeds; the base rate's loss is the entropy of the labels."""
     base_rate = -RARE_SHARE * np.log(RARE_SHARE) - (1 - RARE_SHARE) * np.log(1 - RARE_SHARE)
-    table = Table(title=f"The first {STEPS} steps: one image in {1 / RARE_SHARE:.0f} is an {RARE_DIGIT}")
-    for heading in (
-        "bias",
-        "loss at the start",
-        "after 20 steps",
-        f"after {STEPS}",
-        "steps until the base rate",
-    ):
-        table.add_column(heading, justify="left" if heading == "bias" else "right")
+    title = f"The first {STEPS} steps: one image in {1 / RARE_SHARE:.0f} is an {RARE_DIGIT}"
+    headings = ("loss at the start", "after 20 steps", f"after {STEPS}", "steps until the base rate")
+    table = common.table(title, "bias", *headings)
     for name, runs in starts.items():
         below = [next((step for step, loss in enumerate(run) if loss < base_rate), STEPS) for run in runs]
         columns = ([run[step] for run in runs] for step in (0, 20, STEPS))
-        table.add_row(name, *map(spread, columns), spread(below, digits=0))
+        table.add_row(name, *map(common.spread, columns), common.spread(below, digits=0))
     return table
 
 
@@ -160,18 +147,12 @@ def recalls(name: str, seed: int, epochs: int) -> np.ndarray:
 def table_of_losses(found: dict[str, list[np.ndarray]]) -> Table:
     """Mean and deviation over the seeds, of all digits and of the common and the rare half."""
     seeds = len(next(iter(found.values())))
-    table = Table(title=f"A long tail of digits: test images, mean ± deviation over {seeds} seeds")
-    for heading in ("loss", "balanced accuracy", "digits 0 to 4", "digits 5 to 9"):
-        table.add_column(heading, justify="left" if heading == "loss" else "right")
+    title = f"A long tail of digits: test images, mean ± deviation over {seeds} seeds"
+    table = common.table(title, "loss", "balanced accuracy", "digits 0 to 4", "digits 5 to 9")
     for name, of_seeds in found.items():
         parts = (slice(None), slice(None, 5), slice(5, None))
-        table.add_row(name, *(spread([float(run[part].mean()) for run in of_seeds]) for part in parts))
+        table.add_row(name, *(common.spread([float(run[part].mean()) for run in of_seeds]) for part in parts))
     return table
-
-
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def draw(starts: dict[str, list[list[float]]], found: dict[str, list[np.ndarray]], path: Path) -> None:
@@ -191,23 +172,11 @@ def draw(starts: dict[str, list[list[float]]], found: dict[str, list[np.ndarray]
     right.set_title("a long tail")
     for axes in (left, right):
         axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("imbalance_output"), help="folder for what is made"
-    )
-    parser.add_argument("--epochs", type=int, default=40, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=5, help="runs with each loss (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "imbalance", epochs=40, seeds=5)
     console = Console()
     starts: dict[str, list[list[float]]] = {"zeros": [], "output_bias": []}
     found: dict[str, list[np.ndarray]] = {name: [] for name in LOSSES}
@@ -223,7 +192,6 @@ def main() -> None:
     console.print(table_of_starts(starts))
     console.print(table_of_losses(found))
     draw(starts, found, arguments.output / "imbalance.png")
-    console.print(f"Picture: {arguments.output / 'imbalance.png'}", soft_wrap=True)
 
 
 if __name__ == "__main__":

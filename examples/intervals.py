@@ -19,18 +19,14 @@ the true ones. On the patients a network that has seen 231 of them does not know
 its intervals hold less than they say; set by the held-out patients, they hold it.
 """
 
-import argparse
-import os
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -41,9 +37,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from keras_losses import GaussianNLLLoss, QuantileLoss, StudentTNLLLoss
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 LEVEL = 0.9
 
@@ -183,24 +176,15 @@ SETS = {"diabetes": patients, "heavy tails": heavy_tails}
 def table_of(name: str, of_losses: dict[str, list[tuple[Result, ...]]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(next(iter(of_losses.values())))
-    table = Table(
-        title=f"{name}: intervals of {LEVEL:.0%} of test samples, mean ± deviation over {seeds} splits"
-    )
-    table.add_column("loss", no_wrap=True)
-    for heading in ("inside", "mean width", "held-out: inside", "held-out: width"):
-        table.add_column(heading, justify="right")
+    title = f"{name}: intervals of {LEVEL:.0%} of test samples, mean ± deviation over {seeds} splits"
+    table = common.table(title, "loss", "inside", "mean width", "held-out: inside", "held-out: width")
     for way, of_seeds in of_losses.items():
         cells = []
         for of_kind in zip(*of_seeds, strict=True):
-            cells.append(spread([one.coverage for one in of_kind], 3))
-            cells.append(spread([one.width for one in of_kind], 0 if name == "diabetes" else 2))
+            cells.append(common.spread([one.coverage for one in of_kind], 3))
+            cells.append(common.spread([one.width for one in of_kind], 0 if name == "diabetes" else 2))
         table.add_row(way, *cells)
     return table
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 COLORS = dict(zip((*WAYS, TRUTH), ("tab:blue", "tab:orange", "tab:green", "tab:gray"), strict=True))
@@ -218,7 +202,6 @@ def draw(results: Results, path: Path) -> None:
                 axes.plot(*points, "o", color=COLORS[way], alpha=0.7, **told)
         axes.axhline(LEVEL, color="black", lw=0.8, ls=":")
         axes.set(title=name, xlabel="mean width", ylabel="inside")
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=7, frameon=False)
     x = np.random.default_rng(0).uniform(-2, 2, (3000, 1))[1000:, 0]
     order = np.argsort(x)
@@ -232,24 +215,12 @@ def draw(results: Results, path: Path) -> None:
             )
         panel.fill_between(x[order], one.low[order], one.high[order], color=COLORS[way], alpha=0.35, lw=0)
         panel.set(title=f"{way}: {one.coverage:.1%} inside", ylim=(-3.2, 3.2), xlabel="x")
-        panel.spines[["top", "right"]].set_visible(False)
         panel.legend(fontsize=8, frameon=False, loc="upper left")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("intervals_output"), help="folder for what is made"
-    )
-    parser.add_argument("--epochs", type=int, default=80, help="epochs at most (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=2, help="splits for each loss (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "intervals", epochs=80, seeds=2)
     console = Console()
     results: Results = {name: {way: [] for way in WAYS} for name in SETS}
     results["heavy tails"][TRUTH] = [true_interval(seed) for seed in range(arguments.seeds)]
@@ -264,7 +235,6 @@ def main() -> None:
     for name, of_losses in results.items():
         console.print(table_of(name, of_losses))
     draw(results, arguments.output / "intervals.png")
-    console.print(f"Picture: {arguments.output / 'intervals.png'}")
 
 
 if __name__ == "__main__":

@@ -9,27 +9,22 @@ accuracy on modules that it has not seen, beside those of a baseline that knows 
 then it writes a few lines itself.
 """
 
-import argparse
 import ast
-import os
 import re
 import sysconfig
 from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from keras_losses import VocabularyCrossentropy, VocabularyEmbedding
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 LENGTH, WIDTH, DILATIONS = 64, 64, (1, 2, 4, 8)
 PADDING, UNKNOWN, END = "", "<rare>", "<end>"
@@ -127,7 +122,7 @@ def plot(runs: list[dict[str, list[float]]], baseline: tuple[float, float], path
             panel.plot(steps, run[name], color="tab:blue", linestyle=":", alpha=0.7, **label)
         panel.axhline(level, color="tab:gray", linestyle="--", label="frequency of words")
         panel.set(xlabel="epoch", ylabel=name.replace("_", " "))
-        panel.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
     panels[0].set_yscale("log")
     for axis in ("major", "minor"):
@@ -135,22 +130,17 @@ def plot(runs: list[dict[str, list[float]]], baseline: tuple[float, float], path
     panels[1].set_ylim(bottom=0)
     panels[0].legend(frameon=False)
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("language_model_output"))
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seeds", type=int, default=1)
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    arguments = common.arguments(__doc__, "language_model", epochs=6, seeds=1)
     console = Console()
 
     modules = documentation()[::2]
     counts = Counter(word for turn, module in enumerate(modules) if turn % HELD_OUT for word in module)
-    common = [word for word, _ in counts.most_common(WORDS - 3) if word != END]
-    vocabulary = [PADDING, UNKNOWN, END, *common]
+    frequent = [word for word, _ in counts.most_common(WORDS - 3) if word != END]
+    vocabulary = [PADDING, UNKNOWN, END, *frequent]
     known = {word: number for number, word in enumerate(vocabulary)}
     ids = [[known.get(word, known[UNKNOWN]) for word in module] for module in modules]
     train = batches([each for turn, each in enumerate(ids) if turn % HELD_OUT])
@@ -198,7 +188,6 @@ def main() -> None:
     console.print("\nIt writes:\n", style="bold")
     console.print(sample, markup=False, highlight=False)
     plot(runs, baseline, arguments.output / "language_model.png")
-    console.print(f"\nPicture: {arguments.output / 'language_model.png'}")
 
 
 if __name__ == "__main__":

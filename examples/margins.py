@@ -7,19 +7,15 @@ objective that LinearSVC minimises by a solver of its own, and the accuracy on s
 beside what `compile` and `fit` come to with the same objective.
 """
 
-import argparse
 import itertools
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
@@ -32,9 +28,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from keras_losses import HingeLoss, MulticlassHingeLoss
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 DATA = {"breast cancer": load_breast_cancer, "wine": load_wine, "digits": load_digits}
 C = 0.1
@@ -130,11 +123,7 @@ def by_keras(kind: str, data: Samples, steps: int) -> tuple[np.ndarray, list[flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("margins_output"))
-    parser.add_argument("--steps", type=int, default=3000)
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    arguments = common.arguments(__doc__, "margins", steps=3000)
 
     table = Table(
         title="Objective, then test accuracy, by LinearSVC (SVC) and by Keras",
@@ -161,10 +150,9 @@ def main() -> None:
     panels[0].set_ylabel("objective above LinearSVC's in %")
     panels[0].legend(frameon=False)
     figure.tight_layout()
-    figure.savefig(arguments.output / "margins.png", dpi=120)
+    common.save(figure, arguments.output / "margins.png")
     console = Console()
     console.print(table)
-    console.print(f"Picture: {arguments.output / 'margins.png'}")
 
 
 if __name__ == "__main__":

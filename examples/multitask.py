@@ -15,8 +15,6 @@ like Cauchy's (0) and the normal one (2), along with the network: of the progres
 patients as it is, and with a tenth or a fifth of the training targets ten times too large.
 """
 
-import argparse
-import os
 import statistics
 import warnings
 from collections.abc import Callable
@@ -24,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 from rich.console import Console
@@ -46,9 +43,6 @@ from keras_losses import (
 )
 from keras_losses.callbacks import DynamicWeightAverage, GradNorm
 from keras_losses.core import Learned
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 # Two tasks ----------------------------------------------------------------------------------------------
 
@@ -155,19 +149,22 @@ def train(way: str, seed: int, epochs: int) -> Run:
     return run
 
 
+def known(values: list[float], unit: str = "") -> str:
+    """Mean and deviation; nothing for a task that the model was not trained on."""
+    return "" if np.isnan(values).any() else common.spread(values, digits=1, unit=unit)
+
+
 def table_of_tasks(runs: dict[str, list[Run]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(next(iter(runs.values())))
-    table = Table(title=f"Two tasks: test images, mean ± deviation over {seeds} splits")
-    table.add_column("weights", no_wrap=True)
-    for heading in ("digits right", "error of the ink", "ink's weight to digit's"):
-        table.add_column(heading, justify="right")
+    title = f"Two tasks: test images, mean ± deviation over {seeds} splits"
+    table = common.table(title, "weights", "digits right", "error of the ink", "ink's weight to digit's")
     for way, of_seeds in runs.items():
         last = [run.ratio[-1] for run in of_seeds if len(run.ratio)]
         table.add_row(
             way,
-            spread([100 * run.accuracy for run in of_seeds], 1, "%"),
-            spread([run.error for run in of_seeds], 1),
+            known([100 * run.accuracy for run in of_seeds], "%"),
+            known([run.error for run in of_seeds]),
             f"{np.exp(np.mean(np.log(last))):.2g}" if last else "",
         )
     return table
@@ -232,27 +229,19 @@ def find(share: float, seed: int, epochs: int) -> Found:
 def table_of_noise(found: dict[float, list[Found]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(found[0.0])
-    table = Table(title=f"AdaptiveBarronLoss: mean ± deviation over {seeds} splits")
-    for heading in ("wrong", "alpha", "scale", "test error"):
-        table.add_column(heading, justify="right")
+    title = f"AdaptiveBarronLoss: mean ± deviation over {seeds} splits"
+    table = common.table(title, "wrong", "alpha", "scale", "test error")
     for share, of_seeds in found.items():
         table.add_row(
             f"{share:.0%}",
-            spread([one.learned[-1]["alpha"] for one in of_seeds], 2),
-            spread([one.learned[-1]["scale"] for one in of_seeds], 2),
-            spread([one.error for one in of_seeds], 1),
+            common.spread([one.learned[-1]["alpha"] for one in of_seeds], 2),
+            common.spread([one.learned[-1]["scale"] for one in of_seeds], 2),
+            common.spread([one.error for one in of_seeds], 1),
         )
     return table
 
 
 # Both -----------------------------------------------------------------------------------------------------
-
-
-def spread(values: list[float], digits: int, unit: str = "") -> str:
-    if np.isnan(values).any():
-        return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}{unit}"
 
 
 def draw(runs: dict[str, list[Run]], found: dict[float, list[Found]], path: Path) -> None:
@@ -287,24 +276,11 @@ def draw(runs: dict[str, list[Run]], found: dict[float, list[Found]], path: Path
     for place, text in ((1.93, "as of normal noise"), (0.02, "as of Cauchy's")):
         right.text(0.02, place, text, color="0.4", fontsize=8, transform=right.get_yaxis_transform())
     right.legend(frameon=False, fontsize=8)
-    for axes in (left, middle, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("multitask_output"), help="folder for what is made"
-    )
-    parser.add_argument("--epochs", type=int, default=40, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="splits for each way (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "multitask", epochs=40, seeds=3)
     console, epochs = Console(), arguments.epochs
     runs: dict[str, list[Run]] = {way: [] for way in WAYS}
     found: dict[float, list[Found]] = {share: [] for share in SHARES}
@@ -320,7 +296,6 @@ def main() -> None:
     console.print(table_of_tasks(runs))
     console.print(table_of_noise(found))
     draw(runs, found, arguments.output / "multitask.png")
-    console.print(f"Picture: {arguments.output / 'multitask.png'}")
 
 
 if __name__ == "__main__":

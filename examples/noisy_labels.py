@@ -9,14 +9,11 @@ papers, but for a second bi-tempered one with stronger temperatures. All network
 kind of noise and seed, train side by side in one model, on one axis of its outputs.
 """
 
-import argparse
-import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -32,9 +29,6 @@ from keras_losses import (
     GeneralizedCrossentropyLoss,
     SymmetricCrossentropyLoss,
 )
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 CLASSES = 10
 NOISE = {
@@ -146,16 +140,11 @@ def plot(results: dict[str, np.ndarray], path: Path) -> None:
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=4, frameon=False)
     figure.tight_layout(rect=(0, 0.14, 1, 1))
-    figure.savefig(path, dpi=120)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("noisy_labels_output"))
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--seeds", type=int, default=5)
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    arguments = common.arguments(__doc__, "noisy_labels", epochs=40, seeds=5)
 
     results = {}
     with Progress() as progress:
@@ -165,7 +154,6 @@ def main() -> None:
     console = Console()
     console.print(table_of(results))
     plot(results, arguments.output / "noisy_labels.png")
-    console.print(f"Picture: {arguments.output / 'noisy_labels.png'}")
 
 
 if __name__ == "__main__":

@@ -14,18 +14,15 @@ class, help less than the median does. The weighted kappa loss does not help her
 batches of 64 it leaves out the middle class, as the picture shows.
 """
 
-import argparse
-import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -45,9 +42,6 @@ from keras_losses import (
     OrdinalLabels,
     WeightedKappaLoss,
 )
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 K = 5
 BASELINE = "the median patient, always"
@@ -149,20 +143,12 @@ def constant(seed: int) -> Score:
 def table_of(scores: dict[str, list[Score]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(next(iter(scores.values())))
-    table = Table(
-        title=f"Diabetes in {K} ordered classes: test patients, mean ± deviation over {seeds} splits"
-    )
-    for heading in ("loss", "classes off", "accuracy", "quadratic kappa"):
-        table.add_column(heading, justify="left" if heading == "loss" else "right")
+    title = f"Diabetes in {K} ordered classes: test patients, mean ± deviation over {seeds} splits"
+    table = common.table(title, "loss", "classes off", "accuracy", "quadratic kappa")
     for name, of_seeds in scores.items():
         columns = ([getattr(one, key) for one in of_seeds] for key in ("distance", "accuracy", "kappa"))
-        table.add_row(name, *map(spread, columns))
+        table.add_row(name, *map(common.spread, columns))
     return table
-
-
-def spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
 
 
 def against_crossentropy(scores: dict[str, list[Score]]) -> list[str]:
@@ -190,7 +176,6 @@ def draw(scores: dict[str, list[Score]], path: Path) -> None:
     axes.set(yticks=range(len(scores)), xlabel="mean distance from the true class (less is better)")
     axes.set_yticklabels([name.replace(" on ", "\non ").replace(", ", ",\n") for name in scores])
     axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
     for panel, name in zip(right.subplots(2, 3, sharex=True, sharey=True).flat, WAYS, strict=True):
         total = np.sum([one.confusion for one in scores[name]], axis=0)
         panel.imshow(total / total.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=0.8)
@@ -198,20 +183,11 @@ def draw(scores: dict[str, list[Score]], path: Path) -> None:
         panel.set(xticks=range(K), yticks=range(K))
     right.supxlabel("predicted class", fontsize=10)
     right.supylabel("true class", fontsize=10)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("ordinal_output"), help="folder for what is made")
-    parser.add_argument("--epochs", type=int, default=40, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=5, help="splits for each loss (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "ordinal", epochs=40, seeds=5)
     console = Console()
     first, *others = WAYS
     scores: dict[str, list[Score]] = {name: [] for name in (first, MEDIAN, *others, BASELINE)}
@@ -230,7 +206,6 @@ def main() -> None:
     for line in against_crossentropy(scores):
         console.print(f"  {line}", highlight=False)
     draw(scores, arguments.output / "ordinal.png")
-    console.print(f"Picture: {arguments.output / 'ordinal.png'}")
 
 
 if __name__ == "__main__":

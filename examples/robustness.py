@@ -13,17 +13,14 @@ was tuned. A loss holds at a share of errors where its mean error is at most a t
 loss without any.
 """
 
-import argparse
-import os
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -41,9 +38,6 @@ from keras_losses import (
     SquaredErrorLoss,
     TukeyBiweightLoss,
 )
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 SHARES = (0.0, 0.05, 0.2, 0.4)
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
@@ -121,19 +115,12 @@ def table_of(errors: dict[str, dict[float, list[float]]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(next(iter(errors.values()))[0.0])
     best = min(statistics.mean(found[0.0]) for found in errors.values())
-    table = Table(title=f"Diabetes, some targets wrong: test error, mean ± deviation, {seeds} splits")
-    table.add_column("loss", no_wrap=True)
-    for share in SHARES:
-        table.add_column(f"{share:.0%}", justify="right", no_wrap=True)
-    table.add_column("holds", justify="right")
+    title = f"Diabetes, some targets wrong: test error, mean ± deviation, {seeds} splits"
+    table = common.table(title, "loss", *(f"{share:.0%}" for share in SHARES), "holds")
     for name, found in errors.items():
-        table.add_row(name, *(spread(found[share]) for share in SHARES), holds_until(found, best))
+        cells = [common.spread(found[share], digits=0) for share in SHARES]
+        table.add_row(name, *cells, holds_until(found, best))
     return table
-
-
-def spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.0f} ± {deviation:.0f}"
 
 
 def draw(errors: dict[str, dict[float, list[float]]], path: Path) -> None:
@@ -157,24 +144,11 @@ def draw(errors: dict[str, dict[float, list[float]]], path: Path) -> None:
     right.set_yticks([50, 100, 200, 400], ["50", "100", "200", "400"])
     right.minorticks_off()
     right.legend(frameon=False, fontsize=8)
-    for axes in (left, middle, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path("robustness_output"), help="folder for what is made"
-    )
-    parser.add_argument("--epochs", type=int, default=80, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=5, help="splits for each loss (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "robustness", epochs=80, seeds=5)
     console = Console()
     errors: dict[str, dict[float, list[float]]] = {}
     with Progress(console=console, transient=True) as progress:
@@ -188,7 +162,6 @@ def main() -> None:
                     progress.advance(task)
     console.print(table_of(errors))
     draw(errors, arguments.output / "robustness.png")
-    console.print(f"Picture: {arguments.output / 'robustness.png'}")
 
 
 if __name__ == "__main__":

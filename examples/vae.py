@@ -17,18 +17,15 @@ and how many digits a logistic regression reads off the mean of the code. A mode
 the warm-up, loaded, and trained on: it goes on with the weight that is due.
 """
 
-import argparse
-import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
-
+import common
 import keras
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 from rich.console import Console
@@ -40,9 +37,6 @@ from sklearn.model_selection import train_test_split
 
 from keras_losses import CrossentropyLoss, GaussianKLLoss
 from keras_losses.callbacks import LossParameterSchedule
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 SIZE = 8  # of the code; the images are of 8 rows of 8 pixels
 PIXELS, KL, WEIGHT = "image_pixels_weighted", "code_kl", "code/weights/kl"  # in the logs
@@ -206,25 +200,18 @@ Runs = dict[tuple[str, str], list[Run]]
 def table_of(decoder: str, of_ways: dict[str, list[Run]]) -> Table:
     """Mean and standard deviation over the seeds."""
     seeds = len(next(iter(of_ways.values())))
-    table = Table(title=f"{decoder} decoder: test images, nats each, mean ± deviation over {seeds} seeds")
-    table.add_column("KL term", no_wrap=True)
-    for heading in ("-ELBO", "pixels", "KL", "active", "read"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = f"{decoder} decoder: test images, nats each, mean ± deviation over {seeds} seeds"
+    table = common.table(title, "KL term", "-ELBO", "pixels", "KL", "active", "read")
     for way, of_seeds in of_ways.items():
         table.add_row(
             way,
-            spread([run.loss for run in of_seeds], 2),
-            spread([run.reconstruction for run in of_seeds], 2),
-            spread([run.kl for run in of_seeds], 2),
-            spread([run.active for run in of_seeds], 1),
-            spread([100 * run.accuracy for run in of_seeds], 0) + "%",
+            common.spread([run.loss for run in of_seeds], 2),
+            common.spread([run.reconstruction for run in of_seeds], 2),
+            common.spread([run.kl for run in of_seeds], 2),
+            common.spread([run.active for run in of_seeds], 1),
+            common.spread([100 * run.accuracy for run in of_seeds], 0, unit="%"),
         )
     return table
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def draw(runs: Runs, data: Data, path: Path) -> None:
@@ -251,7 +238,6 @@ def draw(runs: Runs, data: Data, path: Path) -> None:
         panels[2].text(*place, way, color=COLORS[way], transform=panels[2].transAxes)
     for panel in panels:
         panel.set(xlabel="epoch")
-        panel.spines[["top", "right"]].set_visible(False)
     bottom.suptitle("test images, and what the models draw from their codes")
     rows = {"test images": data.x_test[shown(data)]}
     rows |= {f"{decoder}, {way}": of_seeds[0].drawn for (decoder, way), of_seeds in runs.items()}
@@ -261,8 +247,7 @@ def draw(runs: Runs, data: Data, path: Path) -> None:
         panel.set(xticks=[], yticks=[])
         panel.set_ylabel(name, rotation=0, ha="right", va="center")
         panel.spines[:].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    common.save(figure, path)
 
 
 def save_and_go_on(data: Data, epochs: int, path: Path) -> float:
@@ -278,15 +263,7 @@ def save_and_go_on(data: Data, epochs: int, path: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("vae_output"), help="folder for what is made")
-    parser.add_argument("--epochs", type=int, default=40, help="epochs of each run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each kind (default: %(default)s)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1 or arguments.seeds < 1:
-        parser.error("--epochs and --seeds must be 1 or more")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
+    arguments = common.arguments(__doc__, "vae", epochs=40, seeds=3)
     console, data = Console(), Data()
     runs: Runs = {(decoder, way): [] for decoder in DECODERS for way in WAYS}
     with Progress(console=console, transient=True) as progress:
@@ -300,7 +277,6 @@ def main() -> None:
     draw(runs, data, arguments.output / "vae.png")
     weight = save_and_go_on(data, arguments.epochs, arguments.output / "model.keras")
     console.print(f"A model was saved in the warm-up, loaded, and went on with a KL weight of {weight:.3g}.")
-    console.print(f"Picture: {arguments.output / 'vae.png'}")
 
 
 if __name__ == "__main__":
