@@ -1,4 +1,4 @@
-"""What the documents say is so: the examples run, and every public name is in the README."""
+"""Test that the examples of the documents run and that the documents name what exists."""
 
 import importlib
 import inspect
@@ -11,6 +11,7 @@ import pytest
 
 import keras_losses
 import keras_losses.callbacks
+from keras_losses.tools import catalogue
 from tests.backends import thorough_on_jax, value_and_gradient
 from tests.every_loss import LOSSES
 
@@ -34,12 +35,29 @@ def test_the_readme_has_the_two_commands():
 
 @pytest.mark.parametrize("name", [n for n in keras_losses.__all__ if n not in ("Loss", "config")])
 def test_the_readme_has_every_public_name(name):
-    assert f"`{name}(" in README
+    """A loss stands there as a link into docs/losses.md, any other name in the text."""
+    if name in catalogue.losses():
+        assert f"[`{name}`](docs/losses.md#{name.lower()})" in README
+    else:
+        assert f"`{name}`" in README
 
 
 @pytest.mark.parametrize("name", keras_losses.callbacks.__all__)
 def test_the_readme_has_every_callback(name):
     assert re.search(rf"`{name}[(`]", README)
+
+
+def test_links_lead_to_what_exists():
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = document.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = document.parent / path if path else document
+            assert target.exists(), f"{document.name}: {link}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+                anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+                assert anchor in anchors, f"{document.name}: {link}"
 
 
 def test_signatures_are_those_of_what_is_called():
@@ -66,14 +84,29 @@ def test_what_the_readme_says_of_the_focal_losses():
     np.testing.assert_array_equal(keras_own[1], [[0.0, 0.0]])
 
 
+@thorough_on_jax
+def test_what_the_readme_says_of_weights_of_zero():
+    """The first sample's 1 over two samples, whatever the prediction of the second one is."""
+    samples = np.array([[1.0], [0.0]], "float32"), np.array([[0.0], [np.nan]], "float32")
+    weights = np.array([1.0, 0.0], "float32")
+    assert float(keras_losses.SquaredErrorLoss()(*samples, sample_weight=weights)) == 0.5
+    assert np.isnan(float(keras.losses.MeanSquaredError()(*samples, sample_weight=weights)))
+
+
 @pytest.mark.filterwarnings("ignore:CosineDecay comes to its end")
 @thorough_on_jax
-def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(50, 20)).astype("float32")
-    exec(block("README.md").replace("epochs=10", "epochs=1"), {"x": x, "y": rng.integers(0, 2, 50)})
+    names: dict[str, object] = {}
+    exec(block("README.md").replace("epochs=10", "epochs=1"), names)
+    assert capsys.readouterr().out == "FocalLoss()\n"
+    assert "It prints `FocalLoss()`" in README
     assert {path.name for path in tmp_path.iterdir()} == {"logs", "model.keras"}
+    exec(block("README.md", 1), names)
+    weights = names["model"].loss_terms.parameters()
+    assert weights["weights/squared_error_loss"] == 0.25
+    exec(block("README.md", 2), names)
+    np.testing.assert_allclose(names["PowerLoss"](power=2.0)([[0.0]], [[3.0]]), 9.0, rtol=1e-6)
 
 
 def test_the_examples_of_the_callbacks_run(monkeypatch, capsys):

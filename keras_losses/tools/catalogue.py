@@ -1,7 +1,7 @@
-"""Every loss of the library with its card, gathered from the classes.
+"""List every loss of the library with its card.
 
-python -m keras_losses.tools.catalogue          the table, for a terminal
-python -m keras_losses.tools.catalogue --write  in a checkout, the README's table and docs/losses.md
+python -m keras_losses.tools.catalogue          print the table
+python -m keras_losses.tools.catalogue --write  rewrite docs/losses.md and the families in README.md
 """
 
 from __future__ import annotations
@@ -24,11 +24,44 @@ from keras_losses.core.base import COMMON
 from keras_losses.core.card import REQUIRED
 
 COMMAND = "python -m keras_losses.tools.catalogue --write"
-BEGIN, END = f"<!-- {COMMAND} -->", "<!-- end of the table -->"
+BEGIN, END = f"<!-- {COMMAND} -->", "<!-- end of the families -->"
+
+FAMILIES = {
+    "crossentropy": "Classification",
+    "imbalance": "Rare classes",
+    "noise": "Wrong labels",
+    "margin": "Margins",
+    "ordinal": "Ordered classes",
+    "vocabulary": "Language models",
+    "regression": "Regression",
+    "robust": "Outliers",
+    "quantile": "Quantiles",
+    "deviance": "Counts and amounts",
+    "likelihood": "Predicted distributions",
+    "counts": "Predicted distributions of counts",
+    "evidential": "Evidential losses",
+    "divergence": "Soft targets",
+    "composite": "Sums",
+    "penalties": "Penalties",
+}
+"""Titles of the families, in the order of the documents; others come last, under their names."""
+
+SHARED = {
+    "from_logits": "True if `y_pred` are logits; False if they are probabilities",
+    "multi_label": "True if several classes may be true at once: sigmoid outputs and 0/1 labels",
+    "label_smoothing": "weight of the uniform label that is mixed into each label",
+    "class_weight": "weight of each class, which multiplies the losses of its samples",
+    "ignore_class": "label of the samples that are left out",
+    "axis": "axis of the classes in `y_pred`",
+    "name": "name of the loss in logs",
+    "reduction": "how the values of the samples become one number, as in Keras",
+    "dtype": "dtype of the result, as in Keras; the computation uses float32 or wider",
+}
+"""Arguments that many losses share, and what they mean."""
 
 
 def losses() -> dict[str, type[Loss]]:
-    """The public losses of labels and predictions by name, a family after the other.
+    """Public losses of labels and predictions by name, sorted by family.
 
     >>> from keras_losses.tools import catalogue
     >>> catalogue.losses()["FocalLoss"].card.paper
@@ -37,20 +70,25 @@ def losses() -> dict[str, type[Loss]]:
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
     classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
     found = [loss for loss in classes if loss is not Loss and not loss._needs_model]
-    return {
-        loss.__name__: loss for loss in sorted(found, key=lambda loss: (card(loss).family, loss.__name__))
-    }
+    families = list(FAMILIES)
+
+    def place(loss: type[Loss]) -> tuple[int, str, str]:
+        family = card(loss).family
+        number = families.index(family) if family in families else len(families)
+        return number, family, loss.__name__
+
+    return {loss.__name__: loss for loss in sorted(found, key=place)}
 
 
 def card(loss: type[Loss]) -> Card:
-    """The card of a loss; `TypeError` for one that has none."""
+    """Card of a loss; `TypeError` if the loss has none."""
     if loss.card is None:
-        raise TypeError(f"{loss.__name__} has no card: say in its body what it is and where it belongs.")
+        raise TypeError(f"`{loss.__name__}` has no card. Set `card = Card(...)` in the body of the class.")
     return loss.card
 
 
 def call(loss: type[Loss]) -> str:
-    """The constructor as one would write it: the loss's own hyper-parameters with their defaults."""
+    """Constructor call with the loss's own hyper-parameters and their defaults, without shared arguments."""
     own = (
         name if p.default is REQUIRED else f"{name}={_code(p.default)}"
         for name, p in loss.hyperparameters.items()
@@ -64,7 +102,7 @@ def _code(value: Any) -> str:
 
 
 def table() -> Table:
-    """The table for a terminal."""
+    """Table of all losses for a terminal."""
     shown = Table(box=SIMPLE, show_lines=True)
     for head in ("loss", "family", "value of a sample", "paper"):
         shown.add_column(head, overflow="fold")
@@ -75,50 +113,100 @@ def table() -> Table:
     return shown
 
 
-def readme() -> Iterator[str]:
-    """The table of the README."""
-    yield "| loss | value of a sample | for |"
-    yield "|---|---|---|"
-    for loss in losses().values():
-        of = card(loss)
-        yield f"| `{call(loss)}` | `{_escaped(of.formula)}` | {_escaped(of.use)} |"
+def by_family() -> dict[str, list[str]]:
+    """Names of the losses of each family, under the family's title."""
+    names: dict[str, list[str]] = {}
+    for name, loss in losses().items():
+        family = card(loss).family
+        names.setdefault(FAMILIES.get(family, family), []).append(name)
+    return names
+
+
+def families() -> Iterator[str]:
+    """Lines of the README: each family with links to its losses."""
+    for title, names in by_family().items():
+        links = ", ".join(f"[`{name}`](docs/losses.md#{name.lower()})" for name in names)
+        yield f"- **{title}**: {links}"
+
+
+def others() -> dict[str, str]:
+    """First sentence of the docstring of each public name that is not a loss of labels and predictions."""
+    public = {name: getattr(keras_losses, name) for name in keras_losses.__all__ if name not in losses()}
+    documented = {name: inspect.getdoc(thing) for name, thing in public.items() if callable(thing)}
+    return {name: " ".join(text.split("\n\n")[0].split()) for name, text in documented.items() if text}
 
 
 def markdown() -> Iterator[str]:
-    """The page docs/losses.md."""
+    """Lines of docs/losses.md."""
     yield "# The losses"
     yield ""
-    yield f"Made by `{COMMAND}` from the cards in the classes; do not edit."
-    for name, loss in losses().items():
-        of = card(loss)
-        yield ""
-        yield f"## {name}"
-        yield ""
-        yield f"`{call(loss)}`"
-        yield ""
-        yield "| | |"
-        yield "|---|---|"
-        rows = {
-            "family": of.family,
-            "value of a sample": of.formula,
-            "use it for": of.use,
-            "not for": of.avoid,
-            "labels": of.labels,
-            "predictions": of.predictions,
-            "elicits": "; ".join(filter(None, (of.elicits, of.elicits_note))),
-            "largest gradient": of.gradient_bound,
-            "digits": of.conditioning,
-            "cost": of.cost,
-            "equals": "; ".join(_identities(of)),
-            "paper": of.paper,
-        }
-        yield from (f"| {label} | {_escaped(words)} |" for label, words in rows.items() if words)
-        yield ""
-        yield "| hyper-parameter | default | domain |"
-        yield "|---|---|---|"
-        for parameter, p in {**loss.hyperparameters, **COMMON}.items():
-            default = "required" if p.default is REQUIRED else f"`{_code(p.default)}`"
-            yield f"| `{parameter}` | {default} | {_escaped(p.domain)} |"
+    yield f"`{COMMAND}` writes this page from the cards in the classes; do not edit it."
+    yield ""
+    yield "- [All losses](#all-losses): formula and use of each"
+    yield "- [Layers, functions and models](#layers-functions-and-models)"
+    yield "- [Shared arguments](#shared-arguments)"
+    yield "- [How to read a card](#how-to-read-a-card), and the card of each loss"
+    yield ""
+    yield "## All losses"
+    for title, names in by_family().items():
+        yield from ("", f"**{title}**", "", "| loss | value of a sample | use it for |", "|---|---|---|")
+        for name in names:
+            of = card(losses()[name])
+            constructor = call(losses()[name])
+            yield f"| [`{constructor}`](#{name.lower()}) | `{_escaped(of.formula)}` | {_escaped(of.use)} |"
+    yield from ("", "## Layers, functions and models", "", "| name | what it is |", "|---|---|")
+    yield from (f"| `{name}` | {_escaped(text)} |" for name, text in sorted(others().items()))
+    yield from ("", "## Shared arguments", "")
+    yield "These arguments are keyword-only. A card names those that its loss takes."
+    yield from ("", "| argument | meaning |", "|---|---|")
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in SHARED.items())
+    yield from ("", "## How to read a card", *READING.rstrip().split("\n"))
+    for name in losses():
+        yield from _section(name)
+
+
+READING = """
+- *value of a sample*: the formula. z are logits, p probabilities, p_t the probability of the true class,
+  y the label, f the prediction and r = y - f the residual.
+- *elicits*: the property of the labels' distribution that the best constant prediction equals, such as the
+  mean, a quantile or the class probabilities.
+- *largest gradient*: a bound on the gradient of one sample in one prediction.
+- *accuracy*: where the value loses digits in floating point, and how many.
+- *cost*: arithmetic beyond that of the cross-entropy.
+- *equals*: values of the hyper-parameters at which the loss is another loss.
+"""
+
+
+def _section(name: str) -> Iterator[str]:
+    """The card of a loss."""
+    loss = losses()[name]
+    of = card(loss)
+    yield from ("", f"## {name}", "", f"`{call(loss)}`", "", "| | |", "|---|---|")
+    rows = {
+        "family": of.family,
+        "value of a sample": of.formula,
+        "use it for": of.use,
+        "not for": of.avoid,
+        "labels": of.labels,
+        "predictions": of.predictions,
+        "elicits": "; ".join(filter(None, (of.elicits, of.elicits_note))),
+        "largest gradient": of.gradient_bound,
+        "accuracy": of.conditioning,
+        "cost": of.cost,
+        "equals": "; ".join(_identities(of)),
+        "paper": of.paper,
+    }
+    yield from (f"| {label} | {_escaped(words)} |" for label, words in rows.items() if words)
+    arguments = {**loss.hyperparameters, **COMMON}
+    own = {argument: p for argument, p in arguments.items() if argument not in SHARED}
+    if own:
+        yield from ("", "| hyper-parameter | default | domain |", "|---|---|---|")
+    for argument, p in own.items():
+        default = "required" if p.default is REQUIRED else f"`{_code(p.default)}`"
+        yield f"| `{argument}` | {default} | {_escaped(p.domain)} |"
+    shared = {argument: p for argument, p in arguments.items() if argument in SHARED}
+    defaults = ", ".join(f"`{argument}={_code(p.default)}`" for argument, p in shared.items())
+    yield from ("", f"[Shared arguments](#shared-arguments): {defaults}.")
 
 
 def _identities(of: Card) -> Iterator[str]:
@@ -134,11 +222,11 @@ def _escaped(words: str) -> str:
 
 
 def documents(root: Path) -> dict[Path, str]:
-    """What stands in the documents of a checkout that are made from the cards."""
+    """Text of each document of a checkout that is made from the cards."""
     before, _, rest = (root / "README.md").read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     return {
-        root / "README.md": before + "\n".join([BEGIN, *readme(), END]) + after,
+        root / "README.md": before + "\n".join([BEGIN, *families(), END]) + after,
         root / "docs" / "losses.md": "\n".join(markdown()) + "\n",
     }
 
@@ -146,7 +234,9 @@ def documents(root: Path) -> dict[Path, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
-        "--write", action="store_true", help="write README.md's table and docs/losses.md of the checkout here"
+        "--write",
+        action="store_true",
+        help="rewrite docs/losses.md and the families in README.md; run it in a checkout",
     )
     if not parser.parse_args().write:
         Console().print(table())
