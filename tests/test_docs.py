@@ -1,8 +1,10 @@
 """Test that the examples of the documents run and that the documents name what exists."""
 
+import ast
 import importlib
 import inspect
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import keras
@@ -58,6 +60,82 @@ def test_links_lead_to_what_exists():
                 headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
                 anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
                 assert anchor in anchors, f"{document.name}: {link}"
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ROOMS = re.findall(r"^\| `((?:keras_losses|callbacks)/[\w./]+)` \|", ARCHITECTURE, re.MULTILINE)
+"""The rooms in the order of the page: a room imports only rooms before it."""
+
+
+UNDER_WORK = {
+    "keras_losses.core.base": {"keras_losses.combine.composite"},
+    "keras_losses.callbacks.schedules.schedules": {"keras_losses.callbacks.control.optimizers"},
+}
+"""Imports against the direction that are still to be removed."""
+
+
+def source_files() -> dict[str, Path]:
+    """Each module of the package with its file in the checkout."""
+    files = {}
+    for folder, package in (("keras_losses", "keras_losses"), ("callbacks", "keras_losses.callbacks")):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            if (folder, parts[0]) != ("keras_losses", "callbacks"):
+                files[".".join((package, *parts)).removesuffix(".__init__")] = path
+    return files
+
+
+def imports(module: str, files: dict[str, Path]) -> set[str]:
+    """Modules of the package that a module imports, also inside of functions and by a string."""
+    found = set()
+    for node in ast.walk(ast.parse(files[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = []
+            if node.level:
+                parts = [*module.split("."), ""] if files[module].name == "__init__.py" else module.split(".")
+                start = parts[: -node.level]
+            base = ".".join(start + ([node.module] if node.module else []))
+            for alias in node.names:
+                found.add(f"{base}.{alias.name}" if f"{base}.{alias.name}" in files else base)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            found.add(node.value)
+    return (found & set(files)) - {module} - UNDER_WORK.get(module, set())
+
+
+def room(path: Path) -> str:
+    """The room of a file: the first folder below the top one, or the file itself."""
+    top, *rest = path.relative_to(ROOT).parts
+    return f"{top}/{rest[0]}" if len(rest) == 1 else f"{top}/{rest[0]}/"
+
+
+needs_checkout = pytest.mark.skipif(
+    not (ROOT / "keras_losses").exists(), reason="the sources are in the repository"
+)
+
+
+@needs_checkout
+def test_the_page_on_architecture_names_every_room_and_only_what_exists():
+    assert sorted(ROOMS) == sorted({room(path) for path in source_files().values()})
+    for path in re.findall(r"`((?:keras_losses|callbacks|tests|examples|benchmarks)/[\w./]*)`", ARCHITECTURE):
+        assert (ROOT / path).exists(), path
+
+
+@needs_checkout
+def test_imports_between_rooms_run_one_way():
+    files = source_files()
+    for module, path in files.items():
+        for imported in imports(module, files):
+            assert ROOMS.index(room(files[imported])) <= ROOMS.index(room(path)), (
+                f"{module} imports {imported}"
+            )
+
+
+@needs_checkout
+def test_no_module_imports_itself_in_a_circle():
+    files = source_files()
+    TopologicalSorter({module: imports(module, files) for module in files}).prepare()
 
 
 def test_signatures_are_those_of_what_is_called():
