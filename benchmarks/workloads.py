@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, SquaredErrorLoss
 from keras_losses.core import Learned
-from keras_losses.core.card import REQUIRED
+from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests.kinds import kind_of
 from tests.kinds.kind import KINDS, Shape, Workload

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 
 
 def is_number(value: Any) -> bool:

@@ -73,7 +73,7 @@ from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenal
 from keras_losses.penalties.predictions import RegularizedLoss
 from keras_losses.penalties.weights import regularize
 from keras_losses.training.model import LossAwareModel, LossState
-from keras_losses.vocabulary.loss import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
+from keras_losses.vocabulary import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
 
 __version__ = "0.1.0"
 

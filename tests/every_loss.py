@@ -16,7 +16,8 @@ import numpy as np
 
 import keras_losses
 from keras_losses.core import Learned, Parameter
-from keras_losses.core.card import REQUIRED, Interval
+from keras_losses.core.interval import Interval
+from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests import example
 from tests.kinds.kind import CLASSES, inner

@@ -10,7 +10,7 @@ from keras_losses.training.terms import unlocked
 
 
 def test_the_mask_of_a_prediction():
-    """base.py reads it with keras.src.backend.get_keras_mask."""
+    """core/loss.py reads it with keras.src.backend.get_keras_mask."""
     from keras.src.backend import get_keras_mask
 
     inputs = keras.Input((2, 1))
@@ -21,7 +21,7 @@ def test_the_mask_of_a_prediction():
 
 
 def test_keras_trying_a_model_out():
-    """base.py asks keras.src.backend.in_stateless_scope, and then checks no values."""
+    """core/loss.py asks keras.src.backend.in_stateless_scope, and then checks no values."""
     from keras.src.backend import in_stateless_scope
 
     loss, ids = keras_losses.CrossentropyLoss(from_logits=True), np.array([7])

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses.core import Learned, Parameter, parameter
-from keras_losses.core.card import Declared, signature
+from keras_losses.core.declared import Declared, signature
 
 from ..arguments import is_number
 from ..control.optimizers import as_number, batches_seen, compiled, rate_source

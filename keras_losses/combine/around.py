@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses.core import Labels, Loss, Predictions, labels, parameter
+from keras_losses.core import Labels, Loss, Predictions, parameter, shapes
 from keras_losses.numerics import Tensor
 
 
@@ -57,18 +57,19 @@ class AroundLoss(Loss):
         if len(y_pred.values.shape) == 1:
             # Keras would take the mean over the batch, and no value for each sample would be left.
             y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
-            y_true = labels.like_rank(y_true, 2)
+            y_true = shapes.like_rank(y_true, 2)
         return Labels(y_true, "given", 0, y_true, self._known(y_true, y_pred.values)), y_pred
 
     def _check_shapes(self, y_true: Tensor, y_pred: Tensor) -> None:
         owner = type(self).__name__
-        true, pred = labels.shape(owner, "y_true", y_true), labels.shape(owner, "y_pred", y_pred)
+        true = shapes.static_shape(owner, "y_true", y_true)
+        pred = shapes.static_shape(owner, "y_pred", y_pred)
         name = getattr(self.loss, "__name__", type(self.loss).__name__).lower()
         of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
         of_ids = any(word in name for word in ("sparse", "generalized", "ctc"))
         if of_keras and not of_ids:
-            labels.same_shape(owner, y_true, y_pred)
-        elif not labels.agree(true[:1], pred[:1]):
+            shapes.same_shape(owner, y_true, y_pred)
+        elif not shapes.agree(true[:1], pred[:1]):
             raise ValueError(
                 f"{owner}: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
                 f"y_pred of shape {pred}."

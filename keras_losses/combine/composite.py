@@ -13,6 +13,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.combine.around import AroundLoss, Penalty, any_loss
 from keras_losses.core import Card, Loss, parameter
+from keras_losses.core.arithmetic import is_the_sum_of_losses
 from keras_losses.numerics import Tensor
 
 
@@ -57,6 +58,7 @@ def _with_unique_names(named: Iterator[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+@is_the_sum_of_losses
 class CompositeLoss(Loss):
     """A weighted sum of named losses of the same output, whose parts can be seen.
 
@@ -312,19 +314,3 @@ class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TermMetric:
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
-
-# Arithmetic -------------------------------------------------------------------------------------------
-
-
-def weighted_sum(losses: Sequence[Any], weights: Sequence[float]) -> CompositeLoss:
-    """What the arithmetic of losses makes; it has the reduction and dtype of those of this library."""
-    ours = [loss for loss in losses if isinstance(loss, Loss)]
-    for key in ("reduction", "dtype"):
-        if len({getattr(loss, key) for loss in ours}) > 1:
-            given = ", ".join(f"{loss.name} {getattr(loss, key)!r}" for loss in ours)
-            raise ValueError(
-                f"CompositeLoss: losses that are added must have one `{key}`. Received: {given}. "
-                f"Or say which: CompositeLoss([...], {key}=...)."
-            )
-    return CompositeLoss(losses, weights, reduction=ours[0].reduction, dtype=ours[0].dtype)

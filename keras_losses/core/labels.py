@@ -1,4 +1,4 @@
-"""The encodings of `y_true`, the forms of `y_pred`, and the checks of their shapes.
+"""The encodings of `y_true` and the forms of `y_pred`.
 
 An encoding is read off shapes and dtypes when a function is traced: integer class ids `(...)` or
 `(..., 1)`, one-hot or soft labels `(..., C)`, and 0/1 labels, one for each output. Integer ids are never
@@ -7,18 +7,15 @@ turned into floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_losses import numerics
+from keras_losses.core.shapes import Shape, agree, parts_of, pinned, pinned_to, static_shape
 from keras_losses.numerics import Crossentropy, Tensor
-
-Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -114,135 +111,9 @@ class Predictions:
         return zero.complement * one.value + one.complement * zero.value
 
 
-# Shapes ---------------------------------------------------------------------------------------------
-
-
-def parts_of(x: Tensor, count: int) -> list[Tensor]:
-    """The parts of equal size that lie one after another in the last axis."""
-    size = x.shape[-1] // count
-    return [x[..., turn * size : (turn + 1) * size] for turn in range(count)]
-
-
-def agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
-    """Whether two static shapes are equal, as far as both are known."""
-    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
-
-
-def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in one shape of at least two axes; a missing last axis of 1 is added, nothing more."""
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
-    if agree((*true, 1), pred):
-        y_true = ops.expand_dims(y_true, -1)
-    elif agree(true, (*pred, 1)):
-        y_pred = ops.expand_dims(y_pred, -1)
-    elif not agree(true, pred):
-        raise ValueError(
-            f"{owner}: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
-            f"y_pred of shape {pred}. Nothing is broadcast: {_likely_mistake(true, pred)}"
-        )
-    if len(y_pred.shape) == 1:
-        y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-    return _pinned(y_true, y_pred, len(y_pred.shape)), y_pred
-
-
-def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-    """Targets `(..., targets)` and predictions with several numbers for each, `(..., parts * targets)`."""
-    if parts == 1:
-        return same_shape(owner, y_true, y_pred)
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
-    check_packed(owner, y_pred, parts, f"y_true of shape {true}, ")
-    last = (pred[-1] or 0) // parts
-    targets = (*pred[:-1], last)
-    if agree((*true, 1), targets):
-        y_true = ops.expand_dims(y_true, -1)
-    elif not agree(true, targets):
-        raise ValueError(
-            f"{owner}: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
-            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model "
-            f"with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
-        )
-    return _pinned_to(y_true, y_pred, last), y_pred
-
-
-def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> None:
-    """Raises for predictions whose last axis cannot hold so many numbers for each target."""
-    pred = shape(owner, "y_pred", y_pred)
-    if len(pred) < (2 if parts > 1 else 1) or not pred[-1] or pred[-1] % parts:
-        raise ValueError(
-            f"{owner}: `y_pred` must have {parts} outputs for each target in its last axis. Received: "
-            f"{received}y_pred of shape {pred}. End the model with Dense({parts}), or with {parts} times as "
-            "many outputs as there are targets."
-        )
-
-
-def _pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
-    """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
-    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
-        return ops.reshape(y_true, ops.shape(y_pred)[:axes])
-    return y_true
-
-
-def _pinned_to(y_true: Tensor, y_pred: Tensor, last: int) -> Tensor:
-    """The same for labels `(..., last)`, where predictions may have another number of outputs."""
-    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:]:
-        return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], last))
-    return y_true
-
-
-def _likely_mistake(true: Shape, pred: Shape) -> str:
-    if len(true) == len(pred) and tuple(reversed(true)) == pred:
-        return "one of them looks transposed."
-    if len(true) == len(pred) and true[:-1] == pred[:-1]:
-        return f"the model has {pred[-1]} outputs and the targets {true[-1]}; change its last layer."
-    if len(true) + 1 == len(pred):
-        return f"the model's last layer should have 1 output, or the targets a last axis of {pred[-1]}."
-    return "reshape one to the other's shape."
-
-
-def shape(owner: str, name: str, x: Tensor) -> Shape:
-    """The static shape of a tensor of at least one axis."""
-    if x.shape is None or getattr(x.shape, "rank", 0) is None:
-        raise ValueError(
-            f"{owner}: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
-            "the data is made, for instance with tf.ensure_shape."
-        )
-    if len(x.shape) == 0:
-        raise ValueError(f"{owner}: `{name}` must have a batch axis. Received: a scalar.")
-    return tuple(x.shape)
-
-
-def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
-    """A weight or mask `(batch,)`, `(batch, 1)` or up to the `leading` axes, with as many axes as those."""
-    given = tuple(x.shape)
-    if given == ():
-        return x
-    fitting = given
-    while len(fitting) > len(leading) and fitting[-1] == 1:
-        fitting = fitting[:-1]
-    wrong = len(fitting) > len(leading) or any(
-        have != want and have is not None and want is not None and (have != 1 or axis == 0)
-        for axis, (have, want) in enumerate(zip(fitting, leading, strict=False))
-    )
-    if wrong:
-        raise ValueError(
-            f"{owner}: `{name}` must have one value for each sample or for each of its losses. Received: "
-            f"{name} of shape {given}, for losses of shape {leading}."
-        )
-    for _ in range(len(given) - len(fitting)):
-        x = ops.squeeze(x, -1)
-    return like_rank(x, len(leading))
-
-
-def like_rank(x: Tensor, rank: int) -> Tensor:
-    """The tensor with axes of 1 added at the end."""
-    for _ in range(rank - len(x.shape)):
-        x = ops.expand_dims(x, -1)
-    return x
-
-
 def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> tuple[Tensor, Predictions]:
     """Both with the class axis at the end; labels without one are left as they are."""
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred.values)
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred.values)
     if axis in (-1, len(pred) - 1):
         return y_true, y_pred
     if not -len(pred) < axis < len(pred) or axis == 0:
@@ -255,9 +126,6 @@ def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> 
     return y_true, y_pred.map(lambda x: ops.moveaxis(x, axis, -1))
 
 
-# Encodings ------------------------------------------------------------------------------------------
-
-
 def class_labels(
     owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None, classes: int | None = None
 ) -> Labels:
@@ -265,7 +133,7 @@ def class_labels(
 
     `classes` says how many there are where the predictions have not one output for each.
     """
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     classes = pred[-1] if classes is None else classes
     hot = (*pred[:-1], classes)
     if classes is None or (len(true) == len(pred) and true[-1] is None):
@@ -281,14 +149,14 @@ def class_labels(
     if agree(true, (*pred[:-1], 1)):
         y_true, true = ops.squeeze(y_true, -1), true[:-1]
     if agree(true, pred[:-1]):
-        y_true = _pinned(y_true, y_pred, len(pred) - 1)
+        y_true = pinned(y_true, y_pred, len(pred) - 1)
         ids = _as_ids(y_true)
         if ignore_class is None:
             return Labels(ids, "sparse", classes, y_true)
         known = ops.not_equal(ids, ignore_class)
         return Labels(ops.where(known, ids, ops.zeros_like(ids)), "sparse", classes, y_true, known)
     if agree(true, hot):
-        y_true, known = _pinned_to(y_true, y_pred, classes), None
+        y_true, known = pinned_to(y_true, y_pred, classes), None
         if ignore_class is not None and 0 <= ignore_class < classes:
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
@@ -309,7 +177,7 @@ def _likely_class_mistake(true: Shape, pred: Shape) -> str:
 
 def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None) -> Labels:
     """The 0/1 labels of predictions `(..., C)`, one for each output."""
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if agree((*true, 1), pred):
         y_true = ops.expand_dims(y_true, -1)
     elif not agree(true, pred):
@@ -318,7 +186,7 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
             f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
             "and leave multi_label=False."
         )
-    y_true, known = _pinned(y_true, y_pred, len(pred)), None
+    y_true, known = pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:
         # Not in the labels' own dtype: in bool, -1 would be True, and in int8, 255 would be -1.
         given = y_true if numerics.is_float(y_true) else _as_ids(y_true)
@@ -329,13 +197,13 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
 
 def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     """The targets, which must be distributions over the same last axis as the predictions."""
-    true, pred = shape(owner, "y_true", y_true), shape(owner, "y_pred", y_pred)
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if len(pred) < 2 or pred[-1] == 1 or not agree(true, pred):
         raise ValueError(
             f"{owner}: `y_true` and `y_pred` must hold distributions of one shape (..., C) with C > 1. "
             f"Received: y_true of shape {true}, y_pred of shape {pred}. For class ids, use CrossentropyLoss."
         )
-    return _pinned(y_true, y_pred, len(pred))
+    return pinned(y_true, y_pred, len(pred))
 
 
 def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
@@ -363,82 +231,3 @@ def _as_ids(y_true: Tensor) -> Tensor:
     # Narrow and unsigned integers cannot hold every class; int64 is kept for the ids that need it.
     dtype = keras.backend.standardize_dtype(y_true.dtype)
     return y_true if dtype == "int64" else ops.cast(y_true, "int32")
-
-
-# Values, in eager mode --------------------------------------------------------------------------------
-
-
-def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
-    """Raises for class ids, distributions or 0/1 labels that are none; `given` are those not ignored."""
-    values = given.astype("float64")  # may be integers or booleans
-    if labels.encoding == "sparse":
-        wrong = ~((values >= 0) & (values < labels.classes) & (values == np.floor(values)))
-        domain = f"integer class ids from 0 to {labels.classes - 1}"
-        advice = "Give the model an output for each class, or name the id to skip with ignore_class."
-    else:
-        wrong = ~((values >= 0) & (values <= 1))
-        domain = "labels between 0 and 1"
-        advice = "For labels of -1 and 1, use (y + 1) / 2."
-    if wrong.any():
-        raise ValueError(f"{owner}: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
-    if labels.encoding == "dense":
-        check_distribution(owner, "y_true", values, "For several classes at once, pass multi_label=True.")
-
-
-def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
-    """Raises for predictions that are no probabilities; NaN is left to show itself in the loss."""
-    slack = 4 * float(numerics.GAP_BELOW_ONE[dtype])
-    wrong = (values < -slack) | (values > 1 + slack)
-    if wrong.any():
-        raise ValueError(
-            f"{owner}: `y_pred` must hold probabilities between 0 and 1. Received: {values[wrong][0]:g}. "
-            "If the model ends without a softmax or sigmoid, pass from_logits=True."
-        )
-
-
-def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -> None:
-    """Raises for rows that do not add up to 1, within what half precision can say."""
-    total = values.sum(axis=-1)
-    wrong = np.abs(total - 1) > 0.01
-    if wrong.any():
-        raise ValueError(
-            f"{owner}: each distribution in `{name}` must add up to 1. Received: one that adds up to "
-            f"{total[wrong][0]:g}. {advice}"
-        )
-
-
-def numbers(value: Any) -> list[float]:
-    """a sequence of numbers from 0 up"""
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
-        raise TypeError(f"it is of type {type(value).__name__}")
-    return _from_0_up([float(number) for number in value])
-
-
-def _from_0_up(numbers: list[float]) -> list[float]:
-    if not numbers or not all(0 <= number < float("inf") for number in numbers):
-        raise ValueError
-    return numbers
-
-
-def class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
-    if not isinstance(value, Mapping):
-        return numbers(value)
-    weights = {int(key): float(weight) for key, weight in value.items()}
-    _from_0_up([*weights, *weights.values()])
-    return weights
-
-
-def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarray:
-    """Weights of `classes` classes as a vector; classes that a mapping leaves out weigh 1."""
-    if isinstance(weights, dict):
-        vector = [weights.get(label, 1.0) for label in range(classes)]
-        fits = max(weights) < classes
-    else:
-        vector, fits = weights, len(weights) == classes
-    if not fits:
-        raise ValueError(
-            f"{owner}: `{name}` must have a number for each of the {classes} classes. Received: "
-            f"{name}={weights!r}."
-        )
-    return np.asarray(vector)

@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Parameter
-from keras_losses.core.base import PACKAGE
+from keras_losses.core.saving import PACKAGE
 from keras_losses.losses.ordinal import LINKS
 from keras_losses.numerics import Tensor
 

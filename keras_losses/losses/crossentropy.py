@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.core import Card, CrossentropyFamily, Identity, Labels, Predictions, labels, parameter
+from keras_losses.core import Card, CrossentropyFamily, Identity, Labels, Predictions, checks, parameter
 from keras_losses.numerics import Crossentropy, Tensor
 
 
@@ -89,7 +89,7 @@ class CrossentropyLoss(CrossentropyFamily):
 def checked_alpha(value: Any) -> float | list[float]:
     """a number in [0, 1], or a sequence with a number from 0 up for each class"""
     if hasattr(value, "__len__"):
-        return list(labels.class_weight(list(value)))
+        return list(checks.as_class_weight(list(value)))
     if isinstance(value, bool):
         raise TypeError("it is of type bool")
     if not 0 <= float(value) <= 1:

@@ -15,9 +15,11 @@ from keras_losses.core import (
     Loss,
     PackedLoss,
     Predictions,
+    checks,
     flag,
     labels,
     parameter,
+    shapes,
     wanted_values,
 )
 from keras_losses.numerics import Crossentropy, Tensor
@@ -86,7 +88,7 @@ class DivergenceLoss(Loss):
                     "If these are logits, pass from_logits=True."
                 )
             if not self.of_measures:
-                labels.check_distribution(owner, name, values, advice)
+                checks.check_distribution(owner, name, values, advice)
 
     def softened(self, logits: Tensor) -> Tensor:
         """The logits divided by the temperature, which rounds less of small differences than of z."""
@@ -641,11 +643,11 @@ class GaussianKLLoss(PackedLoss):
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
         y_true, y_pred = self.convert(y_true), self.convert(y_pred)
-        if len(y_pred.shape) > 1 and labels.agree(y_true.shape, y_pred.shape[:-1]):
-            y_true = ops.zeros_like(labels.parts_of(y_pred, self.parts)[0])
+        if len(y_pred.shape) > 1 and shapes.agree(y_true.shape, y_pred.shape[:-1]):
+            y_true = ops.zeros_like(shapes.parts_of(y_pred, self.parts)[0])
         return super().align(y_true, y_pred)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
-        mean, log_variance = labels.parts_of(y_pred, self.parts)
+        mean, log_variance = shapes.parts_of(y_pred, self.parts)
         return 0.5 * ops.sum(ops.square(mean) + numerics.expm1_minus(log_variance), axis=-1)

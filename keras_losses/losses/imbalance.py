@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.core import Card, CrossentropyFamily, Identity, Predictions, labels, parameter
+from keras_losses.core import Card, CrossentropyFamily, Identity, Predictions, checks, parameter
 from keras_losses.losses.crossentropy import checked_alpha, weights_by_alpha
 from keras_losses.numerics import Tensor
 
@@ -19,7 +19,7 @@ from keras_losses.numerics import Tensor
 
 def _positive(value: Any) -> list[float]:
     """a sequence with a number above 0 for each class"""
-    numbers = labels.numbers(value)
+    numbers = checks.nonnegative_numbers(value)
     if 0 in numbers:
         raise ValueError(
             f"class {numbers.index(0)} has no samples; leave it out, or smooth the counts: counts + 1"
@@ -29,7 +29,7 @@ def _positive(value: Any) -> list[float]:
 
 def _counts(value: Any) -> list[float]:
     """a sequence with a number from 0 up for each class, not all of them 0"""
-    numbers = labels.numbers(value)
+    numbers = checks.nonnegative_numbers(value)
     if not any(numbers):
         raise ValueError
     return numbers
@@ -137,7 +137,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
 
     def _shift(self, outputs: int, of_outputs: bool) -> Any:
         one_output = of_outputs and not self.multi_label
-        prior = labels.weight_vector(
+        prior = checks.weight_vector(
             type(self).__name__, "class_prior", self.class_prior, 2 if one_output else outputs
         )
         logs = np.log(prior)
@@ -244,7 +244,7 @@ class LDAMLoss(CrossentropyFamily):
 
     def _margins(self, classes: int) -> Tensor | None:
         """The margin of each class, multiplied with the scale; None where there are none."""
-        counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
+        counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         if numerics.is_number(self.max_margin, 0.0):
             return None
         widest = self.scale * self.max_margin
@@ -376,7 +376,7 @@ class SeesawLoss(CrossentropyFamily):
 
     def _shares(self, classes: int) -> Tensor:
         """p log N; log N for a p in a tensor, of which relu would leave no slope at 0."""
-        counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
+        counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         logs = np.log(np.maximum(counts, 1.0))
         with np.errstate(over="ignore"):
             return self.convert((self.p if numerics.is_number(self.p) else 1.0) * (logs - logs.max()))
@@ -470,7 +470,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
 
     def _focus(self, outputs: int) -> tuple[Tensor, Tensor]:
         """gamma_j and gamma_j / gamma."""
-        counts = labels.weight_vector(type(self).__name__, "class_counts", self.class_counts, outputs)
+        counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, outputs)
         with np.errstate(over="ignore"):
             gamma, scale = self.gamma, self.scale
             gammas = gamma + scale * self._beside(1.0 - counts / counts.max(), gamma, scale)

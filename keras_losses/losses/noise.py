@@ -16,8 +16,8 @@ from keras_losses.core import (
     Labels,
     Predictions,
     flag,
-    labels,
     parameter,
+    shapes,
     wanted_values,
 )
 from keras_losses.numerics import Crossentropy, Tensor
@@ -447,8 +447,8 @@ class SeveralPredictions(CrossentropyFamily):
         if isinstance(y_true, Labels):
             return y_true, y_pred
         owner, predictions = type(self).__name__, self._predictions(y_pred, multi_class=True)
-        true = labels.shape(owner, "y_true", ops.convert_to_tensor(y_true))
-        shape = labels.shape(owner, "y_pred", predictions.values)
+        true = shapes.static_shape(owner, "y_true", ops.convert_to_tensor(y_true))
+        shape = shapes.static_shape(owner, "y_pred", predictions.values)
         if shape[-1] is None or shape[-1] % self.count or shape[-1] < 2 * self.count:
             raise ValueError(
                 f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after "

@@ -17,16 +17,14 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, ClassificationLoss, Labels, Predictions, flag, parameter, wanted_values
-from keras_losses.core.labels import (
+from keras_losses.core.checks import (
     check_distribution,
     check_probabilities,
-    class_labels,
-    classes_last,
-    numbers,
-    one_hot,
-    shape,
+    nonnegative_numbers,
     weight_vector,
 )
+from keras_losses.core.labels import class_labels, classes_last, one_hot
+from keras_losses.core.shapes import static_shape
 from keras_losses.numerics import Tensor
 
 LINKS = ("logit", "probit", "cloglog")
@@ -80,13 +78,13 @@ class OrdinalLoss(ClassificationLoss):
         owner = type(self).__name__
         y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
         y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
-        self._check_outputs(y_pred.values, f"y_true of shape {shape(owner, 'y_true', y_true)}, ")
+        self._check_outputs(y_pred.values, f"y_true of shape {static_shape(owner, 'y_true', y_true)}, ")
         found = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
         return self._floats(found), y_pred
 
     def _check_outputs(self, values: Tensor, received: str = "") -> None:
         owner = type(self).__name__
-        given = shape(owner, "y_pred", values)
+        given = static_shape(owner, "y_pred", values)
         if len(given) < 2 or given[-1] != self.outputs:
             raise ValueError(
                 f"{owner}: `y_pred` must have {self.outputs} outputs for num_classes={self.num_classes}. "
@@ -128,7 +126,7 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
 
 def _importance(value: Any) -> list[float]:
     """a sequence with a number from 0 up for each of the K - 1 ranks"""
-    return numbers(value)
+    return nonnegative_numbers(value)
 
 
 class CoralLoss(OrdinalLoss):

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses.core import Parameter
-from keras_losses.core.base import PACKAGE
+from keras_losses.core.saving import PACKAGE
 
 CLASSES = Parameter(within="[2, inf)", integer=True)
 KINDS = ("sord", "exponential", "binomial")

@@ -10,7 +10,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.combine.around import Penalty, any_loss
 from keras_losses.combine.composite import CompositeLoss
-from keras_losses.core import Card, Identity, Labels, Loss, Predictions, labels, parameter
+from keras_losses.core import Card, Identity, Labels, Loss, Predictions, labels, parameter, shapes
 from keras_losses.numerics import Tensor
 
 
@@ -259,9 +259,9 @@ def _counted(truth: Labels, outputs: Tensor) -> Tensor:
     """Which outputs of which steps count."""
     rank, counts = len(outputs.shape), ops.ones_like(outputs, dtype="bool")
     if truth.weights is not None:
-        counts = ops.logical_and(counts, labels.like_rank(ops.not_equal(truth.weights, 0), rank))
+        counts = ops.logical_and(counts, shapes.like_rank(ops.not_equal(truth.weights, 0), rank))
     if truth.known is not None:
-        counts = ops.logical_and(counts, labels.like_rank(truth.known, rank))
+        counts = ops.logical_and(counts, shapes.like_rank(truth.known, rank))
     return counts
 
 

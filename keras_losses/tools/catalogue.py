@@ -20,8 +20,8 @@ from rich.table import Table
 
 import keras_losses
 from keras_losses.core import Card, Loss
-from keras_losses.core.base import COMMON
-from keras_losses.core.card import REQUIRED
+from keras_losses.core.loss import COMMON
+from keras_losses.core.parameters import REQUIRED
 
 COMMAND = "python -m keras_losses.tools.catalogue --write"
 BEGIN, END = f"<!-- {COMMAND} -->", "<!-- end of the families -->"

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from keras_losses.core import Loss
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 from keras_losses.training.terms import Live, LossTerms, Step, WatchTerms, outputs, unlocked, with_parts
 
 

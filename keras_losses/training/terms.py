@@ -17,7 +17,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.core import Loss, Parameter
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 from keras_losses.numerics import Tensor
 
 REGULARIZATION = "regularization"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import keras_losses
-from keras_losses.core.card import REQUIRED
+from keras_losses.core.parameters import REQUIRED
 from tests import every_loss as losses
 from tests import thorough
 from tests.backends import BACKEND, double_precision, value_and_gradient

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from keras_losses.core import Parameter
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 from tests import every_loss as losses
 from tests import thorough
 from tests.backends import BACKEND

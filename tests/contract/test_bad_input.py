@@ -14,8 +14,9 @@ from keras_losses import (
     MulticlassHingeLoss,
     SquaredErrorLoss,
 )
-from keras_losses.core.base import COMMON
-from keras_losses.core.card import REQUIRED, Interval
+from keras_losses.core.interval import Interval
+from keras_losses.core.loss import COMMON
+from keras_losses.core.parameters import REQUIRED
 from tests import thorough
 from tests.backends import numpy, tensor, value
 from tests.cases import REFUSED

@@ -4,7 +4,7 @@ import pytest
 
 import keras_losses
 from keras_losses.core import Card
-from keras_losses.core.card import REQUIRED
+from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests.contract.cases import every_case, every_loss
 from tests.every_loss import LOSSES, free, values

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from keras_losses.core.card import REQUIRED, Interval
+from keras_losses.core.interval import Interval
+from keras_losses.core.parameters import REQUIRED
 from tests import thorough
 from tests.backends import double_precision, value_and_gradient, with_setting
 from tests.contract.cases import Case, about, every_case

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_losses import FocalLoss, HuberLoss, PoissonLoss, TweedieLoss
 from keras_losses.core import Parameter, flag
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 
 
 @pytest.mark.parametrize(

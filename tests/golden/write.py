@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 import keras_losses
-from keras_losses.core.card import REQUIRED
+from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests.backends import value
 from tests.contract.cases import cases as cases_of

@@ -19,7 +19,7 @@ from keras_losses import (
     UncertaintyWeightedLoss,
 )
 from keras_losses.core import ElementwiseLoss, Loss, parameter
-from keras_losses.core.card import Interval
+from keras_losses.core.interval import Interval
 from tests.backends import BACKEND
 from tests.oracles import partition
 

@@ -17,6 +17,7 @@ from keras_losses import (
     VocabularyEmbedding,
     VocabularyHead,
 )
+from keras_losses.vocabulary import chunks, head
 from keras_losses.vocabulary import loss as vocabulary
 from tests.backends import BACKEND, MODES, numpy, tensor, thorough_on_jax
 from tests.oracles.vocabulary import of_hidden_states
@@ -149,7 +150,7 @@ def test_values_and_gradients(options, reduction, is_embedding):
 @pytest.mark.parametrize("is_embedding", [False, True])
 def test_compiled_and_in_blocks(mode, is_embedding, monkeypatch):
     """The kernel's gradient is added to in place, 4, 4 and 3 classes at a time, where XLA compiles."""
-    monkeypatch.setattr(vocabulary, "BLOCK", 4 * WIDTH)
+    monkeypatch.setattr(chunks, "BLOCK", 4 * WIDTH)
     given = data()
     expected = of_hidden_states(**given, weights=np.full(TOKENS, 1 / TOKENS), **OPTIONS["all"])
     loss = VocabularyCrossentropy(chunk=3, **OPTIONS["all"])
@@ -403,7 +404,7 @@ def test_chunks_are_what_whole_logits_are(kind, monkeypatch):
         model(IDS)
     models[1].set_weights(models[0].get_weights())
     found = trained(models[0])
-    monkeypatch.setattr(vocabulary, "_noted", lambda logits: None)
+    monkeypatch.setattr(vocabulary, "noted_head", lambda logits: None)
     expected = trained(models[1], **UNCOMPILED)
     assert found.keys() - expected.keys() >= {"val_token_accuracy", "val_perplexity"}
     for name, values in expected.items():
@@ -535,12 +536,12 @@ def step_of(model, loss):
 )
 def test_the_logits_are_not_in_the_compiled_step(kind, axis, monkeypatch):
     """48 sequences of 5 tokens: in no shape are there 240 times 11 logits."""
-    monkeypatch.setattr(vocabulary, "_NOTED", {})
+    monkeypatch.setattr(head, "_NOTED", {})
     compiled = step_of(network(kind), VocabularyCrossentropy(chunk=16, axis=axis))
     assert not any(shape in compiled for shape in WHOLE)
     assert "[16,11]" in compiled  # as the logits of a chunk are
     gc.collect()
-    assert not vocabulary._NOTED  # nothing that was traced is kept
+    assert not head._NOTED  # nothing that was traced is kept
 
 
 @pytest.mark.thorough
@@ -557,9 +558,9 @@ def test_the_compiler_is_known_while_a_graph_is_traced():
     seen = []
 
     def look(x):
-        seen.append(vocabulary._adds_in_place())
+        seen.append(chunks._adds_in_place())
         return tf.while_loop(
-            lambda k: k < 1, lambda k: seen.append(vocabulary._adds_in_place()) or (k + 1,), (x,)
+            lambda k: k < 1, lambda k: seen.append(chunks._adds_in_place()) or (k + 1,), (x,)
         )
 
     for jit_compile in (True, False):

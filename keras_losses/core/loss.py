@@ -1,0 +1,259 @@
+"""The base classes of losses: `Loss` keeps the contract, the others add how values are averaged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+# Keras has no public way to read the mask that a layer left on its output (on JAX it is not an attribute of
+# the tensor but an entry of a table), nor to tell when it tries a model out on numbers of its own, before
+# training on PyTorch. tests/test_private_keras.py fails when these move.
+from keras.src.backend import get_keras_mask, in_stateless_scope
+
+from keras_losses import config, numerics
+from keras_losses.core.arithmetic import Arithmetic
+from keras_losses.core.card import Card
+from keras_losses.core.labels import Predictions
+from keras_losses.core.live import LiveValues
+from keras_losses.core.parameters import Parameter, parameter
+from keras_losses.core.reduction import REDUCTIONS, blanked, pooled_weights, prepare, reduce
+from keras_losses.core.saving import registered
+from keras_losses.core.shapes import check_packed, packed, parts_of, same_shape
+from keras_losses.numerics import Tensor
+
+
+def _dtype(value: Any) -> Any:
+    """the name of a dtype or a keras.DTypePolicy"""
+    if value is None:
+        return None
+    policy = keras.dtype_policies.get(value)
+    if not keras.backend.is_float_dtype(policy.compute_dtype):
+        raise ValueError("it is not a floating-point dtype")
+    return policy.name
+
+
+def _scope(name: str | None) -> str:
+    """The name as graphs have it: Keras takes no "/" there, and TensorFlow none but a few characters."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", name or "").lstrip("_") or "loss"
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _name(value: Any) -> str:
+    """a name that is not empty"""
+    if not isinstance(value, str):
+        raise TypeError(f"it is of type {type(value).__name__}")
+    if not value:
+        raise ValueError
+    return value
+
+
+COMMON = {
+    "name": Parameter(None, convert=_name, optional=True, kw_only=True),
+    "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
+    "dtype": Parameter(None, convert=_dtype, optional=True, kw_only=True),
+}
+
+
+class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
+    """Base of all losses: hyper-parameters that are declared, checked and saved; exact masks and weights.
+
+    A subclass declares its hyper-parameters in its body and states its formula in `call`:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> from keras_losses.core import Loss, parameter
+    >>> class CubicLoss(Loss):
+    ...     scale: float = parameter(default=1.0, within="(0, inf)")
+    ...
+    ...     def call(self, y_true, y_pred):
+    ...         return ops.mean(ops.abs(y_pred - y_true) ** 3, axis=-1) / self.scale
+    >>> float(CubicLoss(scale=2.0)(np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]])))  # (2^3 + 0) / 2 / 2
+    2.0
+    >>> CubicLoss(scale=-1.0)
+    Traceback (most recent call last):
+    ValueError: CubicLoss: `scale` must be a number in (0, inf). Received: scale=-1.0
+
+    `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a batch scalar. It gets
+    tensors of one shape in the dtype that is computed in (at least float32), free of the samples whose
+    weight is 0 or which are masked; weights, masks and the reduction are applied to what it returns. As in
+    Keras, the mean counts a sample of weight 0 (it adds 0), but none that is masked or ignored.
+
+    Args:
+        name: the name of the instance; the class's name in snake case by default.
+        reduction: Keras's: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
+            `"none"` or None.
+        dtype: what to compute in; the default is `keras.config.floatx()`. Half precision is computed,
+            and returned, in float32.
+
+    Raises:
+        TypeError, ValueError: for a hyper-parameter out of its range, shapes that do not match, and in
+            eager mode for labels or predictions outside the loss's domain.
+    """
+
+    card: ClassVar[Card | None] = None
+    _common: ClassVar[Mapping[str, Parameter]] = COMMON
+
+    if TYPE_CHECKING:
+        name: str | None = parameter(default=None, kw_only=True)
+        reduction: str | None = parameter(default="sum_over_batch_size", kw_only=True)
+        dtype: Any = parameter(default=None, kw_only=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        registered(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        values = self._checked(args, kwargs)
+        common = {name: values.pop(name) for name in COMMON}
+        keras.losses.Loss.__init__(
+            self,
+            name=common["name"] or _snake_case(type(self).__name__),
+            reduction=common["reduction"],
+            dtype=common["dtype"],
+        )
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.validate()
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        return self._reduced(y_true, y_pred, sample_weight, self.reduction)
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        """The value under a reduction that may be another than the loss's own."""
+        self._check_learned()
+        mask = get_keras_mask(y_pred)
+        owner = type(self).__name__
+        with keras.name_scope(_scope(self.name)):
+            true, pred = self.align(y_true, y_pred)
+            outputs = pred.values if isinstance(pred, Predictions) else pred
+            leading = tuple(outputs.shape[:-1])
+            samples = prepare(owner, true, sample_weight, mask, leading, self.compute_dtype)
+            eager = numerics.is_concrete(outputs) and not in_stateless_scope()
+            if eager and config.values_are_validated():
+                wanted = None if samples.wanted is None else numerics.to_numpy(samples.wanted)
+                self.check(true, pred, wanted)
+            if samples.wanted is not None:
+                true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
+            if self.pools_batch:
+                true = replace(true, weights=pooled_weights(outputs[..., 0], samples))
+            values = self.convert(self.call(true, pred))
+            if len(values.shape) == 0:
+                raise ValueError(
+                    f"{owner}: call() must return one value for each sample, not a scalar, "
+                    "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
+                )
+            terms = self._terms_per_sample(true, pred)
+            return reduce(values, samples.with_axes_of(values, owner), reduction, terms)
+
+    @property
+    def pools_batch(self) -> bool:
+        """Whether the value of a sample depends on the other samples of its batch.
+
+        Such a loss finds the weights of the samples, 0 for those that do not count, in its `Labels`.
+        """
+        return False
+
+    def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        """Of how many losses each sample's value is the sum, where that differs; the means divide by them.
+
+        A sample of weight 0 has no label any more, and a share of 1.
+        """
+        return None
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Both in the dtype that is computed in and in one shape; what is aligned stays as it is."""
+        y_pred = self.convert(y_pred)
+        return same_shape(type(self).__name__, self.convert(y_true), y_pred)
+
+    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
+        """Raises `ValueError` for wanted values outside the loss's domain; called in eager mode only."""
+
+    @property
+    def compute_dtype(self) -> str:
+        """What is computed in: the loss's dtype, at least float32."""
+        return numerics.compute_dtype(self.dtype)
+
+    def convert(self, x: Any) -> Tensor:
+        """A tensor in the dtype that is computed in."""
+        return ops.convert_to_tensor(x, dtype=self.compute_dtype)
+
+    def _beside(self, vector: np.ndarray, *factors: Any) -> Any:
+        """A vector that hyper-parameters are about to meet: in float64, unless one of them is a tensor."""
+        return vector if all(map(numerics.is_number, factors)) else self.convert(vector)
+
+    def _convert_labels(self, y_true: Any) -> Tensor:
+        """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
+        y_true = ops.convert_to_tensor(y_true)
+        return ops.cast(y_true, self.compute_dtype) if numerics.is_float(y_true) else y_true
+
+    def predictions(self, y_pred: Any, from_logits: bool, activation: str) -> Predictions:
+        """The predictions with their logits, be they given or kept by Keras beside an activation."""
+        y_pred = ops.convert_to_tensor(y_pred)
+        logits = y_pred if from_logits else numerics.kept_logits(y_pred, activation)
+        given = keras.backend.standardize_dtype(y_pred.dtype)
+        return Predictions(y_pred, logits, given if numerics.is_float(y_pred) else self.compute_dtype).map(
+            self.convert
+        )
+
+    def _apply_to_predictions(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
+        """What `function` reads off predictions, one, several or a dict: tensors of a tensor, else arrays."""
+        found = function(self.convert(y_pred))
+        if ops.is_tensor(y_pred):
+            return found
+        if isinstance(found, dict):
+            return {name: ops.convert_to_numpy(x) for name, x in found.items()}
+        if isinstance(found, tuple):
+            return tuple(ops.convert_to_numpy(x) for x in found)
+        return ops.convert_to_numpy(found)
+
+
+class ElementwiseLoss(Loss):
+    """Base of the losses that compare each prediction with its target: the mean over the last axis.
+
+    A subclass states `elementwise(y_true, y_pred)`, the value of each element.
+    """
+
+    def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        y_true, y_pred = self.align(y_true, y_pred)
+        return numerics.mean(self.elementwise(y_true, y_pred))
+
+
+class PackedLoss(Loss):
+    """Base of the losses whose predictions hold several numbers for each target, packed in the last axis.
+
+    A subclass states `parts`, how many, and `per_target(y_true, numbers)`: the value of each target
+    `(..., targets)`, of which the mean is taken. With several targets `y_pred` is `(..., parts * targets)`:
+    the first number of every target, then the second of every target ...
+    """
+
+    @property
+    def parts(self) -> int:
+        raise NotImplementedError
+
+    def per_target(self, y_true: Tensor, numbers: list[Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def unpacked(self, y_pred: Tensor) -> list[Tensor]:
+        """The numbers of each target, `(..., targets)` each."""
+        check_packed(type(self).__name__, y_pred, self.parts)
+        return parts_of(y_pred, self.parts)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+        owner = type(self).__name__
+        return packed(owner, self.convert(y_true), self.convert(y_pred), self.parts)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        y_true, y_pred = self.align(y_true, y_pred)
+        return numerics.mean(self.per_target(y_true, parts_of(y_pred, self.parts)))

@@ -1,0 +1,131 @@
+"""Declarations of constructor arguments: their defaults, their domains, and the checks of their values."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_losses.core.interval import Interval
+from keras_losses.core.learned import Learned
+
+REQUIRED: Any = object()
+"""The default of an argument that must be given."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyper-parameter: its default, its domain, and how a value is checked.
+
+    The domain is an interval of numbers, a list of choices, or a function that returns the value in the
+    form in which it is kept, or raises. A function comes with `examples` of what it takes and refuses.
+    """
+
+    default: Any = REQUIRED
+    within: str | None = None
+    integer: bool = False
+    choices: tuple[Any, ...] | None = None
+    convert: Callable[[Any], Any] | None = None
+    optional: bool = False
+    kw_only: bool = False
+    examples: tuple[Any, ...] = ()
+    refused: tuple[Any, ...] = ()
+    name: str = field(default="", init=False, repr=False, compare=False)
+    interval: Interval | None = field(default=None, init=False, repr=False, compare=False)
+    """The parsed form of `within`."""
+
+    def __post_init__(self) -> None:
+        if self.within is not None:
+            object.__setattr__(self, "interval", Interval(self.within))
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The value of an instance: the one it keeps, or what its `_live` says of this name right now.
+
+        `_live` maps names to functions without arguments that return a scalar tensor, so that a number can
+        change between the steps of a compiled function, or be learned.
+        """
+        if instance is None:
+            return self
+        kept = vars(instance)
+        live = kept.get("_live")
+        if live and self.name in live:
+            return instance.convert(live[self.name]())
+        if self.name not in kept:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
+        value = kept[self.name]
+        return value.initial if isinstance(value, Learned) else value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self.name] = value
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a number of a range, which may be learned or follow a schedule."""
+        return self.within is not None and not self.integer
+
+    @property
+    def domain(self) -> str:
+        """The domain in words, as error messages and tables show it."""
+        if self.within is not None:
+            words = f"{'an integer' if self.integer else 'a number'} in {self.within}"
+        elif self.choices is not None:
+            words = f"one of {', '.join(map(repr, self.choices))}"
+        elif self.convert is not None:
+            words = (self.convert.__doc__ or "").split("\n")[0].rstrip(".")
+        else:
+            words = "anything"
+        return f"{words}, or None" if self.optional else words
+
+    def check(self, owner: str, name: str, value: Any) -> Any:
+        """The value in the form in which it is kept; `TypeError` or `ValueError` where it has none."""
+        if value is None and self.optional:
+            return None
+        try:
+            return self._checked(value)
+        except (TypeError, ValueError) as error:
+            detail = f" ({error})" if str(error) else ""
+            raise type(error)(
+                f"{owner}: `{name}` must be {self.domain}. Received: {name}={value!r}{detail}"
+            ) from None
+
+    def _checked(self, value: Any) -> Any:
+        if isinstance(value, Learned) and self.is_real and self.interval is not None:
+            return value.within(self.interval)
+        if self.interval is not None:
+            kind = numbers.Integral if self.integer else numbers.Real
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"it is of type {type(value).__name__}")
+            number = int(value) if self.integer else float(value)  # type: ignore[call-overload]
+            if number not in self.interval:
+                raise ValueError
+            return number
+        if self.choices is not None:
+            if not any(type(value) is type(choice) and value == choice for choice in self.choices):
+                raise ValueError
+            return value
+        return self.convert(value) if self.convert is not None else value
+
+
+def parameter(
+    *,
+    default: Any = REQUIRED,
+    within: str | None = None,
+    integer: bool = False,
+    choices: tuple[Any, ...] | None = None,
+    convert: Callable[[Any], Any] | None = None,
+    optional: bool = False,
+    kw_only: bool = False,
+    examples: tuple[Any, ...] = (),
+    refused: tuple[Any, ...] = (),
+) -> Any:
+    """Declares a hyper-parameter in the body of a loss; see `Parameter`."""
+    return Parameter(default, within, integer, choices, convert, optional, kw_only, examples, refused)
+
+
+def flag(*, default: bool, kw_only: bool = True) -> Any:
+    """Declares a hyper-parameter that is on or off."""
+    return Parameter(default, choices=(False, True), kw_only=kw_only)

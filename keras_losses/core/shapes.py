@@ -1,0 +1,135 @@
+"""Alignment of the shapes of labels, predictions, weights and masks, without any broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from keras_losses.numerics import Tensor
+
+Shape = tuple[int | None, ...]
+"""A static shape, in which None is an axis whose length is unknown while a graph is traced."""
+
+
+def parts_of(x: Tensor, count: int) -> list[Tensor]:
+    """The parts of equal size that lie one after another in the last axis."""
+    size = x.shape[-1] // count
+    return [x[..., turn * size : (turn + 1) * size] for turn in range(count)]
+
+
+def agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
+    """Whether two static shapes are equal, as far as both are known."""
+    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
+
+
+def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors in one shape of at least two axes; a missing last axis of 1 is added, nothing more."""
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
+    if agree((*true, 1), pred):
+        y_true = ops.expand_dims(y_true, -1)
+    elif agree(true, (*pred, 1)):
+        y_pred = ops.expand_dims(y_pred, -1)
+    elif not agree(true, pred):
+        raise ValueError(
+            f"{owner}: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
+            f"y_pred of shape {pred}. Nothing is broadcast: {_likely_mistake(true, pred)}"
+        )
+    if len(y_pred.shape) == 1:
+        y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
+    return pinned(y_true, y_pred, len(y_pred.shape)), y_pred
+
+
+def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+    """Targets `(..., targets)` and predictions with several numbers for each, `(..., parts * targets)`."""
+    if parts == 1:
+        return same_shape(owner, y_true, y_pred)
+    true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
+    check_packed(owner, y_pred, parts, f"y_true of shape {true}, ")
+    last = (pred[-1] or 0) // parts
+    targets = (*pred[:-1], last)
+    if agree((*true, 1), targets):
+        y_true = ops.expand_dims(y_true, -1)
+    elif not agree(true, targets):
+        raise ValueError(
+            f"{owner}: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
+            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model "
+            f"with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
+        )
+    return pinned_to(y_true, y_pred, last), y_pred
+
+
+def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> None:
+    """Raises for predictions whose last axis cannot hold so many numbers for each target."""
+    pred = static_shape(owner, "y_pred", y_pred)
+    if len(pred) < (2 if parts > 1 else 1) or not pred[-1] or pred[-1] % parts:
+        raise ValueError(
+            f"{owner}: `y_pred` must have {parts} outputs for each target in its last axis. Received: "
+            f"{received}y_pred of shape {pred}. End the model with Dense({parts}), or with {parts} times as "
+            "many outputs as there are targets."
+        )
+
+
+def pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
+    """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
+    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
+        return ops.reshape(y_true, ops.shape(y_pred)[:axes])
+    return y_true
+
+
+def pinned_to(y_true: Tensor, y_pred: Tensor, last: int) -> Tensor:
+    """The same for labels `(..., last)`, where predictions may have another number of outputs."""
+    if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:]:
+        return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], last))
+    return y_true
+
+
+def _likely_mistake(true: Shape, pred: Shape) -> str:
+    if len(true) == len(pred) and tuple(reversed(true)) == pred:
+        return "one of them looks transposed."
+    if len(true) == len(pred) and true[:-1] == pred[:-1]:
+        return f"the model has {pred[-1]} outputs and the targets {true[-1]}; change its last layer."
+    if len(true) + 1 == len(pred):
+        return f"the model's last layer should have 1 output, or the targets a last axis of {pred[-1]}."
+    return "reshape one to the other's shape."
+
+
+def static_shape(owner: str, name: str, x: Tensor) -> Shape:
+    """The static shape of a tensor of at least one axis."""
+    if x.shape is None or getattr(x.shape, "rank", 0) is None:
+        raise ValueError(
+            f"{owner}: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
+            "the data is made, for instance with tf.ensure_shape."
+        )
+    if len(x.shape) == 0:
+        raise ValueError(f"{owner}: `{name}` must have a batch axis. Received: a scalar.")
+    return tuple(x.shape)
+
+
+def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
+    """A weight or mask `(batch,)`, `(batch, 1)` or up to the `leading` axes, with as many axes as those."""
+    given = tuple(x.shape)
+    if given == ():
+        return x
+    fitting = given
+    while len(fitting) > len(leading) and fitting[-1] == 1:
+        fitting = fitting[:-1]
+    wrong = len(fitting) > len(leading) or any(
+        have != want and have is not None and want is not None and (have != 1 or axis == 0)
+        for axis, (have, want) in enumerate(zip(fitting, leading, strict=False))
+    )
+    if wrong:
+        raise ValueError(
+            f"{owner}: `{name}` must have one value for each sample or for each of its losses. Received: "
+            f"{name} of shape {given}, for losses of shape {leading}."
+        )
+    for _ in range(len(given) - len(fitting)):
+        x = ops.squeeze(x, -1)
+    return like_rank(x, len(leading))
+
+
+def like_rank(x: Tensor, rank: int) -> Tensor:
+    """The tensor with axes of 1 added at the end."""
+    for _ in range(rank - len(x.shape)):
+        x = ops.expand_dims(x, -1)
+    return x
