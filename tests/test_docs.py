@@ -68,7 +68,6 @@ ROOMS = re.findall(r"^\| `((?:keras_losses|callbacks)/[\w./]+)` \|", ARCHITECTUR
 
 
 UNDER_WORK = {
-    "keras_losses.core.base": {"keras_losses.combine.composite"},
     "keras_losses.callbacks.schedules.schedules": {"keras_losses.callbacks.control.optimizers"},
 }
 """Imports against the direction that are still to be removed."""
