@@ -239,12 +239,12 @@ class GradNorm(_TaskWeights):
         first = self.memory.value
         first = ops.where(first > 0, first, losses)
         self.memory.assign(first)
-        ratios = numerics.ratio(losses, first)
-        slowness = numerics.ratio(ratios, ops.mean(ratios))
+        ratios = numerics.divide_no_nan(losses, first)
+        slowness = numerics.divide_no_nan(ratios, ops.mean(ratios))
         sizes = weights * norms
         mean = ops.mean(sizes)
         sign = ops.sign(sizes - mean * ops.power(slowness, self.alpha))
-        moved = weights * ops.exp(-self.learning_rate * sign * numerics.ratio(sizes, mean))
+        moved = weights * ops.exp(-self.learning_rate * sign * numerics.divide_no_nan(sizes, mean))
         moved = moved / ops.mean(moved)
         # A step in which something is not a number is left to who watches for that.
         moved = ops.where(ops.all(ops.isfinite(moved)), moved, weights)

@@ -305,7 +305,7 @@ class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
         self.total.assign_add(size * value)
 
     def result(self) -> Tensor:
-        return numerics.ratio(ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count))
+        return numerics.divide_no_nan(ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count))
 
     def get_config(self) -> dict[str, Any]:
         loss = keras.saving.serialize_keras_object(self.loss)

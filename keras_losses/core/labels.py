@@ -77,7 +77,7 @@ class Predictions:
         """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
         if self.logits is not None:
             return numerics.sparse_crossentropy(ids, self.logits)
-        return numerics.crossentropy_of_probability(numerics.chosen(ids, self.values), self.dtype)
+        return numerics.crossentropy_of_probability(numerics.take_class(ids, self.values), self.dtype)
 
     def of_every_class(self) -> Crossentropy:
         """-log p_j and 1 - p_j of every class among exclusive ones."""
@@ -211,14 +211,14 @@ def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
     if known is None:
         return numerics.mean(values)
     count = ops.sum(ops.cast(known, values.dtype), axis=-1)
-    return numerics.ratio(ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1), count)
+    return numerics.divide_no_nan(ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=-1), count)
 
 
 def one_hot(labels: Labels, dtype: str) -> Tensor:
     """Labels over exclusive classes as a distribution `(..., C)`."""
     if labels.encoding == "sparse":
         rows = ops.one_hot(labels.values, labels.classes, dtype=dtype)
-        return numerics.or_nan(ops.expand_dims(labels.values, -1), labels.classes, rows)
+        return numerics.nan_unless_class(ops.expand_dims(labels.values, -1), labels.classes, rows)
     return labels.values
 
 

@@ -118,11 +118,11 @@ def reduce(
         values = values * samples.weight
     if reduction in (None, "none"):
         return values
-    total = numerics.total(values)
+    total = numerics.sum_all(values)
     if reduction == "sum":
         return total
     count = divisor(values, samples, reduction, terms_per_sample)
-    return numerics.share_of_replica(numerics.ratio(total, count))
+    return numerics.share_of_replica(numerics.divide_no_nan(total, count))
 
 
 def _spread(owner: str, name: str, x: Any, leading: Shape, dtype: str) -> Tensor | None:

@@ -170,7 +170,7 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
         score = inputs if self.kernel is None else ops.matmul(inputs, self.kernel)
         score = ops.cast(score, self.variable_dtype)
         gaps = numerics.softplus(ops.convert_to_tensor(self.steps))
-        cuts = numerics.running_sum(ops.concatenate([ops.convert_to_tensor(self.first), gaps])[None])
+        cuts = numerics.cumsum(ops.concatenate([ops.convert_to_tensor(self.first), gaps])[None])
         return ops.concatenate([score, ops.zeros_like(score) + cuts], axis=-1)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:

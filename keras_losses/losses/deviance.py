@@ -79,7 +79,7 @@ class TweedieLoss(ElementwiseLoss):
         # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value, and the
         # gradient in the power, are those of a form of the deviance in which nothing cancels.
         power = self.power
-        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.constant(power))
+        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.without_gradient(power))
         exact = _exact if numerics.is_number(power) else _exact_for_any
         value = exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), power)
         # Adds a gradient and no value. Where the terms overflow, their infinity is the right value.
@@ -213,7 +213,7 @@ def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float | Tensor) ->
 
 
 def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
-    s = ops.where(none, numerics.full(log_y, -1e30), log_y - log_mu)
+    s = ops.where(none, numerics.full_like(log_y, -1e30), log_y - log_mu)
     near = ops.abs(s) < 0.5
     series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
     from_y = ops.exp((2.0 - p) * log_y) * (numerics.expm1_over(s, p - 1.0) - numerics.expm1_over(s, p - 2.0))
@@ -243,7 +243,7 @@ def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Te
     some = ops.logical_and(below, ops.logical_not(none))
     down, base = ops.where(some, s, -ones), ops.where(below, log_mu, zeros)
     shrunk = ops.exp(b * down) * numerics.expm1_over(down, a) - numerics.expm1_over(down, b)
-    of_zero = ops.where(b > 0, 1.0 / ops.where(b > 0, b, ops.ones_like(b)), numerics.full(b, np.inf))
+    of_zero = ops.where(b > 0, 1.0 / ops.where(b > 0, b, ops.ones_like(b)), numerics.full_like(b, np.inf))
     from_mu = ops.exp(b * base) * ops.where(none, of_zero, shrunk)
     return 2.0 * ops.where(below, from_mu, scaled)
 

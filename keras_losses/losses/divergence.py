@@ -94,7 +94,7 @@ class DivergenceLoss(Loss):
         """The logits divided by the temperature, which rounds less of small differences than of z."""
         if numerics.is_number(self.temperature, 1.0):
             return logits
-        return numerics.below_peak(logits) / self.temperature
+        return numerics.minus_max(logits) / self.temperature
 
 
 class KLDivergenceLoss(DivergenceLoss):
@@ -470,7 +470,7 @@ class TotalVariationLoss(DivergenceLoss):
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        return 0.5 * ops.sum(numerics.size(numerics.excess(y, p, crossentropy.complement)), axis=-1)
+        return 0.5 * ops.sum(numerics.absolute(numerics.excess(y, p, crossentropy.complement)), axis=-1)
 
 
 class EarthMoverLoss(DivergenceLoss):
@@ -528,8 +528,8 @@ class EarthMoverLoss(DivergenceLoss):
     power: float = parameter(default=2.0, within="[1, inf)")
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        ahead = numerics.running_sum(numerics.excess(y, p, crossentropy.complement))[..., :-1]
-        return numerics.mean(numerics.power(numerics.size(ahead), self.power))
+        ahead = numerics.cumsum(numerics.excess(y, p, crossentropy.complement))[..., :-1]
+        return numerics.mean(numerics.power(numerics.absolute(ahead), self.power))
 
 
 class DistillationLoss(DivergenceLoss):

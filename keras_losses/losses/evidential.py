@@ -93,7 +93,7 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
         spread = beta * (1.0 + 1.0 / nu)
         log_scale = 0.5 * (ops.log(spread) - ops.log(alpha))
         fit = student_t_nll(alpha, 0.5 * ops.square(r) / spread, log_scale)
-        return fit + self.coefficient * numerics.size(r) * (2.0 * nu + alpha)
+        return fit + self.coefficient * numerics.absolute(r) * (2.0 * nu + alpha)
 
     def expectation(self, distribution: Mapping[str, Tensor]) -> Tensor:
         return distribution["gamma"]

@@ -132,7 +132,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
             return predictions
         logits = predictions.as_logits(of_outputs)
         # Beside logits of 1e4 float32 would round the prior.
-        logits = (logits if of_outputs else numerics.below_peak(logits)) + self.convert(shift)
+        logits = (logits if of_outputs else numerics.minus_max(logits)) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
 
     def _shift(self, outputs: int, of_outputs: bool) -> Any:
@@ -218,7 +218,7 @@ class LDAMLoss(CrossentropyFamily):
             return predictions
         logits = predictions.as_logits(of_outputs, times=self.scale)
         if not of_outputs:
-            logits = numerics.below_peak(logits)  # near 0 the product keeps more digits
+            logits = numerics.minus_max(logits)  # near 0 the product keeps more digits
         logits = logits * self.scale
         return replace(predictions, values=logits, logits=logits)
 
@@ -337,7 +337,7 @@ class SeesawLoss(CrossentropyFamily):
         shares = self._shares(predictions.values.shape[-1])
         if predictions.logits is None:  # cross-entropy itself
             return super().id_terms(predictions, ids)
-        own = ops.expand_dims(numerics.of_class(ids, predictions.logits), -1)
+        own = ops.expand_dims(numerics.take_class_masked(ids, predictions.logits), -1)
         share = ops.expand_dims(ops.take(shares, ids, axis=0), -1)
         return self._against(ids, own, predictions.logits, shares - share)
 
@@ -365,8 +365,8 @@ class SeesawLoss(CrossentropyFamily):
         # log C is q max(z_j - z_t, 0). With q (z_t - max z) added to every class nothing changes, and the
         # likeliest ones, which decide, are not rounded to the last digit of a large lead.
         held, kept = ops.stop_gradient(logits), ops.stop_gradient(own)
-        log_c = self.q * (ops.where(held > kept, held, kept) - ops.expand_dims(numerics.peak(held), -1))
-        against = numerics.below_peak(logits) + self._log_mitigation(log_ratio) + log_c
+        log_c = self.q * (ops.where(held > kept, held, kept) - ops.expand_dims(numerics.max_last(held), -1))
+        against = numerics.minus_max(logits) + self._log_mitigation(log_ratio) + log_c
         return numerics.sparse_crossentropy(ids, against).value
 
     def _log_mitigation(self, log_ratio: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ class LaplaceNLLLoss(LocationScaleLoss):
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
         location, raw = numbers
         scale = self.positive(raw)
-        return numerics.size(y - location) / scale + ops.log(2.0 * scale)
+        return numerics.absolute(y - location) / scale + ops.log(2.0 * scale)
 
     def quantile(self, p: float, distribution: Mapping[str, Tensor]) -> Tensor:
         steps = math.log(2 * p) if p < 0.5 else -math.log(2 * (1 - p))
@@ -241,7 +241,7 @@ class StudentTNLLLoss(LocationScaleLoss):
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         location, raw, *raw_df = numbers
-        df = numerics.full(raw, self.df) if self.df is not None else self.positive(*raw_df)
+        df = numerics.full_like(raw, self.df) if self.df is not None else self.positive(*raw_df)
         return {"location": location, "scale": self.positive(raw), "df": df}
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
@@ -387,7 +387,7 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
         logits, means, scales = self._components(numbers)
-        below = numerics.below_peak(logits)
+        below = numerics.minus_max(logits)
         terms = below - normal_nll((ops.expand_dims(y, -1) - means) / scales, scales)
         return numerics.logsumexp(below) - numerics.logsumexp(terms)
 

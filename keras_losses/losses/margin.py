@@ -168,9 +168,9 @@ class MulticlassHingeLoss(ClassificationLoss):
         one_hot = labels.encoding == "dense"
         true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
         own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
-        own = own if one_hot else numerics.or_nan(labels.values, labels.classes, own)
+        own = own if one_hot else numerics.nan_unless_class(labels.values, labels.classes, own)
         if self.kind == "crammer_singer":
-            best = numerics.peak(ops.where(true, numerics.full(scores, -np.inf), scores))
+            best = numerics.max_last(ops.where(true, numerics.full_like(scores, -np.inf), scores))
             return numerics.power(ops.relu(self.margin + (best - own)), self.power)
         lead = ops.relu(self.margin + (scores - ops.expand_dims(own, -1)))
         costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)

@@ -215,7 +215,7 @@ class ActivePassiveLoss(CrossentropyFamily):
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         if predictions.logits is None or self.active != "normalized_crossentropy":
-            return numerics.of_class(ids, self.class_terms(predictions))
+            return numerics.take_class_masked(ids, self.class_terms(predictions))
         own = predictions.of_class(ids)
         return self._sum(own.value, numerics.crossentropy_of_others(ids, predictions.logits), own)
 
@@ -236,7 +236,8 @@ class ActivePassiveLoss(CrossentropyFamily):
 
     def _sum(self, active: Tensor, of_others: Tensor, crossentropy: Crossentropy) -> Tensor:
         height = 2.0 if self.passive == "mean_absolute_error" else -self.log_zero
-        return self.alpha * numerics.share(active, of_others) + self.beta * height * crossentropy.complement
+        normalised = numerics.fraction(active, of_others)
+        return self.alpha * normalised + self.beta * height * crossentropy.complement
 
 
 class BootstrapLoss(CrossentropyFamily):
@@ -385,8 +386,8 @@ class BiTemperedLoss(CrossentropyFamily):
         true, powers = numerics.is_class(ids, every.value), self._powers(every)
         own = replace(
             every,
-            value=numerics.of_class(ids, every.value),
-            rest=lambda: numerics.of_class(ids, every.complement),
+            value=numerics.take_class_masked(ids, every.value),
+            rest=lambda: numerics.take_class_masked(ids, every.complement),
         )
         return self._value(own, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
 
@@ -409,7 +410,7 @@ class BiTemperedLoss(CrossentropyFamily):
         return self._tempered(predictions.as_logits(of_outputs=False))
 
     def _tempered(self, logits: Tensor) -> Crossentropy:
-        log_p = numerics.tempered_log_softmax(logits, self.t2, self.iterations)
+        log_p = tempered_log_softmax(logits, self.t2, self.iterations)
         return Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p))
 
     def _terms(self, every: Crossentropy) -> Tensor:
@@ -627,3 +628,40 @@ def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:
     return Crossentropy(
         value, lambda: ops.stack([one.complement, zero.complement], axis=-1), one.steepest_from
     )
+
+
+def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> Tensor:
+    """log p with p_j = [1 + (1 - t)(z_j - lambda)]^(1 / (1 - t)) and sum_j p_j = 1, for t > 1.
+
+    In a tensor t may also be 1, where it is the logarithm of a softmax.
+
+    The fixed point of Amid 2019 comes near lambda, without a derivative; three steps of Newton's method make
+    it exact, and the derivatives of the last two, up to the third, are those of lambda.
+    """
+
+    def log_p(x: Tensor) -> Tensor:
+        if numerics.is_number(t):
+            return numerics.log1p((t - 1.0) * -x) / (1.0 - t)
+        return -numerics.log1p_over(-x, t - 1.0)
+
+    below = numerics.minus_max(logits)
+    largest, zeros = below >= 0, ops.zeros_like(below)
+    many = ops.sum(ops.where(largest, ops.ones_like(below), zeros), axis=-1, keepdims=True)
+    held = scaled = ops.stop_gradient(below)
+    for _ in range(iterations):
+        total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
+        scaled = held * total ** (1.0 - t)
+    total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
+    if numerics.is_number(t):
+        shift = (total ** (t - 1.0) - 1.0) / (t - 1.0)
+    else:
+        shift = ops.stop_gradient(numerics.expm1_over(ops.log(total), t - 1.0))
+    for x in (held, below, below):
+        apart = shift - x
+        p = ops.exp(log_p(-apart))
+        # sum_j p_j - 1, where the largest p_j may be near 1: its value apart from its slope.
+        beyond = ops.stop_gradient(many * ops.expm1(log_p(-shift)) + (many - 1.0))
+        excess = ops.sum(p - ops.stop_gradient(ops.where(largest, p, zeros)), axis=-1, keepdims=True) + beyond
+        shift = shift + excess / ops.sum(p / (1.0 + (t - 1.0) * apart), axis=-1, keepdims=True)
+        shift = ops.stop_gradient(shift) if x is held else shift
+    return log_p(below - shift)

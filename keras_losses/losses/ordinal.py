@@ -55,7 +55,7 @@ class OrdinalLoss(ClassificationLoss):
 
     def ids(self, values: Tensor) -> Tensor:
         """The median: how many k have P(y > k) above 1/2."""
-        at_most = numerics.running_sum(self.class_probabilities(values)[..., :-1])
+        at_most = numerics.cumsum(self.class_probabilities(values)[..., :-1])
         return ops.sum(ops.cast(at_most < 0.5, "int32"), axis=-1)
 
     def labels(self, y_pred: Any) -> Any:
@@ -115,12 +115,12 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
     if truth.encoding == "sparse":
         ids = ops.expand_dims(truth.values, -1)
         at = ops.convert_to_tensor(ranks, dtype=keras.backend.standardize_dtype(ids.dtype))
-        above = numerics.or_nan(ids, truth.classes, ops.cast(ids > at, dtype))
+        above = numerics.nan_unless_class(ids, truth.classes, ops.cast(ids > at, dtype))
         return Ranks(above, ops.cast(ops.equal(ids, at), dtype), 1.0 - above)
     up_to = np.arange(truth.classes)[:, None] <= ranks
     above, below = (ops.convert_to_tensor(chosen, dtype=dtype) for chosen in (~up_to, up_to))
     return Ranks(
-        numerics.times(truth.values, above), truth.values[..., :-1], numerics.times(truth.values, below)
+        numerics.matmul(truth.values, above), truth.values[..., :-1], numerics.matmul(truth.values, below)
     )
 
 
@@ -294,13 +294,13 @@ class CornLoss(OrdinalLoss):
 
     def class_probabilities(self, values: Tensor) -> Tensor:
         # P(y = k) is P(y > 0) P(y > 1 | y >= 1) ... P(y <= k | y >= k); the last class has no end.
-        past = numerics.running_sum(ops.log_sigmoid(values))
+        past = numerics.cumsum(ops.log_sigmoid(values))
         none = ops.zeros_like(past[..., :1])
         stop = ops.concatenate([ops.log_sigmoid(-values), none], -1)
         return ops.exp(ops.concatenate([none, past], -1) + stop)
 
     def ids(self, values: Tensor) -> Tensor:
-        past = numerics.running_sum(ops.log_sigmoid(values))
+        past = numerics.cumsum(ops.log_sigmoid(values))
         return ops.sum(ops.cast(past > math.log(0.5), "int32"), axis=-1)
 
 
@@ -376,7 +376,7 @@ class CumulativeLinkLoss(OrdinalLoss):
             absent = labels.values <= 0
             return ops.sum(labels.values * self._surprise_of_classes(predictions.values, absent), axis=-1)
         score, *bounds = self._bounds(predictions.values)
-        upper, lower, gap = (numerics.of_class(labels.values, x) for x in bounds)
+        upper, lower, gap = (numerics.take_class_masked(labels.values, x) for x in bounds)
         return self._surprise(labels.values, upper - score, lower - score, gap)
 
     def class_probabilities(self, values: Tensor) -> Tensor:
@@ -541,18 +541,18 @@ class WeightedKappaLoss(OrdinalLoss):
             weight = ops.where(labels.known, weight, ops.zeros_like(weight))
         counts = _over_samples(ops.expand_dims(weight, -1) * y)
         total = ops.sum(weight)
-        share = numerics.ratio(weight, ops.ones_like(weight) * total)
+        share = numerics.divide_no_nan(weight, ops.ones_like(weight) * total)
 
         omega = self.convert(_disagreement(self.num_classes, self.weights))
-        costs = ops.sum(numerics.times(y, omega) * p, axis=-1)
+        costs = ops.sum(numerics.matmul(y, omega) * p, axis=-1)
         guesses = _over_samples(ops.expand_dims(share, -1) * p)
-        of_labels = numerics.ratio(counts, ops.ones_like(counts) * total)
-        by_chance = ops.sum(numerics.times(of_labels, omega) * guesses)
+        of_labels = numerics.divide_no_nan(counts, ops.ones_like(counts) * total)
+        by_chance = ops.sum(numerics.matmul(of_labels, omega) * guesses)
         # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
         # of what rounding would make of two large ones that cancel.
-        varied = numerics.peak(counts) < ops.sum(counts)
+        varied = numerics.max_last(counts) < ops.sum(counts)
         learned = costs / ops.where(varied, by_chance, ops.ones_like(by_chance))
-        fixed = ops.stop_gradient(numerics.ratio(costs, ops.ones_like(costs) * by_chance))
+        fixed = ops.stop_gradient(numerics.divide_no_nan(costs, ops.ones_like(costs) * by_chance))
         each = ops.where(varied, learned, fixed)
         ratio = ops.sum(share * each)
         return ops.log(ratio + self.epsilon) + (each - ratio) / (ratio + self.epsilon)

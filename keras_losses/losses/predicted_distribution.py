@@ -104,9 +104,9 @@ class LikelihoodLoss(PackedLoss):
         # a possible label instead, because a sample that does not count is blanked to 0, and the gradient of
         # its score must stay finite.
         possible = self.support.contains(y_true)
-        labels = ops.where(possible, y_true, numerics.full(y_true, self.support.member))
+        labels = ops.where(possible, y_true, numerics.full_like(y_true, self.support.member))
         values = self.score(labels, numbers)
-        return ops.where(possible, values, numerics.full(values, np.nan))
+        return ops.where(possible, values, numerics.full_like(values, np.nan))
 
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
         if self.support is None:

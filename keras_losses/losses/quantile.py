@@ -175,7 +175,7 @@ class QuantileLoss(LevelsLoss):
 
     def of_residual(self, r: Tensor, level: float) -> Tensor:
         # At r = 0 the gradient is 0: a target that is predicted exactly pulls neither way.
-        side = ops.where(r > 0, numerics.full(r, level), numerics.full(r, level - 1.0))
+        side = ops.where(r > 0, numerics.full_like(r, level), numerics.full_like(r, level - 1.0))
         return r * ops.stop_gradient(ops.where(ops.equal(r, 0), ops.zeros_like(r), side))
 
 
@@ -238,4 +238,5 @@ class ExpectileLoss(LevelsLoss):
         return self.tau
 
     def of_residual(self, r: Tensor, level: float) -> Tensor:
-        return ops.where(r < 0, numerics.full(r, 1.0 - level), numerics.full(r, level)) * ops.square(r)
+        below, above = numerics.full_like(r, 1.0 - level), numerics.full_like(r, level)
+        return ops.where(r < 0, below, above) * ops.square(r)

@@ -94,7 +94,7 @@ class AbsoluteErrorLoss(ElementwiseLoss):
     )
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return numerics.size(y_true - y_pred)
+        return numerics.absolute(y_true - y_pred)
 
 
 class HuberLoss(ElementwiseLoss):
@@ -144,7 +144,7 @@ class HuberLoss(ElementwiseLoss):
     delta: float = parameter(default=1.0, within="(0, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.size(y_true - y_pred)
+        size = numerics.absolute(y_true - y_pred)
         near = numerics.minimum(size, self.delta)
         return near * (size - 0.5 * near)
 
@@ -198,7 +198,7 @@ class SmoothL1Loss(ElementwiseLoss):
     beta: float = parameter(default=1.0, within="[0, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.size(y_true - y_pred)
+        size = numerics.absolute(y_true - y_pred)
         beta = self.beta
         if numerics.is_number(beta, 0.0):
             return size
@@ -255,7 +255,7 @@ class PseudoHuberLoss(ElementwiseLoss):
     delta: float = parameter(default=1.0, within="(0, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.size(y_true - y_pred)
+        size = numerics.absolute(y_true - y_pred)
         return size * self.delta * numerics.tan_of_half(size / self.delta)
 
 
@@ -358,7 +358,7 @@ class EpsilonInsensitiveLoss(ElementwiseLoss):
     power: float = parameter(default=1.0, within="[1, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return numerics.power(ops.relu(numerics.size(y_true - y_pred) - self.epsilon), self.power)
+        return numerics.power(ops.relu(numerics.absolute(y_true - y_pred) - self.epsilon), self.power)
 
 
 class WingLoss(ElementwiseLoss):
@@ -412,6 +412,6 @@ class WingLoss(ElementwiseLoss):
     curvature: float = parameter(default=2.0, within="(0, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.size(y_true - y_pred)
+        size = numerics.absolute(y_true - y_pred)
         near = self.width * numerics.log1p(numerics.minimum(size, self.width) / self.curvature)
         return near + ops.relu(size - self.width)

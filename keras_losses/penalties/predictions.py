@@ -195,7 +195,7 @@ class ActivityPenalty(Penalty):
 
     def penalty(self, truth: Any, predictions: Any) -> Tensor:
         outputs = _outputs(predictions)
-        sizes = numerics.size(outputs) if self.order == 1 else ops.square(outputs)
+        sizes = numerics.absolute(outputs) if self.order == 1 else ops.square(outputs)
         return ops.sum(sizes, axis=-1)
 
 
@@ -223,7 +223,7 @@ class SmoothnessPenalty(Penalty):
         for axis in self._axes_of(outputs):
             before, after = _part(outputs, axis, None, -1), _part(outputs, axis, 1, None)
             both = ops.logical_and(_part(counts, axis, None, -1), _part(counts, axis, 1, None))
-            half = 0.5 * ops.where(both, numerics.size(after - before), ops.zeros_like(before))
+            half = 0.5 * ops.where(both, numerics.absolute(after - before), ops.zeros_like(before))
             none = ops.zeros_like(_part(outputs, axis, None, 1))
             total += ops.concatenate([half, none], axis=axis) + ops.concatenate([none, half], axis=axis)
         return numerics.mean(total)

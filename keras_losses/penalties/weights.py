@@ -175,7 +175,7 @@ class WeightPenalty(keras.regularizers.Regularizer):  # type: ignore[misc]
         dtype = numerics.compute_dtype(keras.backend.standardize_dtype(x.dtype))
         x, total = ops.cast(x, dtype), ops.zeros((), dtype)
         if self.l1:
-            total += self.l1 * ops.sum(numerics.size(x))
+            total += self.l1 * ops.sum(numerics.absolute(x))
         if self.l2:
             total += self.l2 * ops.sum(ops.square(x))
         if self.orthogonal or self.spectral:
@@ -221,7 +221,7 @@ def _most_stretched(w: Tensor) -> Tensor:
     XLA is slow at decompositions on processors.
     """
     w = ops.stop_gradient(w)
-    w = numerics.ratio(w, ops.max(ops.absolute(w), axis=(1, 2), keepdims=True))
+    w = numerics.divide_no_nan(w, ops.max(ops.absolute(w), axis=(1, 2), keepdims=True))
     steps = min(STEPS, w.shape[-1])
     start = np.random.default_rng(0).normal(size=(1, w.shape[-1], 1))
     start = ops.zeros_like(w[:, :1, :1]) + ops.convert_to_tensor(start, dtype=w.dtype)
@@ -252,14 +252,14 @@ def _first_eigenvector(gram: Tensor) -> Tensor:
     """That of small matrices, `(blocks, n, 1)`: a column of their power 2^20, the longest."""
     eye = ops.eye(gram.shape[-1], dtype=gram.dtype)
     for _ in range(20):
-        gram = numerics.ratio(gram, ops.sum(gram * eye, axis=(1, 2), keepdims=True))
+        gram = numerics.divide_no_nan(gram, ops.sum(gram * eye, axis=(1, 2), keepdims=True))
         gram = gram @ gram
     longest = ops.argmax(ops.sum(gram * eye, axis=-1), axis=-1)
     return gram @ ops.expand_dims(ops.one_hot(longest, gram.shape[-1], dtype=gram.dtype), -1)
 
 
 def _unit(v: Tensor) -> Tensor:
-    return numerics.ratio(v, ops.sqrt(ops.sum(ops.square(v), axis=(1, 2), keepdims=True)))
+    return numerics.divide_no_nan(v, ops.sqrt(ops.sum(ops.square(v), axis=(1, 2), keepdims=True)))
 
 
 def _transposed(x: Tensor) -> Tensor:

@@ -499,7 +499,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         if self.totals is None:
             return {}
         totals = ops.convert_to_tensor(self.totals)
-        means = numerics.ratio(totals[2:], totals[0])
+        means = numerics.divide_no_nan(totals[2:], totals[0])
         loss, penalties, terms = means[0], means[1], len(self.names)
         rows = [(name, means[2 + k], means[2 + terms + k]) for k, name in enumerate(self.names)]
         if self._penalised:
@@ -509,7 +509,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
             found |= {
                 name: value,
                 f"{name}_weighted": weighted,
-                f"{name}_share": numerics.ratio(weighted, loss),
+                f"{name}_share": numerics.divide_no_nan(weighted, loss),
             }
         return found
 

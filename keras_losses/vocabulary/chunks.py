@@ -236,8 +236,8 @@ def _of_logits(
     z = raw if bent is None else soft_cap * bent
     smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
     chosen, classes = numerics.is_class(ids, z), z.shape[-1]
-    own = numerics.chosen(ids, z)
-    others = ops.where(chosen, numerics.full(z, -math.inf), z)
+    own = numerics.take_class(ids, z)
+    others = ops.where(chosen, numerics.full_like(z, -math.inf), z)
     best = ops.max(others, axis=-1)
     won = own > best
     top = ops.where(won, own, best)

@@ -82,7 +82,7 @@ class TokenMetrics(keras.metrics.Metric):  # type: ignore[misc]
         if not self.in_use:
             return {}
         sums = ops.convert_to_tensor(self.sums)
-        crossentropy, accuracy = (numerics.ratio(sums[turn], sums[0]) for turn in (1, 2))
+        crossentropy, accuracy = (numerics.divide_no_nan(sums[turn], sums[0]) for turn in (1, 2))
         return {"token_accuracy": accuracy, "perplexity": ops.exp(crossentropy)}
 
     def get_config(self) -> dict[str, Any]:

@@ -193,7 +193,9 @@ class VocabularyCrossentropy(CrossentropyLoss):
         separate = reduction in (None, "none")
         if not separate and reduction != "sum":
             # Divided before the chunks, so that no gradient is divided afterwards.
-            rows = numerics.share_of_replica(numerics.ratio(rows, divisor(counts, samples, reduction)))
+            rows = numerics.share_of_replica(
+                numerics.divide_no_nan(rows, divisor(counts, samples, reduction))
+            )
         found = fused(
             hidden=ops.reshape(hidden, (-1, hidden.shape[-1])),
             kernel=head.kernel,
@@ -215,8 +217,8 @@ class VocabularyCrossentropy(CrossentropyLoss):
         if wanted is not None:
             logits, ids = blanked(logits, wanted), blanked(ids, wanted)
         chosen = numerics.is_class(ids, logits)
-        others = numerics.peak(ops.where(chosen, numerics.full(logits, -math.inf), logits))
-        hits = ops.cast(numerics.of_class(ids, logits) > others, self.compute_dtype)
+        others = numerics.max_last(ops.where(chosen, numerics.full_like(logits, -math.inf), logits))
+        hits = ops.cast(numerics.take_class_masked(ids, logits) > others, self.compute_dtype)
         measured.add(numerics.sparse_crossentropy(ids, logits).value, hits, counts)
 
     def _warn_of_logits(self, y_pred: Any) -> None:

@@ -10,7 +10,8 @@ from keras import ops
 from scipy import special
 
 from keras_losses import CrossentropyLoss, numerics
-from keras_losses.numerics import derivatives, gamma, stable
+from keras_losses.numerics import arrays, derivatives, gamma
+from keras_losses.numerics import classes as classes_of
 from tests.backends import COMPILED, MODES, compiled, double_precision, second_derivative, value_and_gradient
 from tests.backends import numpy as to_array
 from tests.backends import tensor as tensor_of
@@ -73,7 +74,7 @@ def classes(request, monkeypatch):
     that grows with their square.
     """
     if request.param == "many":
-        monkeypatch.setattr(stable, "_FEW_CLASSES", 2)
+        monkeypatch.setattr(classes_of, "_FEW_CLASSES", 2)
     return 5
 
 
@@ -244,10 +245,10 @@ def test_the_only_class_that_a_mask_leaves_has_no_gradient():
 @pytest.mark.parametrize("row", [4, 512])
 def test_total(row, monkeypatch):
     """0 + 1 + ... + (n - 1) = n (n - 1) / 2, in rows and what is left of them; exact in float32."""
-    monkeypatch.setattr(stable, "_ROW", row)
+    monkeypatch.setattr(arrays, "_ROW", row)
     for size in (0, 1, 3, 4, 11):
-        assert number(numerics.total(tensor(*range(size)))) == size * (size - 1) / 2
-    assert number(numerics.total(ops.reshape(tensor(*range(6)), (2, 3)))) == 15
+        assert number(numerics.sum_all(tensor(*range(size)))) == size * (size - 1) / 2
+    assert number(numerics.sum_all(ops.reshape(tensor(*range(6)), (2, 3)))) == 15
 
 
 def log1p_of(_, x, __=None):
@@ -357,11 +358,6 @@ def test_power():
         found = to_array(numerics.power(tensor(0.0, 4.0, np.nan), exponent))
         expected = [0.0**exponent, 4.0**exponent, 1.0 if exponent == 0 else np.nan]
         np.testing.assert_allclose(found, expected, rtol=2e-6)
-
-
-def test_x_log_x():
-    values = numerics.x_log_x(tensor(0.0, 1.0, 2.0, np.nan))
-    np.testing.assert_allclose(ops.convert_to_numpy(values), [0.0, 0.0, 2 * math.log(2), np.nan], rtol=2e-6)
 
 
 def test_computing_takes_at_least_float32():
