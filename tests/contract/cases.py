@@ -21,7 +21,7 @@ import keras_losses
 from keras_losses.core.parameters import REQUIRED
 from tests import every_loss as losses
 from tests import thorough
-from tests.backends import BACKEND, double_precision, value_and_gradient
+from tests.backends import BACKEND, double_precision, evaluated
 from tests.every_loss import LOSSES, build, entries, inside, resized
 from tests.kinds import KINDS, kind_of
 from tests.kinds.kind import Batch
@@ -187,7 +187,7 @@ class Result:
 def single(case: Case) -> Result:
     """In single precision, with no weights and no reduction."""
     loss = case.build(reduction="none")
-    values, gradient = value_and_gradient(loss, case.y_true, case.y_pred)
+    values, gradient = evaluated(loss, case.y_true, case.y_pred)
     return Result(values, gradient, expected(loss, case.y_true, case.y_pred))
 
 
@@ -196,7 +196,7 @@ def double(case: Case) -> Result:
     """In double precision."""
     with double_precision():
         loss = case.build(reduction="none", dtype="float64")
-        values, gradient = value_and_gradient(loss, case.batch.y_true, case.batch.y_pred)
+        values, gradient = evaluated(loss, case.batch.y_true, case.batch.y_pred)
     return Result(values, gradient, expected(loss, case.batch.y_true, case.batch.y_pred))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import thorough
-from tests.backends import value, value_and_gradient
+from tests.backends import evaluated, value
 from tests.contract.cases import Case, about, combined, every_loss, first, plain, pools
 from tests.contract.test_gradients import differences
 from tests.every_loss import ALONE, LOSSES, ONE_OF_EACH_PATH, rows
@@ -70,7 +70,7 @@ def at_extremes(loss, row, batch):
 def run(case: Case, dtype: str):
     """Predictions as they are in `dtype`, their values, and the gradient of each."""
     pred = case.batch.y_pred.astype(DTYPES[dtype])
-    return pred.astype("float64"), *value_and_gradient(case.build(reduction="none"), case.batch.y_true, pred)
+    return pred.astype("float64"), *evaluated(case.build(reduction="none"), case.batch.y_true, pred)
 
 
 @every_loss
@@ -132,7 +132,7 @@ def assert_gradient(case):
         finite = np.abs(values) < LARGEST
         if loss.pools_batch and not finite.all():  # an infinite sum has no differences
             y_true, pred = y_true[finite], case.batch.y_pred[finite]
-            _, gradient = value_and_gradient(case.build(reduction="none"), y_true, pred)
+            _, gradient = evaluated(case.build(reduction="none"), y_true, pred)
             pred, values, finite = pred.astype("float64"), values[finite], finite[finite]
         exact = differences(differentiated(loss, y_true, pred), pred, pools=loss.pools_batch)
     smooth = finite & ~kinked(loss, y_true, pred)
@@ -211,7 +211,7 @@ def test_predictions_equal_to_targets(loss):
         with about(case):
             data = kind_of(loss)
             perfect = data.perfect(case.batch, case.build())
-            values, gradient = value_and_gradient(case.build(reduction="none"), case.batch.y_true, perfect)
+            values, gradient = evaluated(case.build(reduction="none"), case.batch.y_true, perfect)
             assert np.isfinite(values).all()
             assert np.isfinite(gradient).all()
             if data.exact_residual:
