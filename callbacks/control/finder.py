@@ -16,15 +16,12 @@ import numpy as np
 
 # Keras has no public way to the generator behind unseeded random numbers, without making one where there
 # is none; tests/test_private_keras.py watches these.
-from keras.src.backend.common import global_state
-
+from keras_losses import keras_private
 from keras_losses.training.terms import of_replicas
 
 from ..arguments import is_number
 from ..control.optimizers import as_number, batches_per_iteration, rate_variable, updating
 from ..writers.drawing import need_matplotlib
-
-GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 # fastai's: what its suggestions leave out of the curve's ends, and the interval and slope of `slide`.
 BEGINNING, END = 10, 5
@@ -268,11 +265,11 @@ def find_learning_rate(
         once = isinstance(x, types.GeneratorType)
         test = _RangeTest(rates, _executions(model), smoothing, diverge, once, verbose)
         if rate_variable(optimizer) is None:
-            # Public is only the way from a number to a schedule, which _put_back takes.
             with of_replicas(model):
-                updating(optimizer)._learning_rate = keras.Variable(
+                variable = keras.Variable(
                     min_rate, trainable=False, name="learning_rate", aggregation="only_first_replica"
                 )
+                keras_private.set_rate_source(updating(optimizer), variable)
             model.train_function = None  # it has the schedule in it
         # A LossAwareModel's own would warn of the divergence that is sought here.
         keras.Model.fit(
@@ -415,8 +412,7 @@ class _RangeTest(keras.callbacks.Callback):  # type: ignore[misc]
 def _built(model: Any, x: Any) -> Any:
     """Builds a model that has no weights yet on the first batch; what is to be used in place of `x`."""
     # Some layers, of a class's own, may be unbuilt in a model that calls itself built.
-    # tests/test_private_keras.py watches _flatten_layers, which has no public equal.
-    if all(layer.built for layer in model._flatten_layers()):
+    if all(layer.built for layer in keras_private.layers_inside(model, include_self=True)):
         return x
     if isinstance(x, types.GeneratorType):
         batch = next(x)
@@ -443,16 +439,18 @@ def _built(model: Any, x: Any) -> Any:
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
     """Afterwards the model, its optimizer and the random states are as they were."""
-    optimizer, learning_rate = model.optimizer, updating(model.optimizer)._learning_rate
+    optimizer, learning_rate = model.optimizer, keras_private.rate_source(updating(model.optimizer))
     attributes = {name: getattr(model, name, None) for name in ("history", "stop_training", "train_function")}
     # fit leaves PyTorch's modules in the mode for inference, or, interrupted, in that for training.
     modules = list(model.modules()) if keras.backend.backend() == "torch" else []
     modes = [module.training for module in modules]
     with contextlib.ExitStack() as last:
         last.callback(_random_states())
-        generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-        last.callback(global_state.set_global_attribute, GLOBAL_SEED_GENERATOR, generator)
-        last.callback(_compiled_parts(model))
+        generator = keras_private.seed_generator()
+        last.callback(keras_private.set_seed_generator, generator)
+        # On JAX and PyTorch the first `fit` after `compile` takes a batch to build them, for which it
+        # shuffles arrays once more.
+        last.callback(keras_private.unbuild_compiled_parts(model))
         if not optimizer.built:
             # As it is after the first step, from the initial values.
             last.callback(_unbuild, optimizer, {id(variable) for variable in optimizer.variables})
@@ -464,11 +462,9 @@ def _put_back(model: Any) -> Iterator[None]:
         try:
             yield
         finally:
-            if hasattr(model, "_jax_state"):
-                # What an interrupted step has left on JAX would come over what is put back now.
-                model._jax_state, model._jax_state_synced = None, True
+            keras_private.drop_jax_training_state(model)
             with of_replicas(model):
-                if updating(optimizer)._learning_rate is not learning_rate:
+                if keras_private.rate_source(updating(optimizer)) is not learning_rate:
                     optimizer.learning_rate = learning_rate
                 model.reset_metrics()  # also those that were made by the first step
                 for variable, value in values:
@@ -498,34 +494,8 @@ def _copy(variable: Any) -> Any:
 
 def _unbuild(optimizer: Any, before: set[int]) -> None:
     """Lets go of the slots, so that other variables may be trained than those of the test."""
-    # Keras has no public way back; tests/test_private_keras.py watches these names.
     for each in {id(o): o for o in (optimizer, updating(optimizer))}.values():
-        for variable in each.variables:
-            if id(variable) not in before:
-                each._untrack_variable(variable)
-        each._trainable_variables_indices.clear()
-        each._trainable_variables = []
-        each.built = False
-
-
-def _compiled_parts(model: Any) -> Callable[[], None]:
-    """Notes which of the model's compiled parts are built, and returns what makes the others unbuilt.
-
-    On JAX and PyTorch the first `fit` after `compile` takes a batch to build them, for which it shuffles
-    arrays once more.
-    """
-    # Keras has no public way back; tests/test_private_keras.py watches these names.
-    parts = [part for part in (model._compile_metrics, model._compile_loss) if part is not None]
-    unbuilt = [part for part in parts if not part.built]
-
-    def put_back() -> None:
-        for part in unbuilt:
-            if part is model._compile_loss:
-                for metric in list(part.metrics):
-                    part._tracker.untrack(metric)
-            part.built = False
-
-    return put_back
+        keras_private.forget_slots(each, before)
 
 
 def _random_states() -> Callable[[], None]:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_losses import keras_private
+
 
 class _ScheduledMomentum:
     """What they share: a momentum that is a schedule, in the config as well.
@@ -27,9 +29,7 @@ class _ScheduledMomentum:
         return schedule
 
     def _momentum_now(self, schedule: Any) -> Any:
-        # Private, and what Keras hands to the rate's schedule; the public `iterations` is a quotient of it
-        # under gradient accumulation. tests/test_private_keras.py watches it.
-        iterations: Any = self._iterations  # type: ignore[attr-defined]
+        iterations = keras_private.iteration_counter(self)
         return ops.cast(ops.convert_to_tensor(schedule(iterations)), "float32")
 
 
@@ -130,7 +130,7 @@ class ScheduledSGD(_ScheduledMomentum, keras.optimizers.SGD):  # type: ignore[mi
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         momentum = ops.cast(self._momentum_now(self._momentum), variable.dtype)
         step = ops.cast(gradient, variable.dtype) * ops.cast(learning_rate, variable.dtype)
-        m = self.momentums[self._get_variable_index(variable)]  # as Keras's own do; there is no public way
+        m = self.momentums[keras_private.slot_index(self, variable)]
         self.assign(m, ops.multiply(m, momentum) - step)
         self.assign_add(variable, ops.multiply(m, momentum) - step if self.nesterov else m)
 

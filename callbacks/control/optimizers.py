@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_losses import keras_private
+
 
 def updating(optimizer: Any) -> Any:
     """The optimizer that holds the counter and the rate: mixed precision wraps it in another."""
@@ -44,9 +46,7 @@ def rate_source(optimizer: Any) -> Callable[..., Any] | None:
     """What computes the learning rate, a schedule or a function; None where it is a number."""
     if rate_variable(optimizer) is not None:
         return None
-    # `learning_rate` is its value now, computed op by op; what computes it is private, and
-    # tests/test_private_keras.py watches it.
-    source: Callable[..., Any] = updating(optimizer)._learning_rate
+    source: Callable[..., Any] = keras_private.rate_source(updating(optimizer))
     return source
 
 

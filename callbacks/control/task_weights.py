@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import keras_private, numerics
 from keras_losses.numerics import derivatives
 from keras_losses.training.terms import WEIGHTS, Control, LossTerms, Step, joined, outputs
 
@@ -291,4 +291,4 @@ class GradNorm(_TaskWeights):
 
 def _layers(model: keras.Model) -> list[Any]:
     # Keras has no public list of the layers inside of layers; tests/test_private_keras.py watches this one.
-    return list(model._flatten_layers(include_self=False))
+    return keras_private.layers_inside(model)

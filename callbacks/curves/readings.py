@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_losses import keras_private
 from keras_losses.training.terms import LossTerms
 
 from ..control.optimizers import (
@@ -64,10 +65,8 @@ class Reader:
         return self.batches() // self.per_iteration
 
     def _values(self) -> list[Any]:
-        # Within an epoch on JAX the variables are empty, and `Callback.model` would fill every one of
-        # them, and the step after empty them, for the sake of three. No public way is cheaper.
-        state = getattr(self.model, "_jax_state", None)
-        if not state or self.model._jax_state_synced:
+        state = keras_private.jax_training_state(self.model)
+        if state is None:
             return [variable.value for variable in self._variables]
         return [
             state[group][index] if group in state else variable.value

@@ -14,9 +14,7 @@ from keras import ops
 # Keras has no public way to read the mask that a layer left on its output (on JAX it is not an attribute of
 # the tensor but an entry of a table), nor to tell when it tries a model out on numbers of its own, before
 # training on PyTorch. tests/test_private_keras.py fails when these move.
-from keras.src.backend import get_keras_mask, in_stateless_scope
-
-from keras_losses import config, numerics
+from keras_losses import config, keras_private, numerics
 from keras_losses.core.arithmetic import Arithmetic
 from keras_losses.core.card import Card
 from keras_losses.core.labels import Predictions
@@ -130,14 +128,14 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         """The value under a reduction that may be another than the loss's own."""
         self._check_learned()
-        mask = get_keras_mask(y_pred)
+        mask = keras_private.mask_of(y_pred)
         owner = type(self).__name__
         with keras.name_scope(_scope(self.name)):
             true, pred = self.align(y_true, y_pred)
             outputs = pred.values if isinstance(pred, Predictions) else pred
             leading = tuple(outputs.shape[:-1])
             samples = prepare(owner, true, sample_weight, mask, leading, self.compute_dtype)
-            eager = numerics.is_concrete(outputs) and not in_stateless_scope()
+            eager = numerics.is_concrete(outputs) and not keras_private.in_stateless_scope()
             if eager and config.values_are_validated():
                 wanted = None if samples.wanted is None else numerics.to_numpy(samples.wanted)
                 self.check(true, pred, wanted)

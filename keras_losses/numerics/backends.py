@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_losses import keras_private
 from keras_losses.numerics.derivatives import Tensor
 
 
@@ -28,10 +29,7 @@ def compiled_by_tensorflow() -> bool:
         return False
     import tensorflow as tf
 
-    # There is no public way to tell; tests/test_private_keras.py watches this one.
-    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
-
-    return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+    return keras_private.compiled_by_xla(tf.compat.v1.get_default_graph())
 
 
 def fused_by_xla() -> bool:
@@ -72,7 +70,7 @@ def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
     Keras keeps them under one name for both activations; the logits of the other one would silently make
     a different loss, so they are taken only where they are known to belong to `activation`.
     """
-    logits = getattr(probabilities, "_keras_logits", None)
+    logits = keras_private.logits_beside(probabilities)
     if logits is None:
         return None
     kind = _operation(probabilities)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import keras_private, numerics
 from keras_losses.core import Parameter
 from keras_losses.numerics import Tensor
 
@@ -381,7 +381,12 @@ def _meant(matches: Mapping[int, list[bool]], place: int) -> bool:
 
 def _matches(line: list[Any], pattern: str | type) -> bool:
     """Whether a layer, or one that it is inside of, has such a name or path, or is of that class."""
-    together = [part for layer in line if isinstance(layer, OF_SEVERAL) for part in layer._flatten_layers()]
+    together = [
+        part
+        for layer in line
+        if isinstance(layer, OF_SEVERAL)
+        for part in keras_private.layers_inside(layer, include_self=True)
+    ]
     if isinstance(pattern, type):
         return any(isinstance(layer, pattern) for layer in (*line, *together))
     names = [layer.name for layer in line]
@@ -403,8 +408,7 @@ def _lines(layer: Any, line: list[Any], owners: list[Any]) -> Iterator[tuple[lis
 
 
 def _parts(layer: Any) -> list[Any]:
-    # Keras has no public list of the layers inside a layer; tests/test_private_keras.py watches this one.
-    return list(layer._flatten_layers(include_self=False, recursive=False))
+    return keras_private.layers_inside(layer, recursive=False)
 
 
 def _weights(layer: Any, where: str) -> list[Any]:

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_losses import keras_private
 from keras_losses.core import Loss
 from keras_losses.core.interval import Interval
-from keras_losses.training.terms import Live, LossTerms, Step, WatchTerms, outputs, unlocked, with_parts
+from keras_losses.training.terms import Live, LossTerms, Step, WatchTerms, outputs, with_parts
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
@@ -72,14 +73,11 @@ class RecordsTerms:
         losses = [output.loss for output in outputs(self) if isinstance(output.loss, Loss)]
         state = getattr(self, "loss_state", None)
         if state is None or not state.serves(losses):
-            with unlocked(self):
+            with keras_private.unlocked(self):
                 if state is not None:
-                    self._tracker.untrack(state)  # type: ignore[attr-defined]
+                    keras_private.untrack(self, state)
                 self.loss_state = LossState(losses)
-                layers = self._layers  # type: ignore[attr-defined]
-                if not any(layer is self.loss_state for layer in layers):
-                    # With Keras 3.10 a model from inputs and outputs has the layers of its graph alone.
-                    layers[:] = [*(layer for layer in layers if layer is not state), self.loss_state]
+                keras_private.replace_layer(self, state, self.loss_state)
         LossTerms.attach(self)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
@@ -157,9 +155,7 @@ class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
                 "on a batch, first."
             )
         if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
-            # Keras has no public way to the structure; tests/test_private_keras.py watches these names.
-            inner = getattr(model, "_functional", None) or model
-            inputs, outputs = inner._inputs_struct, inner._outputs_struct
+            inputs, outputs = keras_private.structure_of(model)
             return FunctionalLossAwareModel(inputs, outputs, name=model.name)
         return WrappedModel(model)
 

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_losses import numerics
+from keras_losses import keras_private, numerics
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.core import Loss, Parameter
 from keras_losses.core.interval import Interval
@@ -86,8 +86,7 @@ def outputs(model: keras.Model) -> list[Output]:
 
 def _output_names(model: keras.Model) -> list[str]:
     """As the losses are called with Keras: the keys of a dict of outputs, else the names of their layers."""
-    # Keras has no public way to the structure; tests/test_private_keras.py watches this one.
-    structure = getattr(model, "_outputs_struct", None)
+    structure = keras_private.outputs_structure(model)
     return (
         list(structure) if isinstance(structure, dict) else list(getattr(model, "output_names", None) or ())
     )
@@ -103,18 +102,6 @@ def with_parts(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
 def joined(*parts: str) -> str:
     """The path of these, of which some may be empty."""
     return "/".join(part for part in parts if part)
-
-
-@contextlib.contextmanager
-def unlocked(model: keras.Model) -> Iterator[None]:
-    """Lets a model of a class of its own that is built have more state: Keras lets it have metrics alone."""
-    # Keras has no public way to; tests/test_private_keras.py watches this one.
-    tracker = model._tracker
-    locked, tracker.locked = tracker.locked, False
-    try:
-        yield
-    finally:
-        tracker.locked = locked
 
 
 def of_replicas(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
@@ -293,7 +280,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         """Puts the terms of a compiled model into its logs."""
         found = getattr(model, "loss_terms", None)
         if not isinstance(found, LossTerms):
-            with unlocked(model), of_replicas(model):
+            with keras_private.unlocked(model), of_replicas(model):
                 found = model.loss_terms = cls()
             if not getattr(model, "records_terms", False):
                 # What a subclass would override: Keras has no callback between the loss and the step.
@@ -445,15 +432,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     @contextlib.contextmanager
     def _keeping_losses(self, model: keras.Model) -> Iterator[None]:
         """What layers have added to the loss stays what it is when a loss asks the model again."""
-        # Each call of the model takes it away. Keras on JAX keeps it here, where nothing is on the other
-        # backends; tests/penalties/test_input_penalties.py notices when that changes.
-        before = model._losses_override
-        if not before and any(loss._needs_model for output in self.outputs for _, loss in output.losses):
-            model._losses_override = list(model.losses)
-        try:
+        keep = any(loss._needs_model for output in self.outputs for _, loss in output.losses)
+        with keras_private.keeping_losses(model, keep=keep):
             yield
-        finally:
-            model._losses_override = before
 
     @contextlib.contextmanager
     def asking(self, step: Step) -> Iterator[None]:

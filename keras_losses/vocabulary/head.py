@@ -12,9 +12,7 @@ from keras import ops
 
 # Keras has no public way to set the mask of a tensor, nor to tell when a model's state is passed around
 # rather than set. tests/test_private_keras.py fails when these move.
-from keras.src.backend import in_stateless_scope, set_keras_mask
-
-from keras_losses import numerics
+from keras_losses import keras_private, numerics
 from keras_losses.core.saving import PACKAGE
 from keras_losses.numerics import Tensor
 from keras_losses.vocabulary.chunks import product
@@ -67,7 +65,8 @@ class TokenMetrics(keras.metrics.Metric):  # type: ignore[misc]
     def add(self, crossentropy: Tensor, hits: Tensor, weights: Tensor) -> None:
         """The cross-entropies of tokens, whether the likeliest class was right, and what each counts."""
         # On JAX what is traced outside of a model's own steps must not get into a variable.
-        if numerics.is_concrete(crossentropy) or in_stateless_scope() or keras.backend.backend() != "jax":
+        in_step = numerics.is_concrete(crossentropy) or keras_private.in_stateless_scope()
+        if in_step or keras.backend.backend() != "jax":
             self.in_use = True
             sums = [weights, weights * crossentropy, weights * hits]
             self.sums.assign_add(
@@ -283,7 +282,7 @@ class VocabularyEmbedding(_HeadLayer):
             mask = ops.not_equal(inputs, 0) if self.mask_zero else None
         # `compute_mask` is not told which of the two it was.
         if mask is not None:
-            set_keras_mask(found, mask)
+            keras_private.set_mask(found, mask)
         return found
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:

@@ -15,9 +15,7 @@ from typing import Any
 from keras import ops
 
 # Keras has no public way to read the mask of a tensor. tests/test_private_keras.py fails when it moves.
-from keras.src.backend import get_keras_mask
-
-from keras_losses import config, numerics
+from keras_losses import config, keras_private, numerics
 from keras_losses.core import Card, Identity, Labels, Predictions, checks, labels, parameter, wanted_values
 from keras_losses.core.reduction import Samples, blanked, divisor, pooled_weights, prepare
 from keras_losses.losses.crossentropy import CrossentropyLoss
@@ -121,7 +119,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         if head is None or self.axis not in (-1, len(y_pred.shape) - 1):
             self._warn_of_logits(y_pred)
             return super()._reduced(y_true, y_pred, sample_weight, reduction)
-        mask = get_keras_mask(y_pred)
+        mask = keras_private.mask_of(y_pred)
         tokens = self._tokens(y_true, y_pred, y_pred.shape[-1], sample_weight, mask)
         # What is learned needs a gradient of its own, and labels of the logits' size save nothing.
         if not numerics.is_concrete(y_pred) and not self._learned and tokens.truth.encoding == "sparse":

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import HuberLoss, LossAwareModel, PseudoHuberLoss
+from keras_losses import HuberLoss, LossAwareModel, PseudoHuberLoss, keras_private
 from keras_losses.callbacks import LearningRateCurve, LossParameterSchedule, find_learning_rate
 from keras_losses.callbacks.control import finder
 from keras_losses.callbacks.control.optimizers import rate_variable
@@ -330,7 +330,7 @@ class Model:
     def state(self):
         groups = (self.model.variables, self.model.metrics_variables, self.model.optimizer.variables)
         values = [keras.ops.convert_to_numpy(v.value).tobytes() for group in groups for v in group]
-        generator = finder.global_state.get_global_attribute(finder.GLOBAL_SEED_GENERATOR)
+        generator = keras_private.seed_generator()
         return {
             "values": values,
             "global seed": keras.ops.convert_to_numpy(generator.state).tolist(),
@@ -451,16 +451,15 @@ def test_layers_may_be_frozen_after_the_test(frozen):
 
 
 def test_a_global_seed_made_by_the_test_goes_with_it(monkeypatch):
-    state, name = finder.global_state, finder.GLOBAL_SEED_GENERATOR
-    before = state.get_global_attribute(name)
-    state.set_global_attribute(name, None)
+    before = keras_private.seed_generator()
+    keras_private.set_seed_generator(None)
     try:
         interrupt(KeyboardInterrupt, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             find(small.model(), diverge=math.inf)
-        assert state.get_global_attribute(name) is None
+        assert keras_private.seed_generator() is None
     finally:
-        state.set_global_attribute(name, before)
+        keras_private.set_seed_generator(before)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="only PyTorch's modules have modes")

@@ -1,0 +1,249 @@
+"""The one place for names that are private to Keras and TensorFlow, each with why nothing public serves.
+
+Every name is looked up when its feature is used. If a release of Keras renames it, that feature raises
+`PrivateNameError`, and `import keras_losses` still works. `tests/test_private_keras.py` watches the names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import keras
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class PrivateNameError(RuntimeError):
+    """A private name of Keras or TensorFlow is not where it was."""
+
+
+def _missing(feature: str, error: Exception) -> PrivateNameError:
+    return PrivateNameError(
+        f"keras_losses: {feature} needs a private name that the installed Keras {keras.__version__} does not "
+        f"have ({error}). Install a version of Keras that the README of keras-losses lists, or upgrade "
+        "keras-losses."
+    )
+
+
+def needed_for(feature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Turns the error of a missing name into one that names the feature and says what to do."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except (ImportError, AttributeError) as error:
+                raise _missing(feature, error) from error
+
+        return guarded
+
+    return decorate
+
+
+# Tensors ---------------------------------------------------------------------------------------------
+
+
+@needed_for("reading the mask of a layer")
+def mask_of(x: Any) -> Any:
+    """The mask that a layer left on its output, or None. On JAX it is not an attribute of the tensor."""
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(x)
+
+
+@needed_for("leaving a mask on the output of a layer")
+def set_mask(x: Any, mask: Any) -> None:
+    """Leaves a mask on a tensor: `compute_mask` is not told which of two calls of a layer it is for."""
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(x, mask)
+
+
+@needed_for("telling a trial run of Keras from a step")
+def in_stateless_scope() -> bool:
+    """Whether Keras tries a model out on made-up numbers, as it does on PyTorch before training."""
+    from keras.src.backend import in_stateless_scope
+
+    return bool(in_stateless_scope())
+
+
+def logits_beside(probabilities: Any) -> Any:
+    """The logits that Keras keeps beside the output of a softmax or a sigmoid, or None."""
+    return getattr(probabilities, "_keras_logits", None)
+
+
+@needed_for("choosing the faster of two formulas")
+def compiled_by_xla(graph: Any) -> bool:
+    """Whether TensorFlow will compile this graph with XLA."""
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return bool(GraphOrParentsInXlaContext(graph))
+
+
+# Models and layers -----------------------------------------------------------------------------------
+
+
+@needed_for("listing the layers inside a layer")
+def layers_inside(layer: Any, *, include_self: bool = False, recursive: bool = True) -> list[Any]:
+    """The layers inside a layer: `Model.layers` lists those of the outermost level alone."""
+    return list(layer._flatten_layers(include_self=include_self, recursive=recursive))
+
+
+@needed_for("making a LossAwareModel of a model")
+def structure_of(model: Any) -> tuple[Any, Any]:
+    """The inputs and outputs of a functional or sequential model, in the structure in which it takes them."""
+    functional = getattr(model, "_functional", None) or model
+    return functional._inputs_struct, functional._outputs_struct
+
+
+def outputs_structure(model: Any) -> Any:
+    """The structure of the outputs, or None for a model of a class of its own, which has none."""
+    return getattr(model, "_outputs_struct", None)
+
+
+@contextlib.contextmanager
+def unlocked(model: keras.Model) -> Iterator[None]:
+    """Lets a built model of a class of its own have more state: Keras lets it have metrics alone."""
+    try:
+        tracker = model._tracker
+        locked, tracker.locked = tracker.locked, False
+    except AttributeError as error:
+        raise _missing("attaching the state of a loss to a model", error) from error
+    try:
+        yield
+    finally:
+        tracker.locked = locked
+
+
+@needed_for("attaching the state of a loss to a model")
+def replace_layer(model: Any, old: Any, new: Any) -> None:
+    """Lists a layer outside of the model's graph among its layers, in place of another one.
+
+    With Keras 3.10 a model from inputs and outputs has the layers of its graph alone.
+    """
+    if not any(layer is new for layer in model._layers):
+        model._layers[:] = [*(layer for layer in model._layers if layer is not old), new]
+
+
+@needed_for("detaching the state of a loss from a model")
+def untrack(model: Any, layer: Any) -> None:
+    """Takes a layer out of a model's state."""
+    model._tracker.untrack(layer)
+
+
+@contextlib.contextmanager
+def keeping_losses(model: Any, *, keep: bool) -> Iterator[None]:
+    """Keeps what layers have added to the loss while a loss calls the model again, which takes it away.
+
+    Keras on JAX has it in `_losses_override`, which is empty on the other backends.
+    """
+    try:
+        before = model._losses_override
+    except AttributeError as error:
+        raise _missing("a loss that calls the model again", error) from error
+    if keep and not before:
+        model._losses_override = list(model.losses)
+    try:
+        yield
+    finally:
+        model._losses_override = before
+
+
+def jax_training_state(model: Any) -> Any:
+    """The values of the variables within an epoch on JAX, by group; None where the variables have them.
+
+    `Callback.model` would fill every variable, and the next step would empty them again, for three numbers.
+    """
+    state = getattr(model, "_jax_state", None)
+    return None if not state or model._jax_state_synced else state
+
+
+def drop_jax_training_state(model: Any) -> None:
+    """Drops what an interrupted step has left on JAX, which would replace the variables' values."""
+    if hasattr(model, "_jax_state"):
+        model._jax_state, model._jax_state_synced = None, True
+
+
+@needed_for("find_learning_rate")
+def unbuild_compiled_parts(model: Any) -> Callable[[], None]:
+    """Returns a function that makes the compiled metrics and losses unbuilt which are unbuilt now."""
+    compiled_loss = model._compile_loss
+    parts = [part for part in (model._compile_metrics, compiled_loss) if part is not None]
+    unbuilt = [part for part in parts if not part.built]
+
+    @needed_for("find_learning_rate")
+    def put_back() -> None:
+        for part in unbuilt:
+            if part is compiled_loss:
+                for metric in list(part.metrics):
+                    part._tracker.untrack(metric)
+            part.built = False
+
+    return put_back
+
+
+# Optimizers ------------------------------------------------------------------------------------------
+
+
+@needed_for("reading what computes the learning rate")
+def rate_source(optimizer: Any) -> Any:
+    """The variable, schedule or function behind the rate: `learning_rate` is its value now."""
+    return optimizer._learning_rate
+
+
+@needed_for("find_learning_rate")
+def set_rate_source(optimizer: Any, variable: keras.Variable) -> None:
+    """Puts a variable in place of a schedule: public is only the way from a number to a schedule."""
+    optimizer._learning_rate = variable
+
+
+@needed_for("an optimizer whose momentum follows a schedule")
+def iteration_counter(optimizer: Any) -> Any:
+    """The counter that Keras hands to the rate's schedule.
+
+    Under gradient accumulation the public `iterations` is a quotient of it.
+    """
+    return optimizer._iterations
+
+
+@needed_for("an optimizer whose momentum follows a schedule")
+def slot_index(optimizer: Any, variable: Any) -> int:
+    """The place of a variable's slots among those of all variables."""
+    return int(optimizer._get_variable_index(variable))
+
+
+@needed_for("find_learning_rate")
+def forget_slots(optimizer: Any, kept: set[int]) -> None:
+    """Makes an optimizer unbuilt, without its variables but for those with the ids `kept`."""
+    for variable in optimizer.variables:
+        if id(variable) not in kept:
+            optimizer._untrack_variable(variable)
+    optimizer._trainable_variables_indices.clear()
+    optimizer._trainable_variables = []
+    optimizer.built = False
+
+
+# Random numbers --------------------------------------------------------------------------------------
+
+
+@needed_for("find_learning_rate")
+def seed_generator() -> Any:
+    """The generator behind unseeded random numbers, or None if none has been drawn."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+
+
+@needed_for("find_learning_rate")
+def set_seed_generator(generator: Any) -> None:
+    """Puts that generator in its place."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
