@@ -1,4 +1,4 @@
-"""Counts of classes, read off labels in any form, and the class weights and biases made of the counts."""
+"""Statistics of labels for imbalanced classes: counts, class weights and the bias of the last layer."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ import numpy as np
 def class_counts(
     y: Any, num_classes: int | None = None, *, one_hot: bool | None = None, ignore_class: int | None = None
 ) -> np.ndarray:
-    """How many samples there are of each class, of labels in any form, a batch at a time.
+    """Count the samples of each class, from labels in any form, one batch at a time.
 
-    Class ids are counted; one-hot, soft and multi-label rows are added up. Which of them `y` holds is read
-    off its shape and dtype, and never guessed from its values:
+    Class ids are counted; one-hot, soft and multi-label rows are summed. The shape and dtype of `y` decide
+    which of them it holds. Its values are never used to guess:
 
-    - of rank 1, or with a last axis of 1: class ids;
+    - rank 1, or a last axis of 1: class ids;
     - floats with a longer last axis: rows;
-    - integers or bool with a longer last axis may be either (masks of ids, one-hot rows): say `one_hot`.
+    - integers or bool with a longer last axis: ambiguous (masks of ids, or one-hot rows), so pass `one_hot`.
 
     Args:
         y: labels as an array, tensor, list of numbers, pandas Series, DataFrame or Categorical (its codes);
-            or batches of them, as a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator or any other
-            iterable, whose elements are `y`, `(x, y)` or `(x, y, sample_weight)`. Weights are not counted.
-            A dataset that is not batched may have scalars for labels, or rows with `one_hot=True`.
-        num_classes: the number of classes; by default one more than the largest id, the number of columns,
-            or of pandas's categories. Give it where the last classes may be absent.
-        one_hot: True where the last axis is that of the classes, False where every entry is a class id.
-        ignore_class: the label that is not to be counted, as in the losses.
+            or batches of labels, as a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator or any other
+            iterable, whose elements are `y`, `(x, y)` or `(x, y, sample_weight)`. Sample weights are not
+            used. The elements of an unbatched dataset are scalar ids, or rows with `one_hot=True`.
+        num_classes: number of classes, 1 or more. By default one more than the largest id, the number of
+            columns, or the number of pandas categories. Pass it if the last classes may be absent.
+        one_hot: True if the last axis is that of the classes, False if every entry is a class id.
+        ignore_class: label that is not counted, as in the losses.
 
     Returns:
         A float64 array of length `num_classes`.
 
     Raises:
-        ValueError: for labels that are no class ids or rows, none at all, more classes than `num_classes`,
-            an ambiguous shape, or a dataset without an end.
+        ValueError: for invalid labels, no labels at all, more classes than `num_classes`, an ambiguous shape,
+            or a dataset that repeats for ever.
 
     Example:
 
@@ -52,33 +52,34 @@ def class_counts(
     >>> class_counts(np.array([i, i + 1]) for i in range(3)).tolist()  # a generator of three batches
     [1.0, 2.0, 2.0, 1.0]
     """
-    return _tally("class_counts", y, num_classes, one_hot, ignore_class)[0]
+    return _count("class_counts", y, num_classes, one_hot, ignore_class)[0]
 
 
 def class_weights(
     counts: Sequence[float] | np.ndarray, method: str = "effective_number", beta: float = 0.999
 ) -> np.ndarray:
-    """Weights with mean 1 that let rare classes count more, from how many samples there are of each.
+    """Return class weights with mean 1 that give rare classes more weight, from the counts of the classes.
 
         "inverse"            1 / n
         "sqrt_inverse"       1 / sqrt(n)
         "effective_number"   (1 - beta) / (1 - beta^n)
 
-    The effective number of samples is what n samples are worth if each overlaps with those before it: for
-    few samples it is n, and it ends at 1 / (1 - beta). So beta = 0 weighs all classes alike, and beta
-    towards 1 is the inverse. Use the result as `class_weight=` of a loss, `dict(enumerate(weights))` as that
-    of `fit`, or as `FocalLoss(alpha=...)`.
+    The effective number of samples is smaller than n because samples overlap. It is near n for few samples
+    and approaches 1 / (1 - beta) for many. So beta = 0 gives all classes the same weight, and beta near 1
+    gives the inverse of the counts. Pass the result as `class_weight=` of a loss, as
+    `dict(enumerate(weights))` to `fit`, or as `FocalLoss(alpha=...)`.
 
     Args:
-        counts: the number of samples of each class, as `class_counts` gives it.
-        method: one of the three above.
-        beta: of `"effective_number"`, in [0, 1); 0.9 to 0.9999 in the paper, the more the larger the data.
+        counts: number of samples of each class, above 0, as `class_counts` returns them.
+        method: one of the three names above.
+        beta: overlap for `"effective_number"`, in [0, 1); 0.9 to 0.9999 in the paper, larger for more data.
 
     Returns:
         A float64 array with a weight for each class.
 
     Raises:
-        ValueError: for a class without samples, whose weight would be infinite, and arguments out of range.
+        ValueError: for a class without samples, whose weight would be infinite, and for arguments outside
+            their range.
 
     Example:
 
@@ -95,28 +96,29 @@ def class_weights(
     n = np.asarray(counts, "float64")
     if n.ndim != 1 or not n.size or not (np.isfinite(n) & (n >= 0)).all():
         raise ValueError(
-            "class_weights: `counts` must be a sequence with a number from 0 up for each class. Received: "
-            f"counts={counts!r}. class_counts(y) counts labels."
+            "`class_weights`: `counts` must be a sequence with a number from 0 up for each class. Received: "
+            f"counts={counts!r}. To count labels, use class_counts(y)."
         )
     if method not in ("inverse", "sqrt_inverse", "effective_number"):
         raise ValueError(
-            "class_weights: `method` must be one of 'inverse', 'sqrt_inverse', 'effective_number'. "
+            "`class_weights`: `method` must be one of 'inverse', 'sqrt_inverse', 'effective_number'. "
             f"Received: method={method!r}"
         )
     if isinstance(beta, bool) or not 0 <= beta < 1:
-        raise ValueError(f"class_weights: `beta` must be a number in [0, 1). Received: beta={beta!r}")
+        raise ValueError(f"`class_weights`: `beta` must be a number in [0, 1). Received: beta={beta!r}")
     if (n == 0).any():
         raise ValueError(
-            f"class_weights: class {int(n.argmin())} has no samples, so its weight would be infinite. "
-            f"Received: counts={counts!r}. Leave the class out, or smooth the counts: counts + 1."
+            "`class_weights`: `counts` must be above 0, since a class without samples would get an infinite "
+            f"weight. Received: counts={counts!r}, where class {int(n.argmin())} has no samples. Leave the "
+            "class out, or smooth the counts: counts + 1."
         )
     if method == "effective_number":
         with np.errstate(divide="ignore"):  # log 0 is -inf, and beta^n is 0
             weights = -1.0 / np.expm1(n * np.log1p(beta - 1.0))
     else:
         weights = n ** (-1.0 if method == "inverse" else -0.5)
-    found: np.ndarray = weights / weights.mean()
-    return found
+    normalized: np.ndarray = weights / weights.mean()
+    return normalized
 
 
 def output_bias(
@@ -128,36 +130,35 @@ def output_bias(
     ignore_class: int | None = None,
     smoothing: float = 0.0,
 ) -> np.ndarray:
-    """The bias with which an untrained last layer predicts the base rates, so that training starts there.
+    """Return the bias with which an untrained last layer predicts the base rates of the labels.
 
         one output        log(n_1 / n_0)
         a softmax         log(n_j / n)
         `multi_label`     log(n_j / (n - n_j)) for each output, of n samples
 
-    Without it, the first epochs of a model of rare classes go into learning that they are rare, with large
-    gradients. At a kernel of 0 the cross-entropy is then the entropy of the labels.
+    Without it, a model of rare classes spends its first epochs, with large gradients, on learning that they
+    are rare. With it and a kernel of 0, the cross-entropy starts at the entropy of the labels.
 
         head = keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(output_bias(y)))
 
-    The array is saved with the model and loaded with it. It is for cross-entropy and its relatives on the
-    plain logits: `LogitAdjustedLoss` adds the priors itself, and starts best from a bias of 0.
+    The array is saved and loaded with the model. It is meant for cross-entropy and related losses of plain
+    logits. `LogitAdjustedLoss` adds the priors itself and starts best from a bias of 0.
 
     Args:
         y: labels in any form that `class_counts` takes.
-        outputs: the units of the last layer. By default as many as the labels' rows have columns; for class
-            ids 1 where there are two classes, else a softmax over the classes. `outputs=2` is a softmax over
-            two classes.
+        outputs: number of units of the last layer. By default the number of columns of rows; for class ids, 1
+            if there are two classes, else the number of classes. `outputs=2` is a softmax over two classes.
         multi_label: whether each output is a probability of its own; `y` then holds rows of 0 and 1.
         one_hot: as in `class_counts`.
         ignore_class: as in `class_counts`.
-        smoothing: what is added to the number of samples of each class (of each label of each output), 0 or
-            more; 1 keeps the bias finite where a class has no samples.
+        smoothing: added to the number of samples of each class (of each label of each output), in [0, inf);
+            1 keeps the bias finite if a class has no samples.
 
     Returns:
         A float64 array with a bias for each output.
 
     Raises:
-        ValueError: for labels as in `class_counts`, for a class without samples where nothing is smoothed,
+        ValueError: for invalid labels as in `class_counts`, for a class without samples if `smoothing` is 0,
             and for labels that do not fit the number of outputs.
 
     Example:
@@ -178,25 +179,25 @@ def output_bias(
     _check_whole(owner, "outputs", outputs)
     if isinstance(smoothing, bool) or not 0 <= smoothing < math.inf:
         raise ValueError(
-            f"{owner}: `smoothing` must be a number in [0, inf). Received: smoothing={smoothing!r}"
+            f"`{owner}`: `smoothing` must be a number in [0, inf). Received: smoothing={smoothing!r}"
         )
     if multi_label:
         if one_hot is False:
             raise ValueError(
-                f"{owner}: multi_label=True needs a label for each output, and one_hot=False says that `y` "
-                "holds class ids. Received: multi_label=True, one_hot=False."
+                f"`{owner}`: `one_hot` must not be False with multi_label=True, which needs a label for each "
+                "output. Received: one_hot=False. Leave one_hot out."
             )
-        present, known = _tally(owner, y, outputs, True, ignore_class)
+        present, known = _count(owner, y, outputs, True, ignore_class)
         present, absent = present + smoothing, known - present + smoothing
         _check_present(owner, np.stack([present, absent], axis=-1), smoothing)
         return np.asarray(np.log(present) - np.log(absent))
     classes = 2 if outputs == 1 else outputs
-    counts, known = _tally(owner, y, classes, one_hot, ignore_class)
+    counts, known = _count(owner, y, classes, one_hot, ignore_class)
     rows = known.size > 1
     if rows and outputs == 1:
         raise ValueError(
-            f"{owner}: one output has labels of 0 and 1, and `y` holds rows of {counts.size} columns. "
-            f"Received: outputs=1. Give the last layer {counts.size} outputs."
+            f"`{owner}`: `outputs` must be the number of columns of `y`. Received: outputs=1, y with rows of "
+            f"{counts.size} columns. Give the last layer {counts.size} outputs."
         )
     if counts.size == 1:
         counts = np.append(counts, 0.0)
@@ -214,12 +215,12 @@ def _check_present(owner: str, counts: np.ndarray, smoothing: float) -> None:
         return
     where = np.argwhere(counts <= 0)[0]
     if counts.ndim == 1:
-        what = f"class {where[0]} has no samples"
+        problem = f"class {where[0]} has no samples"
     else:
-        what = f"output {where[0]} has no samples of the label {1 - where[1]}"
+        problem = f"output {where[0]} has no samples of the label {1 - where[1]}"
     raise ValueError(
-        f"{owner}: {what}, so a bias would be infinite. Received: smoothing={smoothing!r}. Pass smoothing=1, "
-        "or leave the class out."
+        f"`{owner}`: `smoothing` must be above 0, since {problem} and a bias would be infinite. Received: "
+        f"smoothing={smoothing!r}. Pass smoothing=1, or leave the class out."
     )
 
 
@@ -227,52 +228,60 @@ def _check_whole(owner: str, name: str, value: Any) -> None:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
     if value is not None and not whole:
         raise ValueError(
-            f"{owner}: `{name}` must be an integer in [1, inf), or None. Received: {name}={value!r}"
+            f"`{owner}`: `{name}` must be an integer in [1, inf), or None. Received: {name}={value!r}"
         )
 
 
 # Labels in any form -------------------------------------------------------------------------------------
 
 
-def _tally(
+def _count(
     owner: str, y: Any, classes: int | None, one_hot: bool | None, ignored: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each class, and the number of labels: of each column of rows, or one for all ids."""
+    """Return the counts of the classes and the number of labels, in all or for each column of rows."""
     _check_whole(owner, "num_classes", classes)
-    counts, known, encoding = np.zeros(classes or 0), np.zeros(0), None
-    for values, is_element in _arrays(owner, y):
-        values = getattr(values, "cat", values)  # of a pandas Series of categories
+    counts, known, previous_are_rows = np.zeros(classes or 0), np.zeros(0), None
+    for values, is_element in _batches(owner, y):
+        values = getattr(values, "cat", values)  # the categories of a pandas Series
         categories = len(values.categories) if hasattr(values, "categories") else None
-        values = _checked(owner, values)
+        values = _as_numbers(owner, values)
         if not values.size:
             continue
-        rows = _are_rows(owner, values, one_hot, is_element)
-        found, number = (_of_rows if rows else _of_ids)(owner, values, classes or categories, ignored)
-        if encoding not in (None, rows) or (rows and encoding and len(known) != len(number)):
+        are_rows = _are_rows(owner, values, one_hot, is_element)
+        count = _count_rows if are_rows else _count_ids
+        batch_counts, batch_known = count(owner, values, classes or categories, ignored)
+        other_encoding = previous_are_rows is not None and previous_are_rows != are_rows
+        if other_encoding or (are_rows and previous_are_rows and len(known) != len(batch_known)):
             raise ValueError(
-                f"{owner}: every batch of `y` must have labels of one encoding and one number of classes. "
+                f"`{owner}`: every batch of `y` must have labels of one encoding and one number of classes. "
                 f"Received: a batch of shape {values.shape} and dtype {values.dtype} after others. Pass "
                 "num_classes and one_hot, or give all batches one shape."
             )
-        counts, known, encoding = _sum(counts, found), _sum(known, number), rows
+        counts, known = _padded_sum(counts, batch_counts), _padded_sum(known, batch_known)
+        previous_are_rows = are_rows
     if not known.sum() > 0:
-        raise ValueError(f"{owner}: `y` must hold at least one label. Received: none that is to be counted.")
+        raise ValueError(
+            f"`{owner}`: `y` must hold at least one label. Received: no labels, or only ignored ones. Check "
+            "y and ignore_class."
+        )
     return counts, known
 
 
-def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _padded_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     total = np.zeros(max(a.size, b.size))
     total[: a.size] += a
     total[: b.size] += b
     return total
 
 
-def _arrays(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
-    """The labels in `y`, an array or a batch at a time, and whether each is an element of something."""
-    if isinstance(y, str | bytes | Mapping) or not (hasattr(y, "__iter__") or _is_array(y) or _is_batches(y)):
+def _batches(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
+    """Yield the labels of `y`, one array or batch at a time, each with True if an iterable holds it."""
+    if isinstance(y, str | bytes | Mapping) or not (
+        hasattr(y, "__iter__") or _is_array(y) or isinstance(y, keras.utils.PyDataset)
+    ):
         raise ValueError(
-            f"{owner}: `y` must be labels or batches of labels. Received: y of type {type(y).__name__}. Of "
-            "several outputs, pass the labels of one."
+            f"`{owner}`: `y` must be labels or batches of labels. Received: y of type {type(y).__name__}. "
+            "For several outputs, pass the labels of one."
         )
     if isinstance(y, keras.utils.PyDataset):
         if y.num_batches is None:
@@ -286,8 +295,8 @@ def _arrays(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
         yield y, False
     elif isinstance(y, tuple):
         raise ValueError(
-            f"{owner}: `y` must be labels or batches of labels. Received: a tuple of {len(y)} arrays, which "
-            "looks like (x, y). Pass y alone."
+            f"`{owner}`: `y` must be labels or batches of labels. Received: a tuple of {len(y)} arrays, "
+            "which looks like (x, y). Pass y alone."
         )
     else:
         yield from ((_labels_of(owner, element), True) for element in y)
@@ -295,64 +304,61 @@ def _arrays(owner: str, y: Any) -> Iterator[tuple[Any, bool]]:
 
 def _endless(owner: str) -> ValueError:
     return ValueError(
-        f"{owner}: `y` must have an end. Received: a dataset that repeats for ever. Count before .repeat(), "
-        "or pass y.take(batches)."
+        f"`{owner}`: `y` must have an end. Received: a dataset that repeats for ever. Count before "
+        ".repeat(), or pass y.take(batches)."
     )
 
 
 def _is_array(y: Any) -> bool:
-    """An array, a tensor of any backend, or one of pandas's kinds."""
+    """Return whether `y` is an array, a tensor of any backend, or a pandas object."""
     return hasattr(y, "__array__") and not isinstance(y, type)
 
 
-def _is_batches(y: Any) -> bool:
-    return isinstance(y, keras.utils.PyDataset)
-
-
 def _holds_arrays(y: Any) -> bool:
-    """Whether what nested lists and tuples end in are arrays with an axis, rather than numbers."""
+    """Return whether nested lists and tuples end in arrays that have an axis, rather than in numbers."""
     while isinstance(y, list | tuple) and len(y):
         y = y[0]
     return not isinstance(y, list | tuple) and getattr(y, "ndim", 0) > 0
 
 
 def _labels_of(owner: str, element: Any) -> Any:
-    """The labels in an element `y`, `(x, y)` or `(x, y, sample_weight)`."""
+    """Return the labels of an element `y`, `(x, y)` or `(x, y, sample_weight)`."""
     pair = isinstance(element, tuple) or (isinstance(element, list) and _holds_arrays(element))
     if pair and len(element) not in (2, 3):
         raise ValueError(
-            f"{owner}: the elements of `y` must be y, (x, y) or (x, y, sample_weight). Received: a "
+            f"`{owner}`: the elements of `y` must be y, (x, y) or (x, y, sample_weight). Received: a "
             f"{type(element).__name__} of {len(element)}."
         )
-    found = element[1] if pair else element
-    if isinstance(found, str | bytes | Mapping) or found is None:
+    labels = element[1] if pair else element
+    if isinstance(labels, str | bytes | Mapping) or labels is None:
         raise ValueError(
-            f"{owner}: the elements of `y` must have labels in one array. Received: labels of type "
-            f"{type(found).__name__}. Of several outputs, map the elements to the labels of one."
+            f"`{owner}`: each element of `y` must have its labels in one array. Received: labels of type "
+            f"{type(labels).__name__}. For several outputs, map the elements to the labels of one."
         )
-    return found
+    return labels
 
 
-def _checked(owner: str, y: Any) -> np.ndarray:
-    """As an array of numbers, in memory that NumPy can read."""
-    if hasattr(y, "codes"):  # of pandas's categories
+def _as_numbers(owner: str, y: Any) -> np.ndarray:
+    """Return the labels as a NumPy array of numbers."""
+    if hasattr(y, "codes"):  # pandas categories
         y = y.codes
-    if hasattr(y, "detach"):  # a tensor of PyTorch
+    if hasattr(y, "detach"):  # a PyTorch tensor, which may be on a GPU
         y = y.detach().cpu()
         y = y.float() if str(y.dtype) == "torch.bfloat16" else y
     try:
         values = np.asarray(y)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{owner}: `y` must hold numbers in one array. Received: y of type {type(y).__name__} ({error})."
+            f"`{owner}`: `y` must hold numbers in one array. Received: y of type {type(y).__name__} "
+            f"({error})."
         ) from None
     if values.dtype.name == "bfloat16":
         values = values.astype("float32")
     if values.dtype.kind not in "biuf":
         raise ValueError(
-            f"{owner}: `y` must hold class ids or rows of labels as numbers, without gaps. Received: y of "
-            f"dtype {values.dtype}. Turn names into ids first, for instance with "
-            "np.unique(y, return_inverse=True), and drop what is missing."
+            f"`{owner}`: `y` must hold class ids or rows of labels as numbers, without gaps. Received: y of "
+            f"dtype {values.dtype}. Turn names into ids, for instance with "
+            "np.unique(y, return_inverse=True), and drop missing labels."
         )
     return values
 
@@ -360,7 +366,7 @@ def _checked(owner: str, y: Any) -> np.ndarray:
 def _are_rows(owner: str, y: np.ndarray, one_hot: bool | None, is_element: bool) -> bool:
     if one_hot and y.ndim < (1 if is_element else 2):
         raise ValueError(
-            f"{owner}: with one_hot=True the last axis of `y` must be that of the classes. Received: y of "
+            f"`{owner}`: with one_hot=True the last axis of `y` must be that of the classes. Received: y of "
             f"shape {y.shape}. Leave one_hot out for class ids."
         )
     if one_hot is not None or y.ndim < 2 or y.shape[-1] == 1:
@@ -368,12 +374,13 @@ def _are_rows(owner: str, y: np.ndarray, one_hot: bool | None, is_element: bool)
     if y.dtype.kind == "f":
         return True
     raise ValueError(
-        f"{owner}: `y` of shape {y.shape} and dtype {y.dtype} may hold class ids, or one-hot rows of "
-        f"{y.shape[-1]} classes. Received: one_hot=None. Pass one_hot=False for ids, one_hot=True for rows."
+        f"`{owner}`: `one_hot` must say what `y` holds, since integers of this shape may be class ids or "
+        f"one-hot rows of {y.shape[-1]} classes. Received: one_hot=None, y of shape {y.shape} and dtype "
+        f"{y.dtype}. Pass one_hot=False for ids, one_hot=True for rows."
     )
 
 
-def _of_ids(
+def _count_ids(
     owner: str, y: np.ndarray, classes: int | None, ignored: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     ids = y.reshape(-1)
@@ -384,22 +391,22 @@ def _of_ids(
     if wrong.any():
         last = "up" if classes is None else f"to {classes - 1}"
         raise ValueError(
-            f"{owner}: `y` must hold integer class ids from 0 {last}. Received: {ids[wrong][0]:g}. Name an "
-            "id to skip with ignore_class; num_classes is one more than the largest id."
+            f"`{owner}`: `y` must hold integer class ids from 0 {last}. Received: {ids[wrong][0]:g}. To skip "
+            "an id, pass it as ignore_class. num_classes must be above the largest id."
         )
     counts = np.bincount(ids.astype("int64"), minlength=classes or 0).astype("float64")
     return counts, np.array([float(ids.size)])
 
 
-def _of_rows(
+def _count_rows(
     owner: str, y: np.ndarray, classes: int | None, ignored: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     rows = y.reshape(-1, y.shape[-1]).astype("float64")
     columns = rows.shape[-1]
     if classes not in (None, columns):
         raise ValueError(
-            f"{owner}: `y` must have a column for each of the {classes} classes. Received: y of shape "
-            f"{y.shape}."
+            f"`{owner}`: `y` must have a column for each of the {classes} classes. Received: y of shape "
+            f"{y.shape}. Change the number of classes, or the columns of y."
         )
     known = np.ones(rows.shape, bool)
     if ignored is not None and 0 <= ignored < columns:
@@ -409,7 +416,7 @@ def _of_rows(
     wrong = known & ~((rows >= 0) & (rows <= 1))
     if wrong.any():
         raise ValueError(
-            f"{owner}: rows of `y` must hold labels between 0 and 1. Received: {rows[wrong][0]:g}. If every "
-            "entry is a class id, pass one_hot=False."
+            f"`{owner}`: rows of `y` must hold labels between 0 and 1. Received: {rows[wrong][0]:g}. If "
+            "every entry is a class id, pass one_hot=False."
         )
     return np.where(known, rows, 0.0).sum(0), known.sum(0).astype("float64")

@@ -1,6 +1,7 @@
-"""Cross-entropy and the losses that bend it: each a function of p_t alone.
+"""Cross-entropy and its variants: each is a function of p_t, the predicted probability of the true class.
 
-Binary, multi-label and multi-class alike: the encoding of the labels and the number of outputs decide.
+Each class serves binary, multi-label and multi-class problems. The encoding of the labels and the number of
+outputs decide which one it is.
 """
 
 from __future__ import annotations
@@ -17,30 +18,29 @@ from keras_losses.numerics import Crossentropy, Tensor
 
 
 class CrossentropyLoss(CrossentropyFamily):
-    """Cross-entropy for one output, several exclusive classes or several labels at once.
+    """Cross-entropy, the default loss of classification: one output, exclusive classes or several labels.
 
         loss = -log p_t + z_loss * (logsumexp_j z_j)^2
 
-    where p_t is the predicted probability of the true class and z are the logits. One class does the work
-    of Keras's `BinaryCrossentropy`, `CategoricalCrossentropy` and `SparseCategoricalCrossentropy`: a model
-    with one output, or `multi_label=True`, means sigmoid probabilities, and more outputs mean a softmax.
-    Unlike them it keeps its digits where the model is nearly right (logits 20 and 0: 2.06e-9, not 0) and
-    its gradient where the model is wholly wrong, and it refuses labels that are none.
+    Here p_t is the predicted probability of the true class and z are the logits. This class replaces Keras's
+    `BinaryCrossentropy`, `CategoricalCrossentropy` and `SparseCategoricalCrossentropy`: one output or
+    `multi_label=True` means sigmoid probabilities, and several outputs mean a softmax. Unlike them, it keeps
+    its digits where the model is nearly right (logits 20 and 0: 2.06e-9, not 0), it keeps its gradient where
+    the model is completely wrong, and it raises for invalid labels.
 
     Args:
-        z_loss: the weight, 0 or more, of the square of the log-normaliser, which keeps logits from drifting
-            (1e-4 in PaLM); with one output that is softplus(z)^2. Needs `from_logits=True`.
+        z_loss: weight of the squared log-normaliser, in [0, inf); 1e-4 in PaLM. It keeps the logits from
+            drifting. For sigmoid outputs the term is softplus(z)^2. Needs `from_logits=True`.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for shapes that do not match and, in eager mode, for labels or probabilities that are
-            none.
+        ValueError: for an argument outside its range, `z_loss` without logits, shapes that do not match and,
+            in eager mode, invalid labels or probabilities.
 
     Example:
 
@@ -61,9 +61,9 @@ class CrossentropyLoss(CrossentropyFamily):
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
         use="the default of classification: calibrated probabilities from clean labels",
-        avoid="many wrong labels (it fits each of them), or a class so rare that easy negatives drown it",
+        avoid="many wrong labels, each of which it fits; classes so rare that easy negatives outweigh them",
         elicits="class probability",
-        gradient_bound="1 in a logit, without z_loss",
+        gradient_bound="1 per logit, without z_loss",
     )
 
     z_loss: float = parameter(default=0.0, within="[0, inf)")
@@ -71,8 +71,9 @@ class CrossentropyLoss(CrossentropyFamily):
     def validate(self) -> None:
         if self.z_loss > 0 and not self.from_logits:
             raise ValueError(
-                "CrossentropyLoss: `z_loss` penalises the normaliser of logits, which probabilities have "
-                f"lost. Received: z_loss={self.z_loss}, from_logits=False. Pass from_logits=True."
+                "`CrossentropyLoss`: `z_loss` must be 0 unless the predictions are logits, because "
+                f"probabilities do not contain the normaliser. Received: z_loss={self.z_loss}, "
+                "from_logits=False. Pass from_logits=True."
             )
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
@@ -100,47 +101,48 @@ def checked_alpha(value: Any) -> float | list[float]:
 def weights_by_alpha(
     loss: CrossentropyFamily, alpha: float | Sequence[float] | np.ndarray | None, outputs: int
 ) -> tuple[Any, Any] | None:
-    """The weights of the labels 0 and 1: 1 - alpha and alpha, one number or one for each output."""
+    """Return the weights of the labels 0 and 1, (1 - alpha, alpha), or None if alpha is None."""
     if alpha is None:
         return None
     if isinstance(alpha, float):
         return 1.0 - alpha, alpha
     if max(alpha) > 1:
         raise ValueError(
-            f"{type(loss).__name__}: with 0/1 labels `alpha` weighs the label 1 and 1 - alpha the label 0, "
-            f"so it must be in [0, 1]. Received: alpha={alpha}"
+            f"`{type(loss).__name__}`: with 0/1 labels `alpha` must be in [0, 1], since it is the weight of "
+            f"the label 1 and 1 - alpha that of the label 0. Received: alpha={alpha}. Pass other weights as "
+            "class_weight."
         )
     positive = loss._class_vector("alpha", outputs)
     return 1.0 - positive, positive
 
 
 class FocalLoss(CrossentropyFamily):
-    """Cross-entropy that turns away from samples the model already has right, for rare classes.
+    """Cross-entropy with less weight on samples that the model already has right, for rare classes.
 
         loss = -a_t (1 - p_t)^gamma log p_t
 
-    With one output or `multi_label=True` p_t is p for the label 1 and 1 - p for the label 0, and a_t is
-    alpha and 1 - alpha; with several classes a_t is the true class's alpha, or alpha for all of them.
-    Unlike Keras's `BinaryFocalCrossentropy` and `CategoricalFocalCrossentropy`, alpha works as soon as it is
-    given, and the gradient of a confidently wrong sample is that of the formula: about -1 for logits of 20
-    and 0 where the second class is true (Keras: 0).
+    With one output or `multi_label=True`, p_t is p for the label 1 and 1 - p for the label 0, and a_t is
+    alpha for the label 1 and 1 - alpha for the label 0. With several classes, a_t is the alpha of the true
+    class, or alpha itself if it is one number.
+
+    It differs from Keras's `BinaryFocalCrossentropy` and `CategoricalFocalCrossentropy` in two points. A
+    given alpha takes effect without a second switch. The gradient of a confidently wrong sample is that of
+    the formula: about -1 for logits of 20 and 0 where the second class is true (Keras: 0).
 
     Args:
-        gamma: how fast an easy sample loses its weight, 0 or more; 2 in the paper, 0 is cross-entropy.
+        gamma: how fast the weight of an easy sample falls, in [0, inf); 2 in the paper, 0 is cross-entropy.
         alpha: None for no weights (the default); one number in [0, 1] (0.25 in the paper); or a sequence
-            with a number for each class (each output, with `multi_label`, none above 1).
+            with a number from 0 up for each class (for each output with `multi_label`, in [0, 1]).
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -162,12 +164,12 @@ class FocalLoss(CrossentropyFamily):
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
         use="rare positives among many easy negatives: detection, segmentation, fraud",
-        avoid="probabilities that must be calibrated, or wrong labels (they are the hard samples)",
+        avoid="probabilities that must be calibrated; wrong labels, which become its hardest samples",
         elicits="likeliest class",
         elicits_note="its probability is pulled towards uniform",
-        gradient_bound="max(a) * 1.13 in a logit at gamma=2",
+        gradient_bound="1.13 max(a) per logit at gamma=2",
         identities=(Identity({"gamma": 0.0}, "CrossentropyLoss"),),
-        conditioning="gamma + 1 times the relative error of -log p_t",
+        conditioning="relative error: gamma + 1 times that of -log p_t",
     )
 
     gamma: float = parameter(default=2.0, within="[0, inf)")
@@ -194,28 +196,26 @@ class FocalLoss(CrossentropyFamily):
 
 
 class PolyLoss(CrossentropyFamily):
-    """Cross-entropy with its leading term made larger or smaller, to fit a task by one number.
+    """Cross-entropy with an adjustable weight of its leading term, to fit a task by one number.
 
         loss = -log p_t + epsilon (1 - p_t)
 
-    -log p_t is the series of (1 - p_t)^k / k; Poly-1 changes the weight of its first term, which governs
-    the gradient of samples that are nearly right. Focal loss turns away from them; a positive epsilon keeps
-    pushing, a negative one lets go.
+    -log p_t is the sum of the series (1 - p_t)^k / k. Poly-1 changes the weight of the first term, which
+    governs the gradient of samples that are nearly right. A positive epsilon keeps pushing these samples, a
+    negative one lets go of them, as `FocalLoss` does.
 
     Args:
-        epsilon: what is added to the weight 1 of the first term, -1 or more; 2 for ImageNet in the paper.
+        epsilon: added to the weight 1 of the first term, in [-1, inf); 2 for ImageNet in the paper.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -234,13 +234,13 @@ class PolyLoss(CrossentropyFamily):
         paper="Leng 2022, 2204.12511",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="cross-entropy fits well and one number is to be tuned on top of it",
-        avoid="probabilities that must be calibrated: epsilon pulls them from the class frequencies",
+        use="tasks that cross-entropy already fits well, with one number to tune on top of it",
+        avoid="probabilities that must be calibrated: epsilon pulls them away from the class frequencies",
         elicits="likeliest class",
-        elicits_note="its probability is pulled to the ends by a positive epsilon",
-        gradient_bound="1 + epsilon / 4 in a logit",
+        elicits_note="a positive epsilon pulls its probability to 0 or 1",
+        gradient_bound="1 + epsilon / 4 per logit",
         identities=(Identity({"epsilon": 0.0}, "CrossentropyLoss"),),
-        cost="of soft and one-hot labels 1 - p of every class",
+        cost="1 - p of every class, for soft and one-hot labels",
     )
 
     epsilon: float = parameter(default=2.0, within="[-1, inf)")
@@ -250,28 +250,26 @@ class PolyLoss(CrossentropyFamily):
 
 
 class TaylorCrossentropyLoss(CrossentropyFamily):
-    """The first terms of cross-entropy's series, from absolute error to cross-entropy, for wrong labels.
+    """The first terms of the series of cross-entropy, for data with wrong labels.
 
         loss = sum_{k=1..order} (1 - p_t)^k / k
 
-    Order 1 is 1 - p_t, which no wrong label can pull far but which learns slowly; each order more learns
-    faster and trusts the labels more, up to cross-entropy at infinity. `GeneralizedCrossentropyLoss` goes
-    the same way by a power.
+    Order 1 is 1 - p_t, which limits the pull of wrong labels but learns slowly. Each further term learns
+    faster and trusts the labels more; infinitely many terms are cross-entropy.
+    `GeneralizedCrossentropyLoss` connects the same two ends by a power.
 
     Args:
-        order: how many terms, from 1 to 100; 2 in the paper's experiments.
+        order: number of terms, an integer in [1, 100]; 2 in the paper's experiments.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -291,50 +289,49 @@ class TaylorCrossentropyLoss(CrossentropyFamily):
         paper="Feng 2020",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="wrong labels among the right ones, with one whole number between robust and fast",
-        avoid="clean labels, or many classes from scratch: a hopeless sample's gradient vanishes",
+        use="wrong labels among right ones; a whole number chooses between robust and fast",
+        avoid="clean labels; many classes from scratch, since a completely wrong sample has no gradient",
         elicits="likeliest class",
         elicits_note="order 1 puts all probability on it",
-        gradient_bound="1 in a logit",
+        gradient_bound="1 per logit",
         identities=(Identity({"order": 1}, "GeneralizedCrossentropyLoss", {"q": 1.0}),),
-        conditioning="up to order times the relative error of 1 - p_t",
-        cost="powers of 1 - p; of soft and one-hot labels for every class",
+        conditioning="relative error: up to order times that of 1 - p_t",
+        cost="powers of 1 - p, for every class if labels are soft or one-hot",
     )
 
     order: int = parameter(default=2, within="[1, 100]", integer=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
-        rest = crossentropy.complement
-        total = ops.zeros_like(rest)
+        complement = crossentropy.complement
+        total = ops.zeros_like(complement)
         for k in range(self.order, 0, -1):  # Horner's scheme
-            total = rest * (1.0 / k + total)
+            total = complement * (1.0 / k + total)
         return total
 
 
 class AsymmetricLoss(CrossentropyFamily):
-    """Focal loss with a focus of its own for the absent labels, for samples with few of many labels.
+    """Focal loss with a separate focus for absent labels, for samples that have few of many labels.
 
         label 1:   loss = -(1 - p)^gamma_positive log p
         label 0:   loss = -q^gamma_negative log(1 - q),   q = max(p - clip, 0)
 
-    and the mean over the outputs. A sample has a few labels and lacks hundreds; those it clearly lacks are
-    dropped altogether (q = 0), and the hardest of them, which are often labels somebody forgot, lose weight
-    as well. Each output is a probability of its own.
+    The result is the mean over the outputs, each of which is a probability of its own. A sample has a few
+    labels and lacks hundreds. Labels that are clearly absent cost nothing (q = 0). Absent labels with a high
+    p, which are often labels that were forgotten, lose weight as well. `FocalLoss` has one focus for both.
 
     Args:
-        gamma_positive: the focus of present labels, 0 or more; below `gamma_negative`, since they are rare.
-        gamma_negative: the focus of absent labels, 0 or more; 4 in the paper.
-        clip: the probability up to which an absent label costs nothing, in [0, 1); 0.05 in the paper.
+        gamma_positive: focus of present labels, in [0, inf); below `gamma_negative`, since they are rare.
+        gamma_negative: focus of absent labels, in [0, inf); 4 in the paper.
+        clip: probability up to which an absent label costs nothing, in [0, 1); 0.05 in the paper.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `axis`,
-    `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` for one output; `y_true` 0/1 labels in the shape of the outputs.
     With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -357,11 +354,11 @@ class AsymmetricLoss(CrossentropyFamily):
         paper="Ben-Baruch 2020, 2009.14119",
         labels="0/1 labels",
         predictions="logits or probabilities",
-        use="several labels a sample of hundreds, most of them absent, some of them forgotten",
+        use="multi-label problems with hundreds of labels, few of them present and some forgotten",
         avoid="probabilities that must be calibrated; classes that exclude one another",
         elicits="order of probabilities",
-        elicits_note="pulled up: absent labels weigh less",
-        gradient_bound="1.3 in a logit up to gammas of 4",
+        elicits_note="all probabilities are pulled up, since absent labels weigh less",
+        gradient_bound="1.3 per logit for gammas up to 4",
         identities=(
             Identity(
                 {"gamma_positive": 0.0, "gamma_negative": 0.0, "clip": 0.0},
@@ -369,7 +366,7 @@ class AsymmetricLoss(CrossentropyFamily):
                 {"multi_label": True},
             ),
         ),
-        conditioning="as focal loss; an absent label just above clip has the digits of p - clip",
+        conditioning="as FocalLoss; just above clip, an absent label keeps only the digits of p - clip",
         cost="two powers, and the logarithm of a shifted probability",
     )
 
@@ -387,9 +384,13 @@ class AsymmetricLoss(CrossentropyFamily):
         q = ops.relu(zero.complement - clip)
         if numerics.is_number(clip):
             return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)
-        # A clip in a tensor may be 0, and q then 1: its 1 - q is 1 - p + clip, and -log(1 - p) below that.
-        near, rest, ones = q < 0.5, one.complement + clip, ops.ones_like(q)
-        held = rest < 1e-30
-        far = ops.where(held, zero.value, -ops.log(ops.where(held, ones, rest)))
-        minus_log = ops.where(near, -ops.log1p(-ops.where(near, q, ops.zeros_like(q))), far)
-        return positive, numerics.power(q, self.gamma_negative) * minus_log
+        # A clip that is a tensor may be 0, and q may then be 1, where log1p(-q) is -inf. Above 1/2, 1 - q is
+        # therefore computed as 1 - p + clip, and -log(1 - q) as -log(1 - p) where that sum is nearly 0.
+        is_low, one_minus_q = q < 0.5, one.complement + clip
+        vanishes = one_minus_q < 1e-30
+        log_of_high = ops.where(
+            vanishes, -zero.value, ops.log(ops.where(vanishes, ops.ones_like(q), one_minus_q))
+        )
+        log_of_low = ops.log1p(-ops.where(is_low, q, ops.zeros_like(q)))
+        log_one_minus_q = ops.where(is_low, log_of_low, log_of_high)
+        return positive, -numerics.power(q, self.gamma_negative) * log_one_minus_q

@@ -14,7 +14,7 @@ from keras_losses.core import Card, CrossentropyFamily, Identity, Predictions, c
 from keras_losses.losses.crossentropy import checked_alpha, weights_by_alpha
 from keras_losses.numerics import Tensor
 
-# Hyper-parameters: a number for each class ----------------------------------------------------------------
+# Arguments with a number for each class ------------------------------------------------------------------
 
 
 def _positive(value: Any) -> list[float]:
@@ -50,38 +50,37 @@ REFUSED: tuple[Any, ...] = (
 
 
 class LogitAdjustedLoss(CrossentropyFamily):
-    """Cross-entropy in which the priors do the work of the rare classes, for a model that is balanced.
+    """Cross-entropy that keeps the class priors out of the model: rare and common classes count alike.
 
         loss = -log softmax(z + tau log prior)_t
 
-    The logits are shifted in the loss alone. What is left for the model to learn is how much likelier a
-    class is than its prior, so that at test time the largest of the plain logits z has the smallest error
-    averaged over the classes, and softmax(z) are the probabilities if all classes were equally frequent.
-    With tau = 1 it is the balanced softmax. Class weights aim at the same, but a model that separates its
-    training samples stops to feel them; the shift moves the border all the same. `LDAMLoss` asks for a
-    margin instead.
+    The logits are shifted in the loss alone. The model therefore learns only how much likelier a class is
+    than its prior. At test time, the largest of the plain logits z gives the smallest error averaged over
+    the classes, and softmax(z) are the probabilities if all classes were equally frequent. With tau = 1 the
+    loss is the balanced softmax.
 
-    With one output, z + tau (log prior_1 - log prior_0). With `multi_label`, each z_j + tau log(prior_j /
-    (1 - prior_j)).
+    Class weights have the same aim, but lose their effect on a model that separates its training samples;
+    the shift still moves the decision border. `LDAMLoss` asks for a margin instead.
+
+    With one output the logit is z + tau (log prior_1 - log prior_0). With `multi_label` it is
+    z_j + tau log(prior_j / (1 - prior_j)).
 
     Args:
-        class_prior: a number above 0 for each class, counts (of `class_counts`) or shares alike, for softmax
-            does not change with their scale. With one output: those of the labels 0 and 1. With
+        class_prior: a number above 0 for each class: counts (from `class_counts`) or shares, because the
+            softmax does not depend on their scale. With one output: those of the labels 0 and 1. With
             `multi_label`: the rate of each output, in (0, 1).
-        tau: how much of the prior is taken out, 0 or more; 1 is what theory asks for, 0 is cross-entropy.
+        tau: how much of the prior is removed, in [0, inf); 1 follows from theory, 0 is cross-entropy.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes. The logits of probabilities are
-    their logarithms (log-odds, for outputs of their own).
+    Other arguments: see `keras_losses.core.CrossentropyFamily`. Probabilities are turned into logits by their
+    logarithm (by their log-odds for sigmoid outputs).
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, another number of priors than of classes, shapes that
-            do not match and, in eager mode, for labels or probabilities that are none.
+        ValueError: for an argument outside its range, a number of priors other than that of the classes,
+            shapes that do not match and, in eager mode, invalid labels or probabilities.
 
     Example:
 
@@ -103,11 +102,11 @@ class LogitAdjustedLoss(CrossentropyFamily):
         paper="Menon 2020, 2007.07314; Ren 2020, 2007.10740 (tau=1)",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="rare classes that matter as much as common ones: the first to try against imbalance",
-        avoid="probabilities that must be those of the training data; test data as imbalanced as these",
+        use="rare classes that matter as much as common ones: the first loss to try against imbalance",
+        avoid="probabilities that must match the training data; test data as imbalanced as the training data",
         elicits="class probability over its prior",
-        elicits_note="to the power of tau",
-        gradient_bound="1 in a logit",
+        elicits_note="the prior to the power of tau",
+        gradient_bound="1 per logit",
         identities=(Identity({"tau": 0.0}, "CrossentropyLoss"),),
         cost="the logits are shifted before their largest is found",
     )
@@ -122,16 +121,17 @@ class LogitAdjustedLoss(CrossentropyFamily):
     def validate(self) -> None:
         if self.multi_label and max(self.class_prior) >= 1:
             raise ValueError(
-                "LogitAdjustedLoss: with multi_label=True `class_prior` must be the rate of each output, in "
-                f"(0, 1). Received: class_prior={self.class_prior!r}. Divide counts by the number of samples."
+                "`LogitAdjustedLoss`: with multi_label=True `class_prior` must be the rate of each output, "
+                f"in (0, 1). Received: class_prior={self.class_prior!r}. Divide counts by the number of "
+                "samples."
             )
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
         shift = self._shift(predictions.values.shape[-1], of_outputs)
-        if numerics.is_number(self.tau, 0.0):  # cross-entropy itself
+        if numerics.is_number(self.tau, 0.0):  # plain cross-entropy
             return predictions
         logits = predictions.as_logits(of_outputs)
-        # Beside logits of 1e4 float32 would round the prior.
+        # Added to logits of 1e4, the prior would lose its digits in float32.
         logits = (logits if of_outputs else numerics.minus_max(logits)) + self.convert(shift)
         return replace(predictions, values=logits, logits=logits)
 
@@ -147,35 +147,34 @@ class LogitAdjustedLoss(CrossentropyFamily):
 
 
 class LDAMLoss(CrossentropyFamily):
-    """Cross-entropy that asks for a margin, the wider the rarer the true class is.
+    """Cross-entropy with a margin around each class, the wider the rarer the class is.
 
         loss = -log( e^{scale (z_t - m_t)} / (e^{scale (z_t - m_t)} + sum_{j != t} e^{scale z_j}) )
         m_j = max_margin (min_k n_k / n_j)^(1/4)
 
-    A rare class has few samples to say where its border is, so the border is kept farther away from them.
-    The margin means something where logits have a scale: the paper's last layer has weights and inputs of
-    length 1, whose products are cosines in [-1, 1]. A plain `Dense` layer may grow its logits instead; there
-    a scale of 1 and larger margins are nearer to what `LogitAdjustedLoss` does with less. In the paper it is
-    put to use with class weights for the last epochs alone (`class_weight` of `class_weights`).
+    A rare class has few samples that show where its border is, so the margin keeps the border farther away
+    from them. The margin needs logits of a fixed scale. In the paper the inputs and the weights of the last
+    layer have length 1, and their products are cosines in [-1, 1]. A plain `Dense` layer can grow its logits
+    instead. There, a scale of 1 and larger margins work better and come near to `LogitAdjustedLoss`, which is
+    simpler. The paper adds class weights (`class_weights`) in the last epochs only.
 
     Args:
-        class_counts: how many samples there are of each class, above 0, as `class_counts` counts them. With
-            one output: of the labels 0 and 1.
-        max_margin: the margin of the rarest class, 0 or more; 0.5 in the paper.
-        scale: what the logits are multiplied with, above 0; 30 in the paper's code.
+        class_counts: number of samples of each class, above 0, as `class_counts` counts them. With one
+            output: of the labels 0 and 1.
+        max_margin: margin of the rarest class, in [0, inf); 0.5 in the paper.
+        scale: factor of the logits, in (0, inf); 30 in the paper's code.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `axis`,
-    `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`; classes exclude one
-    another. One output z is two classes with the logits 0 and z. A soft or smoothed label is the expectation
-    of the loss over its classes. The logits of probabilities are their logarithms (log-odds, for one output).
+    Other arguments: see `keras_losses.core.CrossentropyFamily`. The classes exclude one another, and one
+    output z stands for two classes with the logits 0 and z. Probabilities are turned into logits by their
+    logarithm (by their log-odds with one output).
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the output. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, another number of counts than of classes, shapes that
-            do not match and, in eager mode, for labels or probabilities that are none.
+        ValueError: for an argument outside its range, a number of counts other than that of the classes,
+            shapes that do not match and, in eager mode, invalid labels or probabilities.
 
     Example:
 
@@ -196,14 +195,14 @@ class LDAMLoss(CrossentropyFamily):
         paper="Cao 2019, 1906.07413",
         labels="class ids, one-hot or soft labels of exclusive classes, or 0/1 labels of one output",
         predictions="logits (best: cosines) or probabilities",
-        use="rare classes, with a last layer of cosines",
-        avoid="probabilities that must be calibrated; plain logits with the scale of 30",
+        use="rare classes, with a last layer whose outputs are cosines",
+        avoid="probabilities that must be calibrated; plain logits with a scale of 30",
         elicits="likeliest class",
-        elicits_note="where scale times the margins is well above 1; small ones favour the rare class",
-        gradient_bound="scale in a logit",
+        elicits_note="if scale times the margins is well above 1; smaller margins favour the rare class",
+        gradient_bound="scale per logit",
         identities=(Identity({"max_margin": 0.0, "scale": 1.0}, "CrossentropyLoss"),),
-        conditioning="scale times the error of a logit, relative",
-        cost="of soft and one-hot labels the log-odds of every class",
+        conditioning="relative error: scale times the error of a logit",
+        cost="the log-odds of every class, for soft and one-hot labels",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(
@@ -218,7 +217,7 @@ class LDAMLoss(CrossentropyFamily):
             return predictions
         logits = predictions.as_logits(of_outputs, times=self.scale)
         if not of_outputs:
-            logits = numerics.minus_max(logits)  # near 0 the product keeps more digits
+            logits = numerics.minus_max(logits)  # the product keeps more digits near 0
         logits = logits * self.scale
         return replace(predictions, values=logits, logits=logits)
 
@@ -243,7 +242,7 @@ class LDAMLoss(CrossentropyFamily):
         return numerics.softplus(margins[1] - odds), numerics.softplus(margins[0] + odds)
 
     def _margins(self, classes: int) -> Tensor | None:
-        """The margin of each class, multiplied with the scale; None where there are none."""
+        """Return scale times the margin of each class, or None if `max_margin` is the number 0."""
         counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         if numerics.is_number(self.max_margin, 0.0):
             return None
@@ -252,39 +251,40 @@ class LDAMLoss(CrossentropyFamily):
 
 
 class SeesawLoss(CrossentropyFamily):
-    """Cross-entropy in which a common class's samples push the rare classes down less.
+    """Cross-entropy in which samples of common classes push rare classes down less, for long tails.
 
         loss = -log( e^{z_t} / (e^{z_t} + sum_{j != t} S_tj e^{z_j}) ),   S_tj = M_tj C_tj
         M_tj = (N_j / N_t)^p   where class j is rarer than the true one, else 1
-        C_tj = (p_j / p_t)^q   where class j is thought likelier than the true one, else 1
+        C_tj = (p_j / p_t)^q   where class j is predicted likelier than the true one, else 1
 
-    In a long tail the rare classes drown in the negatives of the common ones. M takes these off; C puts them
-    back where a rare class is mistaken for the truth. As in the reference implementation S is held constant
-    when the loss is differentiated: it weighs the gradients, and is not itself to be made small. That
-    implementation also bounds p_t in C from below by 0.01; here the logarithms are exact and need no bound.
+    In a long tail, most gradients that reach a rare class come from samples of common classes. The mitigation
+    factor M reduces these gradients. The compensation factor C restores them where the rare class is
+    mistaken for the true one. As in the reference implementation, S is held constant when the loss is
+    differentiated. The reference also bounds p_t in C from below by 0.01; here the computation in logarithms
+    needs no bound.
 
-    The paper counts the samples of each class while it trains; a loss has no state here, so the counts are
-    given, which is where the paper's end up.
+    The paper counts the samples of each class during training. This loss has no state, so it takes the
+    counts of the whole data, which the paper's counts approach. `LogitAdjustedLoss` shifts the logits by the
+    counts whatever is predicted.
 
     Args:
-        class_counts: how many samples there are of each class, 0 or more, as `class_counts` counts them;
-            fewer than 1 counts as 1. With one output: of the labels 0 and 1.
-        p: how far a rarer class is spared, 0 or more; 0.8 in the paper.
-        q: how much a mistake costs, 0 or more; 2 in the paper.
+        class_counts: number of samples of each class, in [0, inf), as `class_counts` counts them; a number
+            below 1 counts as 1. With one output: of the labels 0 and 1.
+        p: how far a rarer class is spared, in [0, inf); 0.8 in the paper.
+        q: how much a mistake costs, in [0, inf); 2 in the paper.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `axis`,
-    `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`; classes exclude one
-    another. One output z is two classes with the logits 0 and z. A soft or smoothed label is the expectation
-    of the loss over its classes, which takes C numbers for each class where ids take C in all: prefer ids.
-    The logits of probabilities are their logarithms (log-odds, for one output).
+    Other arguments: see `keras_losses.core.CrossentropyFamily`. The classes exclude one another, and one
+    output z stands for two classes with the logits 0 and z. Probabilities are turned into logits by their
+    logarithm (by their log-odds with one output). Soft labels need C^2 numbers for each sample; prefer class
+    ids, which need C.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the output. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, another number of counts than of classes, shapes that
-            do not match and, in eager mode, for labels or probabilities that are none.
+        ValueError: for an argument outside its range, a number of counts other than that of the classes,
+            shapes that do not match and, in eager mode, invalid labels or probabilities.
 
     Example:
 
@@ -310,14 +310,14 @@ class SeesawLoss(CrossentropyFamily):
         paper="Wang 2021, 2008.10032",
         labels="class ids, one-hot or soft labels of exclusive classes, or 0/1 labels of one output",
         predictions="logits or probabilities",
-        use="a long tail of many classes, where common classes' samples push the rare ones down",
-        avoid="probabilities that must be calibrated; soft labels over many classes, which take C^2",
+        use="a long tail of many classes, in which samples of common classes push the rare ones down",
+        avoid="probabilities that must be calibrated; soft labels over many classes, which need C^2 numbers",
         elicits="likeliest class",
-        elicits_note="of like counts, its probability pulled towards uniform; else rarer classes are raised",
-        gradient_bound="1 in a logit",
+        elicits_note="equal counts: its probability is pulled towards uniform; else rare classes are raised",
+        gradient_bound="1 per logit",
         identities=(Identity({"p": 0.0, "q": 0.0}, "CrossentropyLoss"),),
-        conditioning="q + 1 times the error of a logit, relative",
-        cost="a factor for each pair of a label and another class, with a power",
+        conditioning="relative error: q + 1 times the error of a logit",
+        cost="a factor with a power for each pair of a label and another class",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(
@@ -334,48 +334,52 @@ class SeesawLoss(CrossentropyFamily):
         return replace(predictions, values=logits, logits=logits)
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
-        shares = self._shares(predictions.values.shape[-1])
-        if predictions.logits is None:  # cross-entropy itself
+        log_shares = self._log_shares(predictions.values.shape[-1])
+        if predictions.logits is None:  # p = q = 0: plain cross-entropy of probabilities
             return super().id_terms(predictions, ids)
-        own = ops.expand_dims(numerics.take_class_masked(ids, predictions.logits), -1)
-        share = ops.expand_dims(ops.take(shares, ids, axis=0), -1)
-        return self._against(ids, own, predictions.logits, shares - share)
+        true_logits = ops.expand_dims(numerics.take_class_masked(ids, predictions.logits), -1)
+        true_shares = ops.expand_dims(ops.take(log_shares, ids, axis=0), -1)
+        return self._seesaw(ids, true_logits, predictions.logits, log_shares - true_shares)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        shares = self._shares(predictions.values.shape[-1])
+        log_shares = self._log_shares(predictions.values.shape[-1])
         if predictions.logits is None:
             return super().class_terms(predictions)
-        every = predictions.logits
-        own = ops.expand_dims(every, -1)
-        logits = ops.expand_dims(every, -2) + ops.zeros_like(own)
-        ids = ops.broadcast_to(ops.arange(every.shape[-1], dtype="int32"), ops.shape(every))
-        return self._against(ids, own, logits, shares - ops.expand_dims(shares, -1))
+        class_logits = predictions.logits
+        true_logits = ops.expand_dims(class_logits, -1)
+        logits = ops.expand_dims(class_logits, -2) + ops.zeros_like(true_logits)
+        ids = ops.broadcast_to(ops.arange(class_logits.shape[-1], dtype="int32"), ops.shape(class_logits))
+        return self._seesaw(ids, true_logits, logits, log_shares - ops.expand_dims(log_shares, -1))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
-        shares = self._shares(2)
+        log_shares = self._log_shares(2)
         if predictions.logits is None:
             return super().output_terms(predictions)
-        z, lead = predictions.logits, ops.stop_gradient(predictions.logits)
-        one = self._log_mitigation(shares[0] - shares[1]) + self.q * ops.relu(-lead)
-        zero = self._log_mitigation(shares[1] - shares[0]) + self.q * ops.relu(lead)
-        return numerics.softplus(one - z), numerics.softplus(zero + z)
+        z, fixed_z = predictions.logits, ops.stop_gradient(predictions.logits)
+        log_factor_of_zero = self._log_mitigation(log_shares[0] - log_shares[1]) + self.q * ops.relu(-fixed_z)
+        log_factor_of_one = self._log_mitigation(log_shares[1] - log_shares[0]) + self.q * ops.relu(fixed_z)
+        return numerics.softplus(log_factor_of_zero - z), numerics.softplus(log_factor_of_one + z)
 
-    def _against(self, ids: Tensor, own: Tensor, logits: Tensor, log_ratio: Tensor) -> Tensor:
-        """The value of the labels `ids`, whose own logits are `own`, against all `logits` `(..., C)`."""
-        # log C is q max(z_j - z_t, 0). With q (z_t - max z) added to every class nothing changes, and the
-        # likeliest ones, which decide, are not rounded to the last digit of a large lead.
-        held, kept = ops.stop_gradient(logits), ops.stop_gradient(own)
-        log_c = self.q * (ops.where(held > kept, held, kept) - ops.expand_dims(numerics.max_last(held), -1))
-        against = numerics.minus_max(logits) + self._log_mitigation(log_ratio) + log_c
-        return numerics.sparse_crossentropy(ids, against).value
+    def _seesaw(self, ids: Tensor, true_logits: Tensor, logits: Tensor, log_ratio: Tensor) -> Tensor:
+        """Return the loss of the labels `ids` with logits `true_logits`, among all `logits` `(..., C)`."""
+        # log C is q max(z_j - z_t, 0). Adding q (z_t - max z) to every class does not change the loss. It
+        # keeps the digits of the likeliest classes, which decide, when they lead by much.
+        fixed, fixed_true = ops.stop_gradient(logits), ops.stop_gradient(true_logits)
+        larger = ops.where(fixed > fixed_true, fixed, fixed_true)
+        log_compensation = self.q * (larger - ops.expand_dims(numerics.max_last(fixed), -1))
+        adjusted = numerics.minus_max(logits) + self._log_mitigation(log_ratio) + log_compensation
+        return numerics.sparse_crossentropy(ids, adjusted).value
 
     def _log_mitigation(self, log_ratio: Tensor) -> Tensor:
-        """log M, of p log(N_j / N_t)."""
+        """Return log M = p log(N_j / N_t) for rarer classes j and 0 for others."""
         rarer = -ops.relu(-log_ratio)
         return rarer if numerics.is_number(self.p) else self.p * rarer
 
-    def _shares(self, classes: int) -> Tensor:
-        """p log N; log N for a p in a tensor, of which relu would leave no slope at 0."""
+    def _log_shares(self, classes: int) -> Tensor:
+        """Return p log(N / max N) for each class, or log(N / max N) if p is a tensor.
+
+        A tensor p is multiplied later, after relu: before it, a p of 0 would have no gradient.
+        """
         counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         logs = np.log(np.maximum(counts, 1.0))
         with np.errstate(over="ignore"):
@@ -383,36 +387,35 @@ class SeesawLoss(CrossentropyFamily):
 
 
 class EqualizedFocalLoss(CrossentropyFamily):
-    """Focal loss with a focus for each class: the rarer its positives, the more it turns from easy samples.
+    """Focal loss with a stronger focus for rarer classes, for detectors and many labels at once.
 
         loss = -a_t (gamma_j / gamma) (1 - p_t)^gamma_j log p_t
         gamma_j = gamma + scale (1 - g_j),   g_j = n_j / max_k n_k
 
-    and the mean over the outputs j. A rare class has so many easy negatives to each positive that the focus
-    of a common class is not enough for it; gamma_j / gamma gives back the size that a stronger focus takes.
-    Each output is a probability of its own.
+    The result is the mean over the outputs j, each of which is a probability of its own. A rare class has
+    many easy negatives for each positive, so the focus of a common class (`FocalLoss`) is too weak for it.
+    The factor gamma_j / gamma restores the size of the loss, which a stronger focus reduces.
 
-    In the paper g_j is measured while it trains: the sum of the gradients of a class's positives, divided by
-    that of its negatives. A loss has no state here, so g_j comes from the counts, which that ratio follows:
-    1 for the most frequent class, towards 0 for rare ones. It does not move as training balances the classes.
+    In the paper, g_j is measured during training: the ratio of the summed gradients of the positives and of
+    the negatives of a class. This loss has no state, so it takes g_j from the counts, which that ratio
+    follows: 1 for the most frequent class, near 0 for rare ones. It does not change as training balances the
+    classes.
 
     Args:
-        class_counts: how many positives each output has, 0 or more, as `class_counts` counts them.
-        gamma: the focus of the most frequent class, above 0; 2 in the paper.
-        scale: how much more the focus of a rare class may be, 0 or more; 8 in the paper, 0 is focal loss.
-        alpha: as in `FocalLoss`: the weight of the label 1, where the label 0 has 1 - alpha; one number in
-            [0, 1] (0.25 in the paper), a sequence with a number for each output, or None for no weights.
+        class_counts: number of positives of each output, in [0, inf), as `class_counts` counts them.
+        gamma: focus of the most frequent class, in (0, inf); 2 in the paper.
+        scale: largest extra focus of a rare class, in [0, inf); 8 in the paper, 0 is focal loss.
+        alpha: weight of the label 1, while the label 0 has 1 - alpha, as in `FocalLoss`: one number in [0, 1]
+            (0.25 in the paper), a sequence with one for each output, or None for no weights.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `axis`,
-    `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`. A soft or smoothed
-    label is the expectation of the loss over 0 and 1.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` for one output; `y_true` 0/1 labels in the shape of the outputs.
     With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, another number of counts than of outputs, shapes that
-            do not match and, in eager mode, for labels or probabilities that are none.
+        ValueError: for an argument outside its range, a number of counts other than that of the outputs,
+            shapes that do not match and, in eager mode, invalid labels or probabilities.
 
     Example:
 
@@ -433,14 +436,14 @@ class EqualizedFocalLoss(CrossentropyFamily):
         paper="Li 2022, 2201.02593",
         labels="0/1 labels",
         predictions="logits or probabilities",
-        use="one-stage detectors and many labels at once, of which some are rare",
+        use="one-stage detectors, and multi-label problems in which some labels are rare",
         avoid="probabilities that must be calibrated; classes that exclude one another",
         elicits="order of probabilities",
-        elicits_note="among outputs of like counts; a rarer one's is pulled nearer to a half",
-        gradient_bound="1.5 max(a) gamma_j / gamma in a logit, up to a gamma_j of 10",
+        elicits_note="among outputs of equal counts; the probability of a rarer one is pulled towards 1/2",
+        gradient_bound="1.5 max(a) gamma_j / gamma per logit, for gamma_j up to 10",
         identities=(Identity({"scale": 0.0}, "FocalLoss", {"multi_label": True, "alpha": 0.25}),),
-        conditioning="gamma_j + 1 times the relative error of -log p_t",
-        cost="two powers with an exponent of each class",
+        conditioning="relative error: gamma_j + 1 times that of -log p_t",
+        cost="two powers with a separate exponent for each class",
     )
 
     class_counts: Sequence[float] | np.ndarray = parameter(
@@ -469,7 +472,7 @@ class EqualizedFocalLoss(CrossentropyFamily):
         return weights_by_alpha(self, self.alpha, outputs)
 
     def _focus(self, outputs: int) -> tuple[Tensor, Tensor]:
-        """gamma_j and gamma_j / gamma."""
+        """Return gamma_j and gamma_j / gamma for each output j."""
         counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, outputs)
         with np.errstate(over="ignore"):
             gamma, scale = self.gamma, self.scale

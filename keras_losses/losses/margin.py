@@ -69,8 +69,8 @@ class HingeLoss(SignLoss):
     the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for labels
-            that are not of the declared encoding.
+        ValueError: for an argument outside its range, shapes that differ and, in eager mode, labels that
+            are not of the declared encoding.
 
     Example:
 
@@ -119,15 +119,14 @@ class MulticlassHingeLoss(ClassificationLoss):
         margin: by how much the true class must lead, above 0.
         power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
 
-    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
-    those of `keras_losses.core.ClassificationLoss`.
+    Other arguments: see `keras_losses.core.ClassificationLoss`.
 
     Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot labels `(..., C)`. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            class ids out of range and labels that are not one-hot.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode, class
+            ids out of range and labels that are not one-hot.
 
     Example:
 
@@ -204,7 +203,7 @@ class SmoothHingeLoss(SignLoss):
     the result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+        ValueError: for shapes that differ and, in eager mode, labels that are not of the declared
             encoding.
 
     Example:
@@ -253,7 +252,7 @@ class ModifiedHuberLoss(SignLoss):
     the result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, for labels that are not of the declared
+        ValueError: for shapes that differ and, in eager mode, labels that are not of the declared
             encoding.
 
     Example:

@@ -35,8 +35,7 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
     Args:
         q: how little a disbelieved label counts, in [0, 1]; 0.7 in the paper.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
     A soft or smoothed label is the expectation of the loss over its classes.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
@@ -44,8 +43,8 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -94,8 +93,7 @@ class SymmetricCrossentropyLoss(CrossentropyFamily):
         beta: the weight of its reverse, 0 or more; 1 in the paper.
         log_zero: what stands for log 0, below 0; -4 in the paper.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
     A soft or smoothed label is the expectation of the loss over its classes.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
@@ -103,8 +101,8 @@ class SymmetricCrossentropyLoss(CrossentropyFamily):
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -162,8 +160,7 @@ class ActivePassiveLoss(CrossentropyFamily):
         gamma: the focus of `"normalized_focal"`, 0 or more; 0.5 in the paper.
         log_zero: what stands for log 0 in `"reverse_crossentropy"`, below 0; -4 in the paper.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
     A soft or smoothed label is the expectation of the loss over its classes. Each output that is a
     probability of its own is two classes.
 
@@ -172,8 +169,8 @@ class ActivePassiveLoss(CrossentropyFamily):
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -253,16 +250,15 @@ class BootstrapLoss(CrossentropyFamily):
         beta: how much the label counts, in [0, 1]; 0.95 (soft) and 0.8 (hard) in the paper.
         hard: whether the model's belief is its likeliest class.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -334,8 +330,7 @@ class BiTemperedLoss(CrossentropyFamily):
         iterations: how often the search for the normaliser lambda is repeated before three steps of Newton's
             method make it exact, from 1 to 100; the steps also carry the derivatives.
 
-    Further keyword arguments (`from_logits`, `multi_label`, `label_smoothing`, `class_weight`,
-    `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
     Probabilities are taken for a softmax, whose logits are made tempered. A soft or smoothed label is the
     expectation of the loss over its classes, which differs from the formula by a number that no prediction
     changes.
@@ -345,8 +340,8 @@ class BiTemperedLoss(CrossentropyFamily):
     `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -484,16 +479,15 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
         weight: the weight of the divergence, 0 or more; 12 in the paper.
         views: how many views, 2 or more; 3 in the paper: the image, and two augmentations of it.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `name`,
-    `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., views * C)`, the predictions one after another in the last axis, as
     `keras.layers.Concatenate()([model(x), model(a), model(b)])` joins them; `y_true` class ids `(...)` or
     `(..., 1)`, or one-hot or soft labels `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 
@@ -558,16 +552,15 @@ class EarlyLearningLoss(SeveralPredictions):
         floor: the least 1 - sum_j p_j q_j, in (0, 1), without which the loss had no lower bound; the authors'
             code keeps probabilities 1e-4 away from 0 and 1.
 
-    Further keyword arguments (`from_logits`, `label_smoothing`, `class_weight`, `ignore_class`, `name`,
-    `reduction`, `dtype`) are those of `keras_losses.core.CrossentropyFamily`.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
     Shapes: `y_pred` `(..., 2 C)`, the prediction and then q, as `EarlyLearningTargets` returns them; `y_true`
     class ids `(...)` or `(..., 1)`, or one-hot or soft labels `(..., C)`. With `reduction="none"` the result
     is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 

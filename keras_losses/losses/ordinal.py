@@ -142,8 +142,8 @@ class CoralLoss(OrdinalLoss):
         num_classes: the number of classes K, 2 or more.
         importance: None, or a weight for each of the K - 1 ranks, 0 or more.
 
-    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
-    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes.
+    Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
+    classes.
 
     `labels(y_pred)` counts the k with P(y > k) > 1/2, as the paper does; `probabilities(y_pred)` are the
     differences of the s(z_k), where ranks cross cut off at 0 and made to add up to 1. For a metric in
@@ -153,8 +153,8 @@ class CoralLoss(OrdinalLoss):
     `(..., K)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels.
 
     Example:
 
@@ -235,8 +235,9 @@ class CornLoss(OrdinalLoss):
     Args:
         num_classes: the number of classes K, 2 or more.
 
-    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
-    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes, of
+    Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes,
+
+    of
     the number of its losses, too. On several replicas each divides by its own tasks, as it does with
     `"mean_with_sample_weight"`; `reduction="sum"` is the same on any number. A sample of weight 0, which has
     no label any more, counts as one loss in the means that do not divide by weights.
@@ -248,8 +249,8 @@ class CornLoss(OrdinalLoss):
     `(..., K)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels.
 
     Example:
 
@@ -319,8 +320,8 @@ class CumulativeLinkLoss(OrdinalLoss):
         num_classes: the number of classes K, 2 or more.
         link: `"logit"`, `"probit"` or `"cloglog"`; that of the `CumulativeLink` layer, which starts by it.
 
-    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
-    those of `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes.
+    Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
+    classes.
 
     `labels(y_pred)` counts the cut points with P(y > k) > 1/2: the median. `probabilities(y_pred)` are those
     of the formula. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
@@ -330,8 +331,8 @@ class CumulativeLinkLoss(OrdinalLoss):
     the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels that are none and cut points that do not increase.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels and cut points that do not increase.
 
     Example:
 
@@ -475,8 +476,8 @@ class WeightedKappaLoss(OrdinalLoss):
         epsilon: what a perfect batch is worth, as a ratio, in (0, 1).
         from_logits: whether `y_pred` are logits of a softmax.
 
-    Further keyword arguments (`class_weight`, `ignore_class`, `axis`, `name`, `reduction`, `dtype`) are
-    those of `keras_losses.core.ClassificationLoss`; a class weight is one more weight of the sample, in N
+    Other arguments: see `keras_losses.core.ClassificationLoss`; a class weight is one more weight of the
+    sample, in N
     and D, too. A soft label is the expectation over its classes.
 
     `labels(y_pred)` are the likeliest classes. For a metric in classes:
@@ -486,8 +487,8 @@ class WeightedKappaLoss(OrdinalLoss):
     `(..., K)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels or probabilities that are none.
+        ValueError: for an argument outside its range, shapes that do not match and, in eager mode,
+            invalid labels or probabilities.
 
     Example:
 

@@ -3,7 +3,7 @@
 import pytest
 
 import keras_losses
-from keras_losses.core import Card
+from keras_losses.core import Card, Loss
 from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests.contract.cases import every_case, every_loss
@@ -68,9 +68,13 @@ def test_identities_name_losses(loss):
 
 @pytest.mark.parametrize("loss", catalogue.losses())
 def test_documented(loss):
-    """The docstring names every hyper-parameter, the formula's source, and shows an example."""
+    """The docstring or a base class that it links to names every argument; it has a source, an example."""
     text = LOSSES[loss].__doc__
+    bases = [base for base in LOSSES[loss].__mro__[1:] if issubclass(base, Loss)]
+    linked = [base for base in bases if f"`keras_losses.core.{base.__name__}`" in text]
+    # A linked class stands for its own bases as well: CrossentropyFamily for ClassificationLoss.
+    described = text + "".join(base.__doc__ or "" for base in bases if linked and issubclass(linked[0], base))
     for key in LOSSES[loss].hyperparameters:
-        assert key in text, f"{loss}: the docstring does not mention {key}"
+        assert key in described, f"{loss}: neither the docstring nor a class that it links to mentions {key}"
     assert "References:" in text
     assert ">>>" in text
