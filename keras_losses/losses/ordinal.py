@@ -235,12 +235,11 @@ class CornLoss(OrdinalLoss):
     Args:
         num_classes: the number of classes K, 2 or more.
 
-    Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its classes,
-
-    of
-    the number of its losses, too. On several replicas each divides by its own tasks, as it does with
-    `"mean_with_sample_weight"`; `reduction="sum"` is the same on any number. A sample of weight 0, which has
-    no label any more, counts as one loss in the means that do not divide by weights.
+    Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
+    classes, of the number of its losses, too. On several replicas each divides by its own tasks, as it does
+    with `"mean_with_sample_weight"`; `reduction="sum"` does not depend on their number. A
+    sample of weight 0, which has no label any more, counts as one loss in the means that do not divide by
+    weights.
 
     `labels(y_pred)` counts the k with P(y > k) > 1/2; `probabilities(y_pred)` are products of the
     conditional ones. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
