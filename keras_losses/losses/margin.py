@@ -1,4 +1,4 @@
-"""Hinge losses: zero from a margin on, so that only the samples near the border or beyond it count."""
+"""Hinge losses, which are zero beyond a margin: only samples near the border or on its wrong side count."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from keras_losses.numerics import Tensor
 
 
 class SignLoss(ElementwiseLoss):
-    """Base of the losses of a score whose sign is the class: a function of the margin y z, y in {-1, 1}.
+    """Base of the losses of a score whose sign is the class: functions of the margin y z, y in {-1, 1}.
 
-    A subclass states `of_margin(margin)`. The encoding of the labels is declared, never guessed from a batch
-    as Keras's `Hinge` does (which takes a batch of signed labels that happens to hold no -1 for 0/1 labels).
+    A subclass states `of_margin(margin)`. The encoding of the labels is declared. Keras's `Hinge` guesses it
+    from each batch, and mistakes a batch of signed labels that holds no -1 for 0/1 labels.
 
     Args:
-        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
+        labels: `"signed"` for labels of -1 and 1 (the default), `"binary"` for 0 and 1.
     """
 
     labels: str = parameter(default="signed", choices=("signed", "binary"))
@@ -45,9 +45,9 @@ class SignLoss(ElementwiseLoss):
         wrong = ~np.isin(values, domain)
         if wrong.any():
             raise ValueError(
-                f"{type(self).__name__}: `y_true` must hold {domain[0]} and {domain[1]}, as "
-                f"labels={self.labels!r} declares. Received: {values[wrong][0]:g}. Declare the other "
-                "encoding with labels=."
+                f"`{type(self).__name__}`: `y_true` must hold {domain[0]} and {domain[1]}, as "
+                f"labels={self.labels!r} declares. Received: {values[wrong][0]:g}. Pass the other encoding "
+                "as labels."
             )
 
 
@@ -56,14 +56,16 @@ class HingeLoss(SignLoss):
 
         loss = mean over outputs of max(0, margin - y z)^power,   y in {-1, 1}
 
-    The encoding of the labels is declared, never guessed from a batch as Keras's `Hinge` does (which takes
-    a batch of signed labels that happens to hold no -1 for 0/1 labels).
+    The encoding of the labels is declared. Keras's `Hinge` guesses it from each batch, and mistakes a batch
+    of signed labels that holds no -1 for 0/1 labels. `SmoothHingeLoss` rounds the corner off;
+    `MulticlassHingeLoss` has one score for each class.
 
     Args:
-        margin: the score from which on a sample costs nothing, above 0.
-        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
-        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
-        name, reduction, dtype: as in `keras_losses.core.Loss`.
+        margin: score from which a sample costs nothing, in (0, inf).
+        power: exponent, in [1, inf): 1 is the hinge, 2 the squared hinge.
+        labels: `"signed"` for labels of -1 and 1 (the default), `"binary"` for 0 and 1.
+
+    Other arguments: see `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
     the result is `(...)`.
@@ -92,10 +94,10 @@ class HingeLoss(SignLoss):
         labels="-1 and 1, or 0 and 1, as declared",
         predictions="scores",
         use="a decision rather than a probability; few support vectors; linear heads",
-        avoid="probabilities are wanted: it elicits only the likelier class",
+        avoid="probabilities: it only tells which class is likelier",
         elicits="likeliest class",
         elicits_note="as the sign of the score",
-        gradient_bound="1 at power 1; unbounded above",
+        gradient_bound="1 at power 1, unbounded for larger powers",
     )
 
     margin: float = parameter(default=1.0, within="(0, inf)")
@@ -111,13 +113,13 @@ class MulticlassHingeLoss(ClassificationLoss):
         crammer_singer:   loss = max(0, margin + max_{j != t} z_j - z_t)^power
         weston_watkins:   loss = sum_{j != t} max(0, margin + z_j - z_t)^power
 
-    Scores below zero count like any other, whereas Keras's `CategoricalHinge` takes the best wrong score
-    to be at least 0.
+    Negative scores count like any others, whereas Keras's `CategoricalHinge` takes the best wrong score to be
+    at least 0.
 
     Args:
-        kind: `"crammer_singer"` (the best wrong class) or `"weston_watkins"` (all of them).
-        margin: by how much the true class must lead, above 0.
-        power: 1 for the hinge, 2 for the squared hinge; any number from 1 up.
+        kind: `"crammer_singer"` (the best wrong class) or `"weston_watkins"` (all wrong classes).
+        margin: lead of the true class from which a sample costs nothing, in (0, inf).
+        power: exponent, in [1, inf): 1 is the hinge, 2 the squared hinge.
 
     Other arguments: see `keras_losses.core.ClassificationLoss`.
 
@@ -149,13 +151,13 @@ class MulticlassHingeLoss(ClassificationLoss):
         paper="Crammer & Singer 2001; Weston & Watkins 1999",
         labels="class ids or one-hot labels",
         predictions="one score for each class",
-        use="a decision among several classes, linear heads",
-        avoid="probabilities are wanted; Crammer-Singer where no class has half of the probability",
+        use="a decision among several classes; linear heads",
+        avoid="probabilities; for crammer_singer, data in which no class has half of the probability",
         elicits="likeliest class",
-        elicits_note="crammer_singer: where it has more than half of the probability",
-        gradient_bound="1 at power 1 for crammer_singer, C - 1 for weston_watkins",
-        conditioning="power + 1 times the relative error of the margin",
-        cost="the largest of the other classes, or a sum over them: passes without a shared exponential",
+        elicits_note="crammer_singer: if it has more than half of the probability",
+        gradient_bound="1 for crammer_singer and C - 1 for weston_watkins, at power 1",
+        conditioning="relative error: power + 1 times that of the margin",
+        cost="the largest score of the other classes, or a sum over them",
     )
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
@@ -166,45 +168,48 @@ class MulticlassHingeLoss(ClassificationLoss):
         scores = predictions.values
         one_hot = labels.encoding == "dense"
         true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
-        own = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
-        own = own if one_hot else numerics.nan_unless_class(labels.values, labels.classes, own)
+        true_score = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
+        if not one_hot:
+            true_score = numerics.nan_unless_class(labels.values, labels.classes, true_score)
         if self.kind == "crammer_singer":
-            best = numerics.max_last(ops.where(true, numerics.full_like(scores, -np.inf), scores))
-            return numerics.power(ops.relu(self.margin + (best - own)), self.power)
-        lead = ops.relu(self.margin + (scores - ops.expand_dims(own, -1)))
+            best_wrong = numerics.max_last(ops.where(true, numerics.full_like(scores, -np.inf), scores))
+            return numerics.power(ops.relu(self.margin + (best_wrong - true_score)), self.power)
+        lead = ops.relu(self.margin + (scores - ops.expand_dims(true_score, -1)))
         costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)
         return ops.sum(costs, axis=-1)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
-        given = wanted_values(y_true.given, wanted)
-        soft = ~np.isin(given, (0, 1))
+        values = wanted_values(y_true.given, wanted)
+        soft = ~np.isin(values, (0, 1))
         if y_true.encoding == "dense" and soft.any():
             raise ValueError(
-                "MulticlassHingeLoss: a margin has one true class, so `y_true` must be one-hot. Received: "
-                f"{given[soft][0]:g}. For soft labels, use CrossentropyLoss."
+                f"`MulticlassHingeLoss`: `y_true` must be one-hot. Received: {values[soft][0]:g}. A margin "
+                "has one true class; for soft labels, use CrossentropyLoss."
             )
 
 
 class SmoothHingeLoss(SignLoss):
-    """The hinge with its corner rounded off, for optimizers that want a gradient without jumps.
+    """The hinge with a rounded corner, for optimizers that need a gradient without jumps.
 
         loss = mean over outputs of  1/2 - t         where t = y z <= 0,   y in {-1, 1}
                                      (1 - t)^2 / 2   between
                                      0               where t >= 1
 
-    A Huber loss of the distance to the margin: quadratic beside it, linear beyond the border.
+    It is a Huber loss of the distance to the margin: quadratic near the margin, linear on the wrong side of
+    the border. `ModifiedHuberLoss` is quadratic farther out and gives a probability.
 
     Args:
-        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
-        name, reduction, dtype: as in `keras_losses.core.Loss`.
+        labels: `"signed"` for labels of -1 and 1 (the default), `"binary"` for 0 and 1.
+
+    Other arguments: see `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
     the result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, labels that are not of the declared
-            encoding.
+        ValueError: for an argument outside its range, shapes that differ and, in eager mode, labels that
+            are not of the declared encoding.
 
     Example:
 
@@ -223,37 +228,38 @@ class SmoothHingeLoss(SignLoss):
         paper="Rennie & Srebro 2005",
         labels="-1 and 1, or 0 and 1, as declared",
         predictions="scores",
-        use="as the hinge, with optimizers that use curvature or momentum",
-        avoid="probabilities are wanted",
+        use="the same problems as HingeLoss, with optimizers that use curvature or momentum",
+        avoid="probabilities",
         elicits="likeliest class",
         elicits_note="as the sign of the score",
         gradient_bound="1",
     )
 
     def of_margin(self, margin: Tensor) -> Tensor:
-        short = ops.relu(1.0 - margin)
-        near = numerics.minimum(short, 1.0)
-        return near * (short - 0.5 * near)
+        shortfall = ops.relu(1.0 - margin)
+        quadratic = numerics.minimum(shortfall, 1.0)
+        return quadratic * (shortfall - 0.5 * quadratic)
 
 
 class ModifiedHuberLoss(SignLoss):
-    """The squared hinge that goes on in a straight line, for outliers, and scores that give a probability.
+    """The squared hinge with a linear tail, for outliers and for scores that give a probability.
 
         loss = mean over outputs of  max(0, 1 - t)^2   where t = y z >= -1,   y in {-1, 1}
                                      -4 t              elsewhere
 
-    Unlike the hinge it elicits a probability: (1 + z) / 2, for scores cut off at -1 and 1.
+    Unlike `HingeLoss` it elicits a probability: (1 + z) / 2, for scores clipped to [-1, 1].
 
     Args:
-        labels: `"signed"` for labels of -1 and 1, `"binary"` for 0 and 1.
-        name, reduction, dtype: as in `keras_losses.core.Loss`.
+        labels: `"signed"` for labels of -1 and 1 (the default), `"binary"` for 0 and 1.
+
+    Other arguments: see `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., outputs)`; `(...)` stands for one output. With `reduction="none"`
     the result is `(...)`.
 
     Raises:
-        ValueError: for shapes that differ and, in eager mode, labels that are not of the declared
-            encoding.
+        ValueError: for an argument outside its range, shapes that differ and, in eager mode, labels that
+            are not of the declared encoding.
 
     Example:
 
@@ -273,14 +279,14 @@ class ModifiedHuberLoss(SignLoss):
         paper="Zhang 2004",
         labels="-1 and 1, or 0 and 1, as declared",
         predictions="scores",
-        use="linear classifiers with some wrong labels, whose scores should mean a probability",
-        avoid="many wrong labels: the gradient of a far one is 4",
+        use="linear classifiers for data with some wrong labels, whose scores should give a probability",
+        avoid="many wrong labels, since the gradient of a far one is 4",
         elicits="likeliest class",
         elicits_note="as the sign of the score, whose (1 + z) / 2 is the probability",
         gradient_bound="4",
     )
 
     def of_margin(self, margin: Tensor) -> Tensor:
-        short = ops.relu(1.0 - margin)
-        near = numerics.minimum(short, 2.0)
-        return near * (2.0 * short - near)
+        shortfall = ops.relu(1.0 - margin)
+        quadratic = numerics.minimum(shortfall, 2.0)
+        return quadratic * (2.0 * shortfall - quadratic)

@@ -1,9 +1,8 @@
-"""Losses that survive wrong labels: a label that the model finds impossible pulls less, or not at all."""
+"""Losses for data with wrong labels: a label that the model finds impossible pulls less, or not at all."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -17,26 +16,27 @@ from keras_losses.core import (
     Predictions,
     flag,
     parameter,
-    shapes,
     wanted_values,
 )
+from keras_losses.losses.several_predictions import SeveralPredictions
+from keras_losses.losses.tempered_softmax import tempered_log_softmax
 from keras_losses.numerics import Crossentropy, Tensor
 
 
 class GeneralizedCrossentropyLoss(CrossentropyFamily):
-    """A path from cross-entropy to absolute error, for labels some of which are wrong.
+    """A compromise between cross-entropy and absolute error, for data with wrong labels.
 
         loss = (1 - p_t^q) / q
 
-    At q = 0 it is cross-entropy, which fits every label; at q = 1 it is 1 - p_t, which a wrong label cannot
-    pull far, but which learns slowly from many classes. The gradient of cross-entropy is multiplied by
-    p_t^q: the less the model believes a label, the less it follows it.
+    q = 0 is cross-entropy, which fits every label. q = 1 is 1 - p_t, which limits the pull of a wrong label
+    but learns slowly from many classes. The gradient is that of cross-entropy times p_t^q: the less the model
+    believes a label, the less the loss follows it. `TaylorCrossentropyLoss` connects the same two ends by a
+    number of terms.
 
     Args:
         q: how little a disbelieved label counts, in [0, 1]; 0.7 in the paper.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
@@ -64,13 +64,13 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
         paper="Zhang 2018, 1805.07836",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="wrong labels, up to half of them, with one number between robust and fast",
-        avoid="clean labels, or rare and hard classes: they look like wrong labels",
+        use="up to half of the labels wrong; one number chooses between robust and fast",
+        avoid="clean labels; rare and hard classes, which look like wrong labels",
         elicits="likeliest class",
-        elicits_note="q below 1: with a probability that is pulled to the ends",
-        gradient_bound="1 in a logit",
+        elicits_note="for q below 1 its probability is pulled to 0 or 1",
+        gradient_bound="1 per logit",
         identities=(Identity({"q": 0.0}, "CrossentropyLoss"), Identity({"q": 1e-9}, "CrossentropyLoss")),
-        cost="a power of p; of soft and one-hot labels for every class",
+        cost="a power of p, for every class if labels are soft or one-hot",
     )
 
     q: float = parameter(default=0.7, within="[0, 1]")
@@ -80,21 +80,20 @@ class GeneralizedCrossentropyLoss(CrossentropyFamily):
 
 
 class SymmetricCrossentropyLoss(CrossentropyFamily):
-    """Cross-entropy plus its reverse, which asks the label what it thinks of the prediction.
+    """Cross-entropy plus reverse cross-entropy, for wrong labels among hard classes.
 
         loss = alpha * -log p_t + beta * -log_zero (1 - p_t)
 
-    The reverse cross-entropy is -sum_j p_j log y_j, where log 0 is taken to be `log_zero`; for a hard label
-    that is -log_zero (1 - p_t), which wrong labels cannot pull far. The first term learns the hard classes,
-    the second keeps wrong labels at bay.
+    The reverse cross-entropy is -sum_j p_j log y_j, with log 0 replaced by `log_zero`. For a hard label that
+    is -log_zero (1 - p_t), which limits the pull of wrong labels. The first term learns the hard classes, the
+    second resists wrong labels. `ActivePassiveLoss` makes the first term robust as well.
 
     Args:
-        alpha: the weight of cross-entropy, 0 or more; 0.1 for CIFAR-10 in the paper.
-        beta: the weight of its reverse, 0 or more; 1 in the paper.
-        log_zero: what stands for log 0, below 0; -4 in the paper.
+        alpha: weight of cross-entropy, in [0, inf); 0.1 for CIFAR-10 in the paper.
+        beta: weight of reverse cross-entropy, in [0, inf); 1 in the paper.
+        log_zero: value that replaces log 0, in (-inf, 0); -4 in the paper.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
@@ -123,13 +122,13 @@ class SymmetricCrossentropyLoss(CrossentropyFamily):
         paper="Wang 2019, 1908.06112",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="wrong labels, where the hard classes must be learnt as well",
+        use="wrong labels in data whose hard classes must be learned as well",
         avoid="probabilities that must be calibrated",
         elicits="likeliest class",
-        elicits_note="with a probability that is pulled to the ends by beta",
-        gradient_bound="alpha - beta log_zero / 4 in a logit",
+        elicits_note="beta pulls its probability to 0 or 1",
+        gradient_bound="alpha - beta log_zero / 4 per logit",
         identities=(Identity({"alpha": 1.0, "beta": 0.0}, "CrossentropyLoss"),),
-        cost="of soft and one-hot labels 1 - p of every class",
+        cost="1 - p of every class, for soft and one-hot labels",
     )
 
     alpha: float = parameter(default=0.1, within="[0, inf)")
@@ -149,20 +148,19 @@ class ActivePassiveLoss(CrossentropyFamily):
         passive:  "mean_absolute_error"       2 (1 - p_t)
                   "reverse_crossentropy"      -log_zero (1 - p_t)
 
-    Divided by its sum over the classes, any loss is robust to wrong labels, but learns too little; a second
-    robust loss, of the other kind, makes up for that. The normalised losses are in [0, 1].
+    A loss divided by its sum over the classes is robust to wrong labels but learns too little. A second
+    robust loss of the other kind makes up for that. The normalised losses are in [0, 1].
 
     Args:
-        active: the loss that looks at the true class alone.
-        passive: the loss that looks at the others.
-        alpha: the weight of the active loss, 0 or more.
-        beta: the weight of the passive loss, 0 or more.
-        gamma: the focus of `"normalized_focal"`, 0 or more; 0.5 in the paper.
-        log_zero: what stands for log 0 in `"reverse_crossentropy"`, below 0; -4 in the paper.
+        active: the loss that raises the true class.
+        passive: the loss that lowers the other classes.
+        alpha: weight of the active loss, in [0, inf).
+        beta: weight of the passive loss, in [0, inf).
+        gamma: focus of `"normalized_focal"`, in [0, inf); 0.5 in the paper.
+        log_zero: value that replaces log 0 in `"reverse_crossentropy"`, in (-inf, 0); -4 in the paper.
 
-    Other arguments: see `keras_losses.core.CrossentropyFamily`.
-    A soft or smoothed label is the expectation of the loss over its classes. Each output that is a
-    probability of its own is two classes.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`. A sigmoid output stands for two
+    classes.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
@@ -192,11 +190,11 @@ class ActivePassiveLoss(CrossentropyFamily):
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
         use="many wrong labels, 40% and more",
-        avoid="clean labels, probabilities that must be calibrated",
+        avoid="clean labels; probabilities that must be calibrated",
         elicits="likeliest class",
         elicits_note="all probability goes to it",
-        gradient_bound="alpha - beta log_zero / 4 in a logit",
-        cost="what every class would cost as the label, for class ids too",
+        gradient_bound="alpha - beta log_zero / 4 per logit",
+        cost="the loss of every class as the label, even for class ids",
     )
 
     active: str = parameter(
@@ -213,8 +211,8 @@ class ActivePassiveLoss(CrossentropyFamily):
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         if predictions.logits is None or self.active != "normalized_crossentropy":
             return numerics.take_class_masked(ids, self.class_terms(predictions))
-        own = predictions.of_class(ids)
-        return self._sum(own.value, numerics.crossentropy_of_others(ids, predictions.logits), own)
+        label = predictions.of_class(ids)
+        return self._sum(label.value, numerics.crossentropy_of_others(ids, predictions.logits), label)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         every = predictions.of_every_class()
@@ -238,17 +236,18 @@ class ActivePassiveLoss(CrossentropyFamily):
 
 
 class BootstrapLoss(CrossentropyFamily):
-    """Cross-entropy against a mixture of the label and what the model itself believes.
+    """Cross-entropy against a mixture of the label and the model's own prediction, for inconsistent labels.
 
         soft:   loss = -sum_j (beta y_j + (1 - beta) p_j) log p_j
         hard:   loss = -beta log p_t - (1 - beta) log max_j p_j
 
-    A model that has begun to see the pattern outvotes the labels that break it. The soft form is
-    cross-entropy with the entropy of the prediction as a penalty, where `RegularizedLoss` has it as a reward.
+    A model that has learned a pattern outvotes the labels that contradict it. The soft form is beta times
+    cross-entropy plus 1 - beta times the entropy of the prediction; `RegularizedLoss` rewards that entropy
+    instead of penalising it.
 
     Args:
-        beta: how much the label counts, in [0, 1]; 0.95 (soft) and 0.8 (hard) in the paper.
-        hard: whether the model's belief is its likeliest class.
+        beta: weight of the label, in [0, 1]; 0.95 (soft) and 0.8 (hard) in the paper.
+        hard: whether the model's likeliest class replaces its probabilities.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
@@ -279,16 +278,16 @@ class BootstrapLoss(CrossentropyFamily):
         paper="Reed 2014, 1412.6596",
         labels="class ids, one-hot or soft labels, or 0/1 labels",
         predictions="logits or probabilities",
-        use="wrong labels that contradict a pattern which most labels show",
-        avoid="the first epochs, when the model believes nothing yet: start with beta=1",
+        use="wrong labels that contradict a pattern shown by most labels",
+        avoid="the first epochs, in which the model has learned nothing yet: start with beta=1",
         elicits="likeliest class",
-        elicits_note="its probability is pulled to the ends",
-        gradient_bound="1 in a logit for hard; beta + (1 - beta) log C for soft",
+        elicits_note="its probability is pulled to 0 or 1",
+        gradient_bound="per logit: 1 for hard, beta + (1 - beta) log C for soft",
         identities=(
             Identity({"beta": 1.0}, "CrossentropyLoss"),
             Identity({"beta": 1.0, "hard": True}, "CrossentropyLoss"),
         ),
-        cost="-log p of every class under the model's own distribution, for class ids too",
+        cost="-log p of every class under the model's own distribution, even for class ids",
     )
 
     beta: float = parameter(default=0.95, within="[0, 1]")
@@ -316,24 +315,24 @@ class BootstrapLoss(CrossentropyFamily):
 
 
 class BiTemperedLoss(CrossentropyFamily):
-    """Cross-entropy with a bounded logarithm and a softmax with heavy tails, for wrong labels near and far.
+    """Cross-entropy with a bounded logarithm and a heavy-tailed softmax, for wrong labels near and far.
 
         loss = sum_j y_j (log_t1 y_j - log_t1 p_j) - (y_j^(2 - t1) - p_j^(2 - t1)) / (2 - t1)
         log_t(x) = (x^(1 - t) - 1) / (1 - t),   p_j = exp_t2(z_j - lambda(z)),   sum_j p_j = 1
 
-    With t1 below 1 a wrong label far from the border costs at most 1 / ((1 - t1) (2 - t1)); with t2 above 1
-    one near the border is not pushed ever farther away. Each at 1 is the usual logarithm or softmax.
+    With t1 below 1, a wrong label far from the border costs at most 1 / ((1 - t1) (2 - t1)). With t2 above 1,
+    a wrong label near the border is not pushed farther and farther away. A temperature of 1 is the usual
+    logarithm or softmax. `GeneralizedCrossentropyLoss` bounds the logarithm only.
 
     Args:
-        t1: the temperature of the logarithm, in [0, 1].
-        t2: the temperature of the softmax, in [1, 10].
-        iterations: how often the search for the normaliser lambda is repeated before three steps of Newton's
-            method make it exact, from 1 to 100; the steps also carry the derivatives.
+        t1: temperature of the logarithm, in [0, 1].
+        t2: temperature of the softmax, in [1, 10].
+        iterations: number of fixed-point steps towards the normaliser lambda, an integer in [1, 100]. Three
+            steps of Newton's method follow, which make it exact and carry the derivatives.
 
-    Other arguments: see `keras_losses.core.CrossentropyFamily`.
-    Probabilities are taken for a softmax, whose logits are made tempered. A soft or smoothed label is the
-    expectation of the loss over its classes, which differs from the formula by a number that no prediction
-    changes.
+    Other arguments: see `keras_losses.core.CrossentropyFamily`. Probabilities are taken to come
+    from a plain softmax, whose logits then go through the tempered one. For soft and smoothed labels the
+    loss differs from the formula by a constant that does not depend on the predictions.
 
     Shapes: `y_pred` `(..., C)`, or `(...)` and `(..., 1)` for one output; `y_true` class ids `(...)` or
     `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels in the shape of the outputs. With
@@ -365,11 +364,11 @@ class BiTemperedLoss(CrossentropyFamily):
         use="wrong labels both far from the border (t1) and near it (t2)",
         avoid="clean labels; rare and hard classes, which look like wrong labels",
         elicits="likeliest class",
-        elicits_note="t1 = t2 = 1: class probability",
-        gradient_bound="1 in a logit",
+        elicits_note="class probability at t1 = t2 = 1",
+        gradient_bound="1 per logit",
         identities=(Identity({"t1": 1.0, "t2": 1.0}, "CrossentropyLoss"),),
-        conditioning="terms of both signs cancel as p_t nears 1: the error is absolute, 1e-7 of 1 - p_t",
-        cost="a power of every class in each of the `iterations` of the normaliser, and in three more steps",
+        conditioning="terms of both signs cancel as p_t nears 1: the absolute error is 1e-7 of 1 - p_t",
+        cost="a power of every class in each of the `iterations`, and in three Newton steps",
     )
 
     t1: float = parameter(default=0.8, within="[0, 1]")
@@ -379,18 +378,18 @@ class BiTemperedLoss(CrossentropyFamily):
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
         every = self._of_every_class(predictions)
         true, powers = numerics.is_class(ids, every.value), self._powers(every)
-        own = replace(
+        label = replace(
             every,
             value=numerics.take_class_masked(ids, every.value),
             rest=lambda: numerics.take_class_masked(ids, every.complement),
         )
-        return self._value(own, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
+        return self._value(label, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         return self._terms(self._of_every_class(predictions))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
-        # An output is two classes, whose logits differ by log p - log(1 - p).
+        # An output stands for two classes, whose logits differ by log p - log(1 - p).
         if numerics.is_number(self.t2, 1.0):
             every = _paired(*predictions.of_outputs())
         else:
@@ -415,69 +414,24 @@ class BiTemperedLoss(CrossentropyFamily):
         return ops.exp((self.t1 - 2.0) * crossentropy.value)
 
     def _value(self, label: Crossentropy, others: Tensor) -> Tensor:
-        """That of a label, with the sum of the powers of all others."""
+        """Return the loss of a label, given the sum of the powers of all other classes."""
         power = 2.0 - self.t1
-        own = numerics.one_minus_exp(power * label.value)
-        return label.one_minus_power(1.0 - self.t1) + (others - own) / power
-
-
-class SeveralPredictions(CrossentropyFamily):
-    """Base of the losses that see more of a sample than one prediction: cross-entropy and what they add.
-
-    The predictions lie one after another in the last axis; the label is the first one's. A subclass states
-    `added(parts)`, a value for each sample.
-    """
-
-    multi_label = False
-    axis = -1
-
-    @property
-    def count(self) -> int:
-        """How many predictions there are of a sample."""
-        raise NotImplementedError
-
-    def added(self, parts: list[Predictions]) -> Tensor:
-        raise NotImplementedError
-
-    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
-        if isinstance(y_true, Labels):
-            return y_true, y_pred
-        owner, predictions = type(self).__name__, self._predictions(y_pred, multi_class=True)
-        true = shapes.static_shape(owner, "y_true", ops.convert_to_tensor(y_true))
-        shape = shapes.static_shape(owner, "y_pred", predictions.values)
-        if shape[-1] is None or shape[-1] % self.count or shape[-1] < 2 * self.count:
-            raise ValueError(
-                f"{owner}: `y_pred` must hold {self.count} predictions over 2 or more classes, one after "
-                f"another in the last axis. Received: y_true of shape {true}, y_pred of shape {shape}. Join "
-                "them with keras.layers.Concatenate()."
-            )
-        first = predictions.parts(self.count)[0]
-        try:
-            truth, _ = super().align(y_true, first.values)
-        except ValueError as error:
-            raise ValueError(f"{error} The y_pred of shape {shape} holds {self.count} predictions.") from None
-        return truth, predictions
-
-    def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
-        parts = predictions.parts(self.count)
-        return super().per_sample(labels, parts[0]) + self.added(parts)
-
-    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        for part in y_pred.parts(self.count):
-            super().check(y_true, part, wanted)
+        one_minus_true_power = numerics.one_minus_exp(power * label.value)
+        return label.one_minus_power(1.0 - self.t1) + (others - one_minus_true_power) / power
 
 
 class JensenShannonConsistencyLoss(SeveralPredictions):
-    """Cross-entropy, and agreement between the predictions for several augmented views of a sample (AugMix).
+    """Cross-entropy plus the disagreement of the predictions for several augmented views of a sample.
 
         loss = -log p_t + weight * mean_v KL(p_v || m),   m = mean_v p_v
 
-    where p is the prediction for the first view, the clean one, whose label it is. The second term is the
-    Jensen-Shannon divergence of all views; it is at most log V, so no view can pull far.
+    Here p is the prediction for the first view, which is not augmented and to which the label belongs. The
+    second term is the Jensen-Shannon divergence of all views. It is at most log V for V views, which limits
+    the pull of each view. `JensenShannonLoss` compares a prediction with a target distribution instead.
 
     Args:
-        weight: the weight of the divergence, 0 or more; 12 in the paper.
-        views: how many views, 2 or more; 3 in the paper: the image, and two augmentations of it.
+        weight: weight of the divergence, in [0, inf); 12 in the paper.
+        views: number of views, an integer in [2, inf); 3 in the paper: the image and two augmentations.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
@@ -511,12 +465,12 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
         labels="class ids, one-hot or soft labels",
         predictions="logits or probabilities of each view, one view after another",
         use="augmented images whose content may be damaged; inputs that will be corrupted",
-        avoid="augmentations that change the class; it costs a forward pass for each view",
+        avoid="augmentations that change the class; a tight budget, since each view costs a forward pass",
         elicits="class probability",
-        elicits_note="from every view",
-        gradient_bound="1 + weight * log(views) in a logit",
+        elicits_note="in every view",
+        gradient_bound="1 + weight * log(views) per logit",
         identities=(),
-        conditioning="the divergence of views that nearly agree has the digits of their difference",
+        conditioning="the divergence of nearly equal views has only the digits of their difference",
         cost="a softmax for each view, their mixture, and an exponential series for each class of each view",
     )
 
@@ -529,28 +483,28 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
 
     def added(self, parts: list[Predictions]) -> Tensor:
         logs = [-part.of_every_class().value for part in parts]
-        given = [
+        probabilities = [
             ops.exp(log) if part.logits is not None else part.values
             for part, log in zip(parts, logs, strict=True)
         ]
-        shares = [1.0 / self.views] * self.views
-        return self.weight * numerics.mixture_divergence(given, logs, shares)
+        equal_weights = [1.0 / self.views] * self.views
+        return self.weight * numerics.mixture_divergence(probabilities, logs, equal_weights)
 
 
 class EarlyLearningLoss(SeveralPredictions):
-    """Cross-entropy that is held back by what the model believed of the sample before it fitted wrong labels.
+    """Cross-entropy plus agreement with the model's earlier predictions, against memorising wrong labels.
 
         loss = -log p_t + weight * log max(1 - sum_j p_j q_j, floor)
 
-    Early in training a model learns from the right labels, later it memorises the wrong ones. q is the
-    running mean of the model's own predictions for the sample; the second term is the lower, the more the
-    prediction agrees with it, and its gradient outweighs that of a label which contradicts it. q is taken
-    for constant. It has to be kept for each sample: `EarlyLearningTargets` does that.
+    A model learns from the right labels first and memorises the wrong ones later. q is the running mean of
+    the model's own predictions for the sample; `EarlyLearningTargets` keeps it. The second term falls as the
+    prediction agrees with q, and its gradient outweighs that of a label that contradicts q. q is held
+    constant when the loss is differentiated.
 
     Args:
-        weight: the weight of the second term, 0 or more; 3 for CIFAR-10 in the paper.
-        floor: the least 1 - sum_j p_j q_j, in (0, 1), without which the loss had no lower bound; the authors'
-            code keeps probabilities 1e-4 away from 0 and 1.
+        weight: weight of the second term, in [0, inf); 3 for CIFAR-10 in the paper.
+        floor: lower bound of 1 - sum_j p_j q_j, in (0, 1). It bounds the loss from below; the authors' code
+            keeps probabilities 1e-4 away from 0 and 1 instead.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
@@ -582,12 +536,12 @@ class EarlyLearningLoss(SeveralPredictions):
         labels="class ids, one-hot or soft labels",
         predictions="logits or probabilities, then the mean of the earlier probabilities",
         use="many wrong labels, and training long enough to memorise them",
-        avoid="streams of samples that never come again; memory for samples * classes numbers is missing",
+        avoid="streams whose samples never come again; too little memory for samples * classes numbers",
         elicits="class probability",
-        elicits_note="without q; with it, the class that q prefers",
-        gradient_bound="1 + weight / 4 / floor in a logit",
+        elicits_note="without q; with q, the class that q prefers",
+        gradient_bound="1 + weight / 4 / floor per logit",
         identities=(),
-        conditioning="near the floor, 1 / floor times the error of 1 - sum_j p_j q_j",
+        conditioning="near the floor, the error is 1 / floor times that of 1 - sum_j p_j q_j",
         cost="two softmaxes, of the prediction and of the mean of earlier ones",
     )
 
@@ -598,10 +552,10 @@ class EarlyLearningLoss(SeveralPredictions):
     def added(self, parts: list[Predictions]) -> Tensor:
         prediction, earlier = parts
         q = ops.stop_gradient(earlier.values)
-        rest = prediction.of_every_class().complement
-        # q adds up to less than 1 while there are few predictions, and what is missing agrees with none.
-        apart = (1.0 - ops.sum(q, axis=-1)) + ops.sum(q * rest, axis=-1)
-        return self.weight * ops.log(numerics.maximum(apart, self.floor))
+        complements = prediction.of_every_class().complement
+        # After few updates q adds up to less than 1. The missing part counts as disagreement.
+        disagreement = (1.0 - ops.sum(q, axis=-1)) + ops.sum(q * complements, axis=-1)
+        return self.weight * ops.log(numerics.maximum(disagreement, self.floor))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         prediction, earlier = y_pred.parts(2)
@@ -610,51 +564,15 @@ class EarlyLearningLoss(SeveralPredictions):
         wrong = (values < 0) | (values.sum(-1, keepdims=True) > 1.01)
         if wrong.any():
             raise ValueError(
-                f"{owner}: the second half of `y_pred` must hold means of probabilities, which add up to 1 "
-                f"at most. Received: {values[wrong][0]:g}. EarlyLearningTargets makes them."
+                f"`{owner}`: the second half of `y_pred` must hold means of probabilities, which add up to "
+                f"at most 1. Received: {values[wrong][0]:g}. End the model with EarlyLearningTargets, which "
+                "keeps these means."
             )
 
 
 def _paired(one: Crossentropy, zero: Crossentropy) -> Crossentropy:
-    """The labels 1 and 0 of outputs as two classes on a last axis."""
+    """Stack the labels 1 and 0 of each output as two classes on a last axis."""
     value = ops.stack([one.value, zero.value], axis=-1)
     return Crossentropy(
         value, lambda: ops.stack([one.complement, zero.complement], axis=-1), one.steepest_from
     )
-
-
-def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> Tensor:
-    """log p with p_j = [1 + (1 - t)(z_j - lambda)]^(1 / (1 - t)) and sum_j p_j = 1, for t > 1.
-
-    In a tensor t may also be 1, where it is the logarithm of a softmax.
-
-    The fixed point of Amid 2019 comes near lambda, without a derivative; three steps of Newton's method make
-    it exact, and the derivatives of the last two, up to the third, are those of lambda.
-    """
-
-    def log_p(x: Tensor) -> Tensor:
-        if numerics.is_number(t):
-            return numerics.log1p((t - 1.0) * -x) / (1.0 - t)
-        return -numerics.log1p_over(-x, t - 1.0)
-
-    below = numerics.minus_max(logits)
-    largest, zeros = below >= 0, ops.zeros_like(below)
-    many = ops.sum(ops.where(largest, ops.ones_like(below), zeros), axis=-1, keepdims=True)
-    held = scaled = ops.stop_gradient(below)
-    for _ in range(iterations):
-        total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
-        scaled = held * total ** (1.0 - t)
-    total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
-    if numerics.is_number(t):
-        shift = (total ** (t - 1.0) - 1.0) / (t - 1.0)
-    else:
-        shift = ops.stop_gradient(numerics.expm1_over(ops.log(total), t - 1.0))
-    for x in (held, below, below):
-        apart = shift - x
-        p = ops.exp(log_p(-apart))
-        # sum_j p_j - 1, where the largest p_j may be near 1: its value apart from its slope.
-        beyond = ops.stop_gradient(many * ops.expm1(log_p(-shift)) + (many - 1.0))
-        excess = ops.sum(p - ops.stop_gradient(ops.where(largest, p, zeros)), axis=-1, keepdims=True) + beyond
-        shift = shift + excess / ops.sum(p / (1.0 + (t - 1.0) * apart), axis=-1, keepdims=True)
-        shift = ops.stop_gradient(shift) if x is held else shift
-    return log_p(below - shift)

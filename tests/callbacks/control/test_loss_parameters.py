@@ -295,7 +295,7 @@ def test_numbers_out_of_range(value, unit):
 def test_numbers_that_do_not_go_with_others():
     """As when a loss is made with both."""
     model = compiled(CrossentropyLoss(), units=4)
-    with pytest.raises(ValueError, match="`z_loss` penalises the normaliser of logits"):
+    with pytest.raises(ValueError, match="`z_loss` must be 0 unless the predictions are logits"):
         fit(model, LossParameterSchedule("z_loss", lambda epoch: 0.1 * epoch), y=IDS)
 
 
