@@ -17,7 +17,7 @@ import numpy as np
 # Keras has no public way to the generator behind unseeded random numbers, without making one where there
 # is none; tests/test_private_keras.py watches these.
 from keras_losses import keras_private
-from keras_losses.training.terms import of_replicas
+from keras_losses.training.terms import strategy_scope
 
 from ..arguments import is_number
 from ..control.optimizers import as_number, batches_per_iteration, rate_variable, updating
@@ -265,7 +265,7 @@ def find_learning_rate(
         once = isinstance(x, types.GeneratorType)
         test = _RangeTest(rates, _executions(model), smoothing, diverge, once, verbose)
         if rate_variable(optimizer) is None:
-            with of_replicas(model):
+            with strategy_scope(model):
                 variable = keras.Variable(
                     min_rate, trainable=False, name="learning_rate", aggregation="only_first_replica"
                 )
@@ -431,7 +431,7 @@ def _built(model: Any, x: Any) -> Any:
         batch = next(iter(x))
     inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
     # The call leaves no trace but the weights.
-    with of_replicas(model), keras.StatelessScope():
+    with strategy_scope(model), keras.StatelessScope():
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, inputs))
     return x
 
@@ -454,7 +454,7 @@ def _put_back(model: Any) -> Iterator[None]:
         if not optimizer.built:
             # As it is after the first step, from the initial values.
             last.callback(_unbuild, optimizer, {id(variable) for variable in optimizer.variables})
-            with of_replicas(model):
+            with strategy_scope(model):
                 optimizer.build(model.trainable_variables)
         seeds = [] if generator is None else [generator.state]
         # On the host: the device may have no room for a second model.
@@ -463,7 +463,7 @@ def _put_back(model: Any) -> Iterator[None]:
             yield
         finally:
             keras_private.drop_jax_training_state(model)
-            with of_replicas(model):
+            with strategy_scope(model):
                 if keras_private.rate_source(updating(optimizer)) is not learning_rate:
                     optimizer.learning_rate = learning_rate
                 model.reset_metrics()  # also those that were made by the first step

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_losses.training.terms import Control, LossTerms
+from keras_losses.training.settings import Control
+from keras_losses.training.terms import LossTerms
 
 from ..control.follows import FollowsSchedule
 

@@ -13,7 +13,10 @@ from keras import ops
 
 from keras_losses import keras_private, numerics
 from keras_losses.numerics import derivatives
-from keras_losses.training.terms import WEIGHTS, Control, LossTerms, Step, joined, outputs
+from keras_losses.training.outputs import compiled_outputs, joined
+from keras_losses.training.settings import WEIGHTS, Control
+from keras_losses.training.step import Step
+from keras_losses.training.terms import LossTerms
 
 from ..arguments import in_range
 from ..control.optimizers import batches_seen
@@ -44,7 +47,7 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         found: LossTerms = LossTerms.attach(model)
         paths = {
             log: joined(output.name, WEIGHTS + name)
-            for output in outputs(model)
+            for output in compiled_outputs(model)
             for log, name in output.terms.items()
             if name in output.loss.losses
         }

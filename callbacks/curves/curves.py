@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..control.learning_rate import LISTENERS
@@ -135,7 +136,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         # What an iteration that an epoch has left unfinished has come to; behind it the batches so far, by
         # which a training that goes on knows that it is its own.
         self._left = (
-            terms.memory("curves", np.zeros(terms.totals.shape[0] + 1, "float32"))
+            terms.memory("curves", np.zeros(terms.sums.width + 1, "float32"))
             if model.optimizer is not None and batches_per_iteration(model.optimizer) > 1
             else None
         )
@@ -221,7 +222,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if self._left is None:
             return None
         *row, batches = keras.ops.convert_to_numpy(self._left).astype("float64")
-        known = row[0] > 0 and batches == self._reader.batches() % _COUNTED
+        known = Ledger.has_samples(row) and batches == self._reader.batches() % _COUNTED
         return np.array(row) if known else None
 
 
@@ -258,9 +259,9 @@ class _Record:
             self.batch("train", point)
 
     def batch(self, run: str, point: Point) -> None:
-        if point.means is None:
+        if point.sums is None:
             return
-        loss, values = self._terms.of_means(point.means.tolist())
+        loss, values = self._terms.means_of(point.sums)
         self.scalar(run, "batch/loss", loss, point.step, point.wall_time)
         for name, value in values.items():
             self.scalar(run, f"batch/terms/{name}", value, point.step, point.wall_time)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_losses.core import Loss
-from keras_losses.training.terms import joined, outputs
+from keras_losses.training.outputs import compiled_outputs, joined
 
 from ..control.optimizers import as_number, rate_source, updating
 
@@ -18,7 +18,7 @@ Value = float | str | bool
 def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None) -> dict[str, Value]:
     """Those of the losses by path, the optimizer and its rate, and what `fit` was asked for."""
     found: dict[str, Value] = {}
-    for output in outputs(model):
+    for output in compiled_outputs(model):
         found[joined(output.name, "loss")] = _name(output.loss)
         for path, loss in output.losses:
             for name, value in _numbers_of(loss):

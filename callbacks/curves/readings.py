@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_losses import keras_private
+from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..control.optimizers import (
@@ -50,7 +51,7 @@ class Reader:
         self.per_iteration = batches_per_iteration(model.optimizer)
         terms: LossTerms = model.loss_terms
         rate = rate_variable(model.optimizer)
-        self._variables = [terms.last, batch_counter(model.optimizer), *([] if rate is None else [rate])]
+        self._variables = [terms.sums.last, batch_counter(model.optimizer), *([] if rate is None else [rate])]
         self._places = [_place(model, variable) for variable in self._variables]
         self._copies = copies(self._variables)
 
@@ -89,8 +90,8 @@ class Point:
     """What is known of one step of the x-axis."""
 
     step: int
-    means: np.ndarray | None
-    """As `LossTerms.of_means` takes them; None where nothing was recorded."""
+    sums: np.ndarray | None
+    """A vector for `LossTerms.means_of`; None if nothing was recorded."""
     wall_time: float
     batches: int = 0
     rate: float = float("nan")
@@ -132,14 +133,14 @@ class TrainingPoints:
     def _point(self, reading: Reading, per_iteration: int) -> Point | None:
         """The point that the batches up to the reading complete, if they do."""
         row, batches, next_rate = reading.fetch()
-        if row[0] > 0:  # else there was no execution before it in the epoch
+        if Ledger.has_samples(row):  # else there was no execution before it in the epoch
             self._sums = row if self._sums is None else self._sums + row
         rate, self._rate = self._rate, next_rate
         step = batches // per_iteration
         if step <= self._step:
             return None
         sums, self._sums, self._step = self._sums, None, step
-        return Point(step, None if sums is None else sums[2:] / sums[0], reading.wall_time, batches, rate)
+        return Point(step, sums, reading.wall_time, batches, rate)
 
 
 class ValidationPoints:
@@ -163,12 +164,12 @@ class ValidationPoints:
             sums[step] = row + sums[step] if step in sums else row
         now = time.time()
         for step, row in sums.items():
-            yield Point(step, row[2:] / row[0], now)
+            yield Point(step, row, now)
 
     def _fetch(self) -> None:
         readings, self._readings = self._readings, []
         rows = [reading.fetch()[0] for reading in readings]
-        self._rows += [row for row in rows if row[0] > 0]
+        self._rows += [row for row in rows if Ledger.has_samples(row)]
 
 
 class OptimizerSchedule:

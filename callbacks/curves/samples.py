@@ -12,7 +12,8 @@ from keras import ops
 
 from keras_losses.core import Loss
 from keras_losses.numerics import derivatives
-from keras_losses.training.terms import LossTerms, Step
+from keras_losses.training.step import Step
+from keras_losses.training.terms import LossTerms
 
 MOST_CLASSES = 100
 """With more of them nobody reads their curves."""

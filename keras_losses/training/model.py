@@ -13,7 +13,11 @@ from keras import ops
 from keras_losses import keras_private
 from keras_losses.core import Loss
 from keras_losses.core.interval import Interval
-from keras_losses.training.terms import Live, LossTerms, Step, WatchTerms, outputs, with_parts
+from keras_losses.training.outputs import compiled_outputs, losses_by_path
+from keras_losses.training.settings import Live
+from keras_losses.training.step import Step
+from keras_losses.training.terms import LossTerms
+from keras_losses.training.watch import WatchTerms
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
@@ -30,7 +34,9 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name, dtype="float32")
         given = list(losses) if isinstance(losses, list | tuple) else [losses]
         self._learned: list[tuple[Loss, str, Any]] = []
-        for turn, loss in enumerate(dict.fromkeys(part for each in given for _, part in with_parts(each))):
+        for turn, loss in enumerate(
+            dict.fromkeys(part for each in given for _, part in losses_by_path(each))
+        ):
             name = re.sub(r"\W", "_", str(loss.name))
             for parameter in loss._learned:
                 # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which
@@ -47,7 +53,7 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
 
     def serves(self, losses: list[Loss]) -> bool:
         """Whether it has what these losses learn, and nothing else."""
-        found = {part for loss in losses for _, part in with_parts(loss) if part._learned}
+        found = {part for loss in losses for _, part in losses_by_path(loss) if part._learned}
         return found == {loss for loss, _, _ in self._learned}
 
     def live(self) -> Live:
@@ -70,7 +76,7 @@ class RecordsTerms:
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)  # type: ignore[misc]
-        losses = [output.loss for output in outputs(self) if isinstance(output.loss, Loss)]
+        losses = [output.loss for output in compiled_outputs(self) if isinstance(output.loss, Loss)]
         state = getattr(self, "loss_state", None)
         if state is None or not state.serves(losses):
             with keras_private.unlocked(self):

@@ -16,7 +16,8 @@ from keras_losses import (
     LossAwareModel,
     SquaredErrorLoss,
 )
-from keras_losses.training.terms import LossTerms, WatchTerms
+from keras_losses.training.terms import LossTerms
+from keras_losses.training.watch import WatchTerms
 from tests.backends import BACKEND
 
 R = np.random.default_rng(0)

@@ -1,0 +1,230 @@
+"""Numbers of losses that callbacks set while a model trains, each behind a variable that is saved."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_losses.core import Loss, Parameter
+from keras_losses.core.interval import Interval
+from keras_losses.numerics import Tensor
+from keras_losses.training.outputs import Output, compiled_outputs, joined
+
+WEIGHTS = "weights/"
+"""The prefix of the weights of terms, such as `weights/dice_loss`, among the names of a loss's numbers."""
+
+Live = dict[Loss, dict[str, Callable[[], Any]]]
+"""For each loss, functions that return the current tensors of hyper-parameters, by name."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number of a loss that may be set while a model trains."""
+
+    loss: Loss
+    name: str
+
+    @property
+    def value(self) -> float:
+        """The number that the loss keeps, and with which it is saved."""
+        if self.name.startswith(WEIGHTS):
+            return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
+        return float(self.loss._stated(self.name))
+
+    def checked(self, owner: str, value: Any) -> float:
+        """Return a value as a number; raise if the loss does not take it."""
+        of_weights = Parameter(within="(-inf, inf)")
+        declared = self.loss.hyperparameters.get(self.name, of_weights)
+        number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        self._make_with(number)
+        return number
+
+    def check_others(self) -> None:
+        """Raise `ValueError` if the loss, made as it is otherwise, takes no other number at all."""
+        declared = self.loss.hyperparameters.get(self.name)
+        refused = None
+        for number in Interval(declared.within or "").inside() if declared else ():
+            try:
+                if number != self.value:
+                    self._make_with(number)
+                    return
+            except ValueError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _make_with(self, number: float) -> None:
+        # A loss checks its numbers against each other when it is made.
+        if self.name in self.loss.hyperparameters and type(self.loss).validate is not Loss.validate:
+            type(self.loss).from_config({**self.loss.get_config(), self.name: number})
+
+    def keep(self, value: float) -> None:
+        """Set the number in the loss, with which it is saved."""
+        if self.name.startswith(WEIGHTS):
+            self.loss.weights[self.name.removeprefix(WEIGHTS)] = value  # type: ignore[attr-defined]
+        else:
+            setattr(self.loss, self.name, value)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A handle by which a callback sets one number of a loss."""
+
+    owner: str
+    path: str
+    setting: Setting
+    variable: keras.Variable
+
+    def assign(self, value: Any) -> float:
+        """Set the number in compiled steps and in the loss, with which it is saved; return it."""
+        number = self.setting.checked(self.owner, value)
+        self.variable.assign(number)
+        self.setting.keep(number)
+        return number
+
+
+def settable_numbers(model: keras.Model) -> dict[str, Setting]:
+    """Return the numbers of a compiled model's losses that may be set, by path."""
+    found: dict[str, Setting] = {}
+    for output in compiled_outputs(model):
+        for path, loss in output.losses:
+            for name, declared in loss.hyperparameters.items():
+                if declared.is_real and isinstance(loss._stated(name), float):
+                    found.setdefault(joined(path, name), Setting(loss, name))
+            # The weights of a RegularizedLoss are hyper-parameters of its own.
+            for name in loss.weights if "weights" in loss.hyperparameters else ():
+                found[joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
+    # A loss of several outputs is set once, under its first path.
+    first = {setting: path for path, setting in reversed(found.items())}
+    return {path: setting for path, setting in found.items() if first[setting] == path}
+
+
+def matching_path(owner: str, name: str, paths: Iterable[str], learned: Iterable[str] = ()) -> str:
+    """Return the one path that is equal to `name` or ends with it; raise `ValueError` without exactly one.
+
+    Args:
+        owner: the callback, for the error.
+        name: a path or the end of one.
+        paths: the paths of numbers that can be set.
+        learned: the paths of learned numbers, which cannot be set.
+    """
+    paths = list(paths)
+    matches = [path for path in paths if path == name] or [p for p in paths if p.endswith(f"/{name}")]
+    if len(matches) == 1:
+        return matches[0]
+    what = "is the name of several" if matches else "is not the name of one"
+    if any(path == name or path.endswith(f"/{name}") for path in learned):
+        what = "is learned: give the loss a number in place of Learned, and it is one"
+    raise ValueError(
+        f"{owner}: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
+        f"{', '.join(matches or paths) or 'none'}."
+    )
+
+
+class Settings:
+    """The numbers that callbacks set in a model, and the arrays that callbacks keep with the model.
+
+    Args:
+        track: makes a variable one of the model's, under a name of its own.
+    """
+
+    def __init__(self, track: Callable[[str, keras.Variable], None]) -> None:
+        self._track = track
+        self._numbers: dict[str, tuple[Setting, keras.Variable]] = {}
+        self._memories: dict[str, keras.Variable] = {}
+        self._loaded: dict[str, Any] = {}
+
+    def compiled(self, model: keras.Model) -> None:
+        """Go on with the losses with which a model was compiled anew.
+
+        What was set or loaded for other losses is forgotten: new ones begin with the numbers they have.
+        """
+        known = settable_numbers(model)
+        numbers = {path: variable for path, (_, variable) in self._numbers.items() if path in known}
+        self._numbers = {path: (known[path], variable) for path, variable in numbers.items()}
+        for setting, variable in self._numbers.values():
+            variable.assign(setting.value)
+        self._memories, self._loaded = {}, {}
+
+    def control(self, model: keras.Model, owner: str, name: str) -> Control:
+        """Return the handle on a number; from now on steps read it from a variable.
+
+        Args:
+            model: the model, which is compiled.
+            owner: the callback, for errors.
+            name: the name or path of the number.
+        """
+        known = settable_numbers(model)
+        learned = [
+            joined(path, each)
+            for output in compiled_outputs(model)
+            for path, loss in output.losses
+            for each in loss._learned
+        ]
+        path = matching_path(owner, name, known, learned)
+        if path not in self._numbers:
+            setting = known[path]
+            setting.check_others()
+            # Not a variable made by `Metric.add_variable`: Keras resets those, and adds up their replicas.
+            variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
+            self._track(f"set_{len(self._numbers)}", variable)
+            self._numbers[path] = (setting, variable)
+            if path in self._loaded:
+                variable.assign(self._loaded[path])
+            model.train_function = model.test_function = None
+        return Control(owner, path, *self._numbers[path])
+
+    def memory(self, name: str, initial: Any) -> keras.Variable:
+        """Return an array that a callback keeps with the model, as a variable saved with the numbers."""
+        if name not in self._memories:
+            variable = keras.Variable(initial, trainable=False, name=name.replace("/", "_"))
+            self._track(f"memory_{len(self._memories)}", variable)
+            self._memories[name] = variable
+            if name in self._loaded:
+                variable.assign(self._loaded[name])
+        return self._memories[name]
+
+    def live(self) -> Live:
+        """Return, for each loss, how its numbers are read now."""
+        found: Live = {}
+        for setting, variable in self._numbers.values():
+            found.setdefault(setting.loss, {})[setting.name] = functools.partial(_copy, variable)
+        return found
+
+    def current(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Return the numbers that are set, and those that the losses of the outputs learn, by path."""
+        found = {path: ops.convert_to_numpy(variable) for path, (_, variable) in self._numbers.items()}
+        for output in outputs:
+            for path, loss in output.losses:
+                for name in loss._learned:
+                    found[joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
+        scalars: dict[str, float] = {}
+        for path, values in found.items():
+            each = {path: values} if values.ndim == 0 else {f"{path}/{k}": x for k, x in enumerate(values)}
+            scalars |= {name: float(x) for name, x in each.items()}
+        return scalars
+
+    def save(self, store: Any) -> None:
+        """Write all variables into the store of a saved model."""
+        for path, variable in self._saved().items():
+            store[path.replace("/", "|")] = ops.convert_to_numpy(variable)
+
+    def load(self, store: Any) -> None:
+        """Read the store of a saved model; a number that is set only later begins with what is in it."""
+        self._loaded = {path.replace("|", "/"): store[path][()] for path in store.keys()}  # noqa: SIM118
+        for path, variable in self._saved().items():
+            if path in self._loaded:
+                variable.assign(self._loaded[path])
+
+    def _saved(self) -> dict[str, keras.Variable]:
+        return {path: variable for path, (_, variable) in self._numbers.items()} | self._memories
+
+
+def _copy(variable: keras.Variable) -> Tensor:
+    # PyTorch sets variables in place, also while a gradient is still to be taken of what was read.
+    return ops.copy(ops.convert_to_tensor(variable))
