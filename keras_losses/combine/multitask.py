@@ -69,7 +69,7 @@ class UncertaintyWeightedLoss(CompositeLoss):
         gradient_bound="the sum of the tasks', times weights / noise^2",
     )
 
-    noise: float = parameter(default=Learned(1.0), within="(0, inf)")
+    noise: float = parameter(default=Learned(1.0), within="(0, inf)", live=True)
 
     is_sum: ClassVar[bool] = False
 

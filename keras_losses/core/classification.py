@@ -125,7 +125,7 @@ class CrossentropyFamily(ClassificationLoss):
 
     from_logits: bool = flag(default=False, kw_only=True)
     multi_label: bool = flag(default=False, kw_only=True)
-    label_smoothing: float = parameter(default=0.0, within="[0, 1]", kw_only=True)
+    label_smoothing: float = parameter(default=0.0, within="[0, 1]", live=True, kw_only=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
         """The value of a label as a function of -log p_t and 1 - p_t."""

@@ -19,10 +19,12 @@ from keras_losses.core.interval import Interval
 class Learned:
     """A hyper-parameter that training finds: `DistillationLoss(4, temperature=Learned(4.0))`.
 
-    It stands where a number of a range may stand, and begins with `initial`. It is trained with the weights
-    of a `LossAwareModel`, stays inside of the range of the hyper-parameter, and is saved with the model.
-    What makes the loss smaller is what is found: that is what one wants of a scale whose loss has a term
-    against large ones (a likelihood's), or of a temperature, and not of a weight or a margin, which go to 0.
+    It replaces a number that may change while a model trains, such as a gamma, temperature, margin, scale
+    or weight. Other hyper-parameters refuse it. Training starts at `initial`, updates the number with the
+    weights of a `LossAwareModel`, keeps it inside its range, and saves it with the model.
+
+    Training finds the number that makes the loss smallest. This suits a scale whose loss has a term against
+    large scales, as likelihoods have, and a temperature. A learned weight or margin goes to 0.
 
         value = initial + m r               where the range is all numbers
         value = low + (initial - low) exp(m r)                                 where it has a lower end

@@ -29,6 +29,8 @@ class Parameter:
     convert: Callable[[Any], Any] | None = None
     optional: bool = False
     kw_only: bool = False
+    live: bool = False
+    """Whether the number may be learned or follow a schedule: the formula takes a scalar tensor as well."""
     examples: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
     name: str = field(default="", init=False, repr=False, compare=False)
@@ -63,11 +65,6 @@ class Parameter:
         vars(instance)[self.name] = value
 
     @property
-    def is_real(self) -> bool:
-        """Whether it is a number of a range, which may be learned or follow a schedule."""
-        return self.within is not None and not self.integer
-
-    @property
     def domain(self) -> str:
         """The domain in words, as error messages and tables show it."""
         if self.within is not None:
@@ -93,7 +90,9 @@ class Parameter:
             ) from None
 
     def _checked(self, value: Any) -> Any:
-        if isinstance(value, Learned) and self.is_real and self.interval is not None:
+        if isinstance(value, Learned):
+            if self.interval is None or not self.live:
+                raise TypeError("it stays as it is while a model trains, so it cannot be learned")
             return value.within(self.interval)
         if self.interval is not None:
             kind = numbers.Integral if self.integer else numbers.Real
@@ -119,11 +118,12 @@ def parameter(
     convert: Callable[[Any], Any] | None = None,
     optional: bool = False,
     kw_only: bool = False,
+    live: bool = False,
     examples: tuple[Any, ...] = (),
     refused: tuple[Any, ...] = (),
 ) -> Any:
     """Declares a hyper-parameter in the body of a loss; see `Parameter`."""
-    return Parameter(default, within, integer, choices, convert, optional, kw_only, examples, refused)
+    return Parameter(default, within, integer, choices, convert, optional, kw_only, live, examples, refused)
 
 
 def flag(*, default: bool, kw_only: bool = True) -> Any:

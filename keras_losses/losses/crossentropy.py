@@ -66,7 +66,7 @@ class CrossentropyLoss(CrossentropyFamily):
         gradient_bound="1 per logit, without z_loss",
     )
 
-    z_loss: float = parameter(default=0.0, within="[0, inf)")
+    z_loss: float = parameter(default=0.0, within="[0, inf)", live=True)
 
     def validate(self) -> None:
         if self.z_loss > 0 and not self.from_logits:
@@ -172,7 +172,7 @@ class FocalLoss(CrossentropyFamily):
         conditioning="relative error: gamma + 1 times that of -log p_t",
     )
 
-    gamma: float = parameter(default=2.0, within="[0, inf)")
+    gamma: float = parameter(default=2.0, within="[0, inf)", live=True)
     alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=None,
         convert=checked_alpha,
@@ -243,7 +243,7 @@ class PolyLoss(CrossentropyFamily):
         cost="1 - p of every class, for soft and one-hot labels",
     )
 
-    epsilon: float = parameter(default=2.0, within="[-1, inf)")
+    epsilon: float = parameter(default=2.0, within="[-1, inf)", live=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
         return crossentropy.value + self.epsilon * crossentropy.complement
@@ -370,8 +370,8 @@ class AsymmetricLoss(CrossentropyFamily):
         cost="two powers, and the logarithm of a shifted probability",
     )
 
-    gamma_positive: float = parameter(default=1.0, within="[0, inf)")
-    gamma_negative: float = parameter(default=4.0, within="[0, inf)")
+    gamma_positive: float = parameter(default=1.0, within="[0, inf)", live=True)
+    gamma_negative: float = parameter(default=4.0, within="[0, inf)", live=True)
     clip: float = parameter(default=0.05, within="[0, 1)")
     multi_label = True
 
@@ -379,18 +379,7 @@ class AsymmetricLoss(CrossentropyFamily):
         one, zero = predictions.of_outputs()
         positive = numerics.power(one.complement, self.gamma_positive) * one.value
         clip = self.clip
-        if numerics.is_number(clip, 0.0):
+        if clip == 0.0:
             return positive, numerics.power(zero.complement, self.gamma_negative) * zero.value
         q = ops.relu(zero.complement - clip)
-        if numerics.is_number(clip):
-            return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)
-        # A clip that is a tensor may be 0, and q may then be 1, where log1p(-q) is -inf. Above 1/2, 1 - q is
-        # therefore computed as 1 - p + clip, and -log(1 - q) as -log(1 - p) where that sum is nearly 0.
-        is_low, one_minus_q = q < 0.5, one.complement + clip
-        vanishes = one_minus_q < 1e-30
-        log_of_high = ops.where(
-            vanishes, -zero.value, ops.log(ops.where(vanishes, ops.ones_like(q), one_minus_q))
-        )
-        log_of_low = ops.log1p(-ops.where(is_low, q, ops.zeros_like(q)))
-        log_one_minus_q = ops.where(is_low, log_of_low, log_of_high)
-        return positive, -numerics.power(q, self.gamma_negative) * log_one_minus_q
+        return positive, -numerics.power(q, self.gamma_negative) * ops.log1p(-q)

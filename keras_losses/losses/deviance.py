@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -73,23 +72,19 @@ class TweedieLoss(ElementwiseLoss):
         log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
         none = ops.equal(y_true, 0)
         log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
-        if numerics.is_number(self.power, 1.0):
+        if self.power == 1.0:
             mu = ops.exp(y_pred) if self.log_link else y_pred
             return 2.0 * ops.where(none, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
-        # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value, and the
-        # gradient in the power, are those of a form of the deviance in which nothing cancels.
-        power = self.power
-        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, numerics.without_gradient(power))
-        exact = _exact if numerics.is_number(power) else _exact_for_any
-        value = exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), power)
+        # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value is that of
+        # a form of the deviance in which nothing cancels.
+        terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, self.power)
+        value = _exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), self.power)
         # Adds a gradient and no value. Where the terms overflow, their infinity is the right value.
         gradient_only = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
         return value + gradient_only
 
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
         owner, power = type(self).__name__, self.power
-        if not numerics.is_number(power):
-            power = float(numerics.to_numpy(power)) if numerics.is_concrete(power) else 1.0
         y, f = wanted_values(y_true, wanted), wanted_values(y_pred, wanted)
         wrong = y < 0 if power < 2.0 else y <= 0
         if wrong.any():
@@ -200,13 +195,11 @@ class GammaLoss(TweedieLoss):
     power = 2.0
 
 
-def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float | Tensor) -> Tensor:
+def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
     """Half of the terms of the deviance with mu, up to terms that do not depend on mu."""
     a, b = 1.0 - p, 2.0 - p
     some, zeros = y > 0, ops.zeros_like(y)
     log_mu_of_some = ops.where(some, log_mu, zeros)
-    if not numerics.is_number(p):
-        return numerics.expm1_over(log_mu, b) - numerics.times_expm1_over(y, log_y, log_mu_of_some, a)
     power = ops.exp(a * log_mu_of_some + log_y)
     of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
     return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
@@ -224,31 +217,7 @@ def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
     return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
 
 
-def _exact_for_any(none: Tensor, log_y: Tensor, log_mu: Tensor, p: Tensor) -> Tensor:
-    """Same value for a power in a tensor, with a branch of `where` for each range of y / mu.
-
-    A branch gets harmless arguments where it is not taken, so that its gradient is finite there.
-    """
-    a, b = p - 1.0, 2.0 - p
-    s, zeros, ones = log_y - log_mu, ops.zeros_like(log_y), ops.ones_like(log_y)
-    near = ops.logical_and(ops.abs(s) < 0.5, ops.logical_not(none))
-    below = ops.logical_and(ops.logical_or(none, s < 0), ops.logical_not(near))
-    below = ops.logical_and(below, ops.logical_or(none, b > 0))
-
-    up = ops.where(ops.logical_or(near, below), ones, s)
-    series = _near_the_mean(ops.where(near, s, zeros), p)
-    from_y = numerics.expm1_over(up, a) - numerics.expm1_over(up, -b)
-    scaled = ops.exp(b * ops.where(below, zeros, log_y)) * ops.where(near, series, from_y)
-
-    some = ops.logical_and(below, ops.logical_not(none))
-    down, base = ops.where(some, s, -ones), ops.where(below, log_mu, zeros)
-    shrunk = ops.exp(b * down) * numerics.expm1_over(down, a) - numerics.expm1_over(down, b)
-    of_zero = ops.where(b > 0, 1.0 / ops.where(b > 0, b, ops.ones_like(b)), numerics.full_like(b, np.inf))
-    from_mu = ops.exp(b * base) * ops.where(none, of_zero, shrunk)
-    return 2.0 * ops.where(below, from_mu, scaled)
-
-
-def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
+def _near_the_mean(s: Tensor, p: float) -> Tensor:
     """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
     value = ops.zeros_like(s)
     for k in range(22 if numerics.is_double(s) else 13, 1, -1):  # Horner's scheme
@@ -256,12 +225,6 @@ def _near_the_mean(s: Tensor, p: float | Tensor) -> Tensor:
     return ops.square(s) * value
 
 
-def _products(a: float | Tensor, b: float | Tensor, degree: int) -> Any:
+def _products(a: float, b: float, degree: int) -> float:
     """Sum over j of a^j b^(degree - j)."""
-    if numerics.is_number(a):
-        return math.fsum(a**j * b ** (degree - j) for j in range(degree + 1))
-    total = power = ops.ones_like(a)
-    for _ in range(degree):
-        power = power * b
-        total = a * total + power
-    return total
+    return math.fsum(a**j * b ** (degree - j) for j in range(degree + 1))

@@ -37,7 +37,7 @@ class DivergenceLoss(Loss):
         from_logits: whether `y_pred` are logits; the logarithm of a softmax is then never taken.
     """
 
-    temperature: float = parameter(default=1.0, within="(0, inf)")
+    temperature: float = parameter(default=1.0, within="(0, inf)", live=True)
     from_logits: bool = flag(default=False, kw_only=False)
 
     @property
@@ -152,7 +152,7 @@ class KLDivergenceLoss(DivergenceLoss):
 
     direction: str = parameter(default="forward", choices=("forward", "reverse"))
     # Restated for its place in the constructor.
-    temperature: float = parameter(default=1.0, within="(0, inf)")
+    temperature: float = parameter(default=1.0, within="(0, inf)", live=True)
     generalized: bool = flag(default=False, kw_only=False)
 
     @property
@@ -581,7 +581,7 @@ class DistillationLoss(DivergenceLoss):
         cost="two softmaxes, and an exponential series of their difference for each class",
     )
 
-    temperature: float = parameter(default=2.0, within="(0, 1e6]")
+    temperature: float = parameter(default=2.0, within="(0, 1e6]", live=True)
     from_logits = True
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:

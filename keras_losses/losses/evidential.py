@@ -76,7 +76,7 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
         cost="two logarithms of gamma functions",
     )
 
-    coefficient: float = parameter(default=0.01, within="[0, inf)")
+    coefficient: float = parameter(default=0.01, within="[0, inf)", live=True)
 
     @property
     def parts(self) -> int:
@@ -181,7 +181,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
         cost="the logarithm of a gamma function and a digamma function of every class",
     )
 
-    annealing: float = parameter(default=1.0, within="[0, 1]")
+    annealing: float = parameter(default=1.0, within="[0, 1]", live=True)
     risk: str = parameter(default="squared_error", choices=("squared_error", "likelihood"))
 
     def per_sample(self, labels_: Labels, predictions: Predictions) -> Tensor:

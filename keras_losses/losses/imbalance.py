@@ -116,7 +116,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
         examples=([0.2, 0.5, 0.3], [0.9, 0.09, 0.01], [400, 20, 5]),
         refused=(*REFUSED, [0.5, 0.0, 0.5]),
     )
-    tau: float = parameter(default=1.0, within="[0, inf)")
+    tau: float = parameter(default=1.0, within="[0, inf)", live=True)
 
     def validate(self) -> None:
         if self.multi_label and max(self.class_prior) >= 1:
@@ -208,8 +208,8 @@ class LDAMLoss(CrossentropyFamily):
     class_counts: Sequence[float] | np.ndarray = parameter(
         convert=_positive, examples=([100, 40, 5], [3, 7, 1000]), refused=(*REFUSED, [10.0, 0.0, 5.0])
     )
-    max_margin: float = parameter(default=0.5, within="[0, inf)")
-    scale: float = parameter(default=30.0, within="(0, inf)")
+    max_margin: float = parameter(default=0.5, within="[0, inf)", live=True)
+    scale: float = parameter(default=30.0, within="(0, inf)", live=True)
     multi_label = False
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
@@ -328,7 +328,7 @@ class SeesawLoss(CrossentropyFamily):
     multi_label = False
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
-        if numerics.is_number(self.p, 0.0) and numerics.is_number(self.q, 0.0):
+        if self.p == 0.0 and self.q == 0.0:
             return predictions
         logits = predictions.as_logits(of_outputs)
         return replace(predictions, values=logits, logits=logits)
@@ -372,18 +372,14 @@ class SeesawLoss(CrossentropyFamily):
 
     def _log_mitigation(self, log_ratio: Tensor) -> Tensor:
         """Return log M = p log(N_j / N_t) for rarer classes j and 0 for others."""
-        rarer = -ops.relu(-log_ratio)
-        return rarer if numerics.is_number(self.p) else self.p * rarer
+        return -ops.relu(-log_ratio)
 
     def _log_shares(self, classes: int) -> Tensor:
-        """Return p log(N / max N) for each class, or log(N / max N) if p is a tensor.
-
-        A tensor p is multiplied later, after relu: before it, a p of 0 would have no gradient.
-        """
+        """Return p log(N / max N) for each class."""
         counts = checks.weight_vector(type(self).__name__, "class_counts", self.class_counts, classes)
         logs = np.log(np.maximum(counts, 1.0))
         with np.errstate(over="ignore"):
-            return self.convert((self.p if numerics.is_number(self.p) else 1.0) * (logs - logs.max()))
+            return self.convert(self.p * (logs - logs.max()))
 
 
 class EqualizedFocalLoss(CrossentropyFamily):
@@ -449,8 +445,8 @@ class EqualizedFocalLoss(CrossentropyFamily):
     class_counts: Sequence[float] | np.ndarray = parameter(
         convert=_counts, examples=([6, 2, 4], [1000, 0, 50]), refused=REFUSED
     )
-    gamma: float = parameter(default=2.0, within="(0, inf)")
-    scale: float = parameter(default=8.0, within="[0, inf)")
+    gamma: float = parameter(default=2.0, within="(0, inf)", live=True)
+    scale: float = parameter(default=8.0, within="[0, inf)", live=True)
     alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=0.25,
         convert=checked_alpha,

@@ -100,7 +100,7 @@ class HingeLoss(SignLoss):
         gradient_bound="1 at power 1, unbounded for larger powers",
     )
 
-    margin: float = parameter(default=1.0, within="(0, inf)")
+    margin: float = parameter(default=1.0, within="(0, inf)", live=True)
     power: float = parameter(default=1, within="[1, inf)")
 
     def of_margin(self, margin: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class MulticlassHingeLoss(ClassificationLoss):
     )
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
-    margin: float = parameter(default=1.0, within="(0, inf)")
+    margin: float = parameter(default=1.0, within="(0, inf)", live=True)
     power: float = parameter(default=1, within="[1, inf)")
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:

@@ -131,8 +131,8 @@ class SymmetricCrossentropyLoss(CrossentropyFamily):
         cost="1 - p of every class, for soft and one-hot labels",
     )
 
-    alpha: float = parameter(default=0.1, within="[0, inf)")
-    beta: float = parameter(default=1.0, within="[0, inf)")
+    alpha: float = parameter(default=0.1, within="[0, inf)", live=True)
+    beta: float = parameter(default=1.0, within="[0, inf)", live=True)
     log_zero: float = parameter(default=-4.0, within="(-inf, 0)")
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
@@ -203,9 +203,9 @@ class ActivePassiveLoss(CrossentropyFamily):
     passive: str = parameter(
         default="reverse_crossentropy", choices=("mean_absolute_error", "reverse_crossentropy")
     )
-    alpha: float = parameter(default=1.0, within="[0, inf)")
-    beta: float = parameter(default=1.0, within="[0, inf)")
-    gamma: float = parameter(default=0.5, within="[0, inf)", kw_only=True)
+    alpha: float = parameter(default=1.0, within="[0, inf)", live=True)
+    beta: float = parameter(default=1.0, within="[0, inf)", live=True)
+    gamma: float = parameter(default=0.5, within="[0, inf)", live=True, kw_only=True)
     log_zero: float = parameter(default=-4.0, within="(-inf, 0)", kw_only=True)
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
@@ -290,7 +290,7 @@ class BootstrapLoss(CrossentropyFamily):
         cost="-log p of every class under the model's own distribution, even for class ids",
     )
 
-    beta: float = parameter(default=0.95, within="[0, 1]")
+    beta: float = parameter(default=0.95, within="[0, 1]", live=True)
     hard: bool = flag(default=False, kw_only=False)
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
@@ -390,7 +390,7 @@ class BiTemperedLoss(CrossentropyFamily):
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         # An output stands for two classes, whose logits differ by log p - log(1 - p).
-        if numerics.is_number(self.t2, 1.0):
+        if self.t2 == 1.0:
             every = _paired(*predictions.of_outputs())
         else:
             logits = predictions.as_logits(of_outputs=True)
@@ -399,7 +399,7 @@ class BiTemperedLoss(CrossentropyFamily):
         return terms[..., 0], terms[..., 1]
 
     def _of_every_class(self, predictions: Predictions) -> Crossentropy:
-        if numerics.is_number(self.t2, 1.0):
+        if self.t2 == 1.0:
             return predictions.of_every_class()
         return self._tempered(predictions.as_logits(of_outputs=False))
 
@@ -474,7 +474,7 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
         cost="a softmax for each view, their mixture, and an exponential series for each class of each view",
     )
 
-    weight: float = parameter(default=12.0, within="[0, inf)")
+    weight: float = parameter(default=12.0, within="[0, inf)", live=True)
     views: int = parameter(default=3, within="[2, inf)", integer=True)
 
     @property
@@ -545,7 +545,7 @@ class EarlyLearningLoss(SeveralPredictions):
         cost="two softmaxes, of the prediction and of the mean of earlier ones",
     )
 
-    weight: float = parameter(default=3.0, within="[0, inf)")
+    weight: float = parameter(default=3.0, within="[0, inf)", live=True)
     floor: float = parameter(default=1e-4, within="(0, 1)")
     count = 2
 

@@ -141,7 +141,7 @@ class HuberLoss(ElementwiseLoss):
         gradient_bound="delta",
     )
 
-    delta: float = parameter(default=1.0, within="(0, inf)")
+    delta: float = parameter(default=1.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.absolute(y_true - y_pred)
@@ -195,7 +195,7 @@ class SmoothL1Loss(ElementwiseLoss):
         ),
     )
 
-    beta: float = parameter(default=1.0, within="[0, inf)")
+    beta: float = parameter(default=1.0, within="[0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.absolute(y_true - y_pred)
@@ -252,7 +252,7 @@ class PseudoHuberLoss(ElementwiseLoss):
         cost="a square root and two divisions for each residual",
     )
 
-    delta: float = parameter(default=1.0, within="(0, inf)")
+    delta: float = parameter(default=1.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.absolute(y_true - y_pred)
@@ -354,7 +354,7 @@ class EpsilonInsensitiveLoss(ElementwiseLoss):
         ),
     )
 
-    epsilon: float = parameter(default=0.1, within="[0, inf)")
+    epsilon: float = parameter(default=0.1, within="[0, inf)", live=True)
     power: float = parameter(default=1.0, within="[1, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class TukeyBiweightLoss(ElementwiseLoss):
         gradient_bound="16 c / (25 sqrt(5))",
     )
 
-    c: float = parameter(default=4.685, within="(0, inf)")
+    c: float = parameter(default=4.685, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         size = numerics.minimum(numerics.absolute(y_true - y_pred), self.c)
@@ -133,8 +133,8 @@ class BarronLoss(ElementwiseLoss):
         cost="a power for each residual, unless alpha is -inf, -2, 0, 1 or 2",
     )
 
-    alpha: float = parameter(default=1.0, within="[-inf, inf]")
-    scale: float = parameter(default=1.0, within="(0, inf)")
+    alpha: float = parameter(default=1.0, within="[-inf, inf]", live=True)
+    scale: float = parameter(default=1.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return general_robust(numerics.absolute(y_true - y_pred) / self.scale, self.alpha)
@@ -192,8 +192,8 @@ class AdaptiveBarronLoss(ElementwiseLoss):
     )
 
     outputs: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True)
-    alpha: float = parameter(default=Learned(1.0), within="(0.001, 1.999)")
-    scale: float = parameter(default=Learned(1.0), within="(1e-05, inf)")
+    alpha: float = parameter(default=Learned(1.0), within="(0.001, 1.999)", live=True)
+    scale: float = parameter(default=Learned(1.0), within="(1e-05, inf)", live=True)
 
     def _shape_of(self, learned: str) -> tuple[int, ...]:
         return () if self.outputs is None else (self.outputs,)
@@ -413,10 +413,8 @@ def log1p_square(x: Tensor) -> Tensor:
     return ops.where(large, 2.0 * ops.log(far), numerics.log1p(ops.square(near)))
 
 
-# Of v in [0, 40], the nodes of the trapezoidal rule, and log cosh v.
+# Nodes v of the trapezoidal rule in [0, 40], and log cosh v.
 _NODES = np.arange(0, 40, 1 / 16)
-
-
 _LOG_COSH = np.logaddexp(_NODES, -_NODES) - math.log(2.0)
 
 

@@ -8,19 +8,15 @@ from keras_losses import numerics
 from keras_losses.numerics import Tensor
 
 
-def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> Tensor:
+def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
     """Return log p with p_j = [1 + (1 - t)(z_j - lambda)]^(1 / (1 - t)) and sum_j p_j = 1, for t > 1.
-
-    If t is a tensor it may also be 1, which gives the logarithm of a softmax.
 
     The fixed-point iteration of Amid 2019 approaches lambda, without a derivative. Three steps of Newton's
     method make it exact, and the last two carry the derivatives of lambda up to the third.
     """
 
     def log_p(x: Tensor) -> Tensor:
-        if numerics.is_number(t):
-            return numerics.log1p((t - 1.0) * -x) / (1.0 - t)
-        return -numerics.log1p_over(-x, t - 1.0)
+        return numerics.log1p((t - 1.0) * -x) / (1.0 - t)
 
     shifted = numerics.minus_max(logits)
     is_largest, zeros = shifted >= 0, ops.zeros_like(shifted)
@@ -30,10 +26,7 @@ def tempered_log_softmax(logits: Tensor, t: float | Tensor, iterations: int) -> 
         total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
         scaled = constant * total ** (1.0 - t)
     total = ops.sum(ops.exp(log_p(scaled)), axis=-1, keepdims=True)
-    if numerics.is_number(t):
-        normaliser = (total ** (t - 1.0) - 1.0) / (t - 1.0)
-    else:
-        normaliser = ops.stop_gradient(numerics.expm1_over(ops.log(total), t - 1.0))
+    normaliser = (total ** (t - 1.0) - 1.0) / (t - 1.0)
     for x in (constant, shifted, shifted):
         distance = normaliser - x
         p = ops.exp(log_p(-distance))

@@ -55,7 +55,6 @@ from keras_losses.numerics.elementary import (
     expm1_over,
     log1mexp,
     log1p,
-    log1p_over,
     log_cosh,
     one_minus_exp,
     power,
@@ -63,7 +62,6 @@ from keras_losses.numerics.elementary import (
     tan_of_half,
     tanh,
     tanh_with_slope,
-    times_expm1_over,
 )
 from keras_losses.numerics.normal import log_ndtr, log_ndtr_difference
 from keras_losses.numerics.probabilities import (
@@ -116,7 +114,6 @@ __all__ = [
     "kept_logits",
     "log1mexp",
     "log1p",
-    "log1p_over",
     "log_cosh",
     "log_ndtr",
     "log_ndtr_difference",
@@ -150,7 +147,6 @@ __all__ = [
     "tan_of_half",
     "tanh",
     "tanh_with_slope",
-    "times_expm1_over",
     "to_numpy",
     "without_gradient",
 ]

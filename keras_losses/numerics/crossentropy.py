@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_losses.numerics.derivatives import Tensor
-from keras_losses.numerics.elementary import expm1_over, one_minus_exp
+from keras_losses.numerics.elementary import one_minus_exp
 from keras_losses.numerics.scalars import is_number, without_gradient
 
 
@@ -45,14 +45,14 @@ class Crossentropy:
         held = function(self.value - beyond, without_gradient(setting), *others)
         return held + (exact - ops.stop_gradient(held))
 
-    def one_minus_power(self, q: float | Tensor) -> Tensor:
+    def one_minus_power(self, q: float) -> Tensor:
         """(1 - p^q) / q, which is -log p at q = 0."""
-        if is_number(q, 0.0):
+        if q == 0.0:
             return self.value
-        if is_number(q, 1.0):
+        if q == 1.0:
             return self.complement
         return self.map(_one_minus_power, q)
 
 
-def _one_minus_power(minus_log: Tensor, q: float | Tensor) -> Tensor:
-    return one_minus_exp(q * minus_log) / q if is_number(q) else -expm1_over(-minus_log, q)
+def _one_minus_power(minus_log: Tensor, q: float) -> Tensor:
+    return one_minus_exp(q * minus_log) / q

@@ -14,37 +14,33 @@ from keras_losses.numerics.elementary import (
     _expm1_minus_near,
     _expm1_minus_series,
     log1p,
-    log1p_over,
-    times_expm1_over,
 )
-from keras_losses.numerics.scalars import is_number
 from keras_losses.numerics.softmax import _softmax
 
 
-def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float | Tensor) -> Tensor:
+def power_gap(y: Tensor, p: Tensor, log_y: Tensor, log_p: Tensor, alpha: float) -> Tensor:
     """(alpha y + (1 - alpha) p - y^alpha p^(1 - alpha)) / (alpha (1 - alpha)) >= 0, for each y, p > 0.
 
     At alpha = 1 that is y log(y / p) + p - y, at alpha = 0 the same of p and y, and near both it is what it
     is there. With x = log(p / y) and beta = 1 - alpha it is y (e^x - 1 - (e^(beta x) - 1) / beta) / alpha,
     of which the terms in 1 and x are left out where x is small: the digits are those of x.
     """
-    if is_number(alpha) and alpha < 0.5:
+    if alpha < 0.5:
         return power_gap(p, y, log_p, log_y, 1.0 - alpha)
-    if not is_number(alpha):
-        turned = alpha < 0.5
-        y, p = ops.where(turned, p, y), ops.where(turned, y, p)
-        log_y, log_p = ops.where(turned, log_p, log_y), ops.where(turned, log_y, log_p)
-        alpha = ops.where(turned, 1.0 - alpha, alpha)
     beta, x = 1.0 - alpha, log_p - log_y
     near = ops.abs(x) < 1.0
     within = ops.where(near, x, ops.zeros_like(x))
     close = _expm1_minus_near(within)
-    if is_number(beta, 0.0):
+    if beta == 0.0:
         return ops.where(near, y * close, p - y - y * x)
-    # (e^(beta x) - 1 - beta x) / beta; beta may be 0 in a tensor, so nothing is divided by it.
+    # (e^(beta x) - 1 - beta x) / beta
     less = 0.5 * beta * ops.square(within) * _exp_series(beta * within)
     close = y * (close - less)
-    grown = times_expm1_over(y, log_y, x, beta)
+    # y (e^(beta x) - 1) / beta, where y may be 0 and e^(beta x) infinite.
+    product = beta * x
+    small = ops.abs(product) < 1.0
+    tiny = ops.where(small, product, ops.zeros_like(product))
+    grown = ops.where(small, y * ops.expm1(tiny), ops.exp(log_y + product) - y) / beta
     return ops.where(near, close, p - y - grown) / alpha
 
 
@@ -123,28 +119,22 @@ def excess_of_sums(y: Tensor, p: Tensor, logits: Tensor | None) -> Tensor:
     return 1.0 - ops.sum(y, axis=-1) if logits is not None else ops.sum(p - y, axis=-1)
 
 
-def alpha_divergence(
-    minus_log_p: Tensor, alpha: float | Tensor, y: Tensor, p: Tensor, log_y: Tensor
-) -> Tensor:
+def alpha_divergence(minus_log_p: Tensor, alpha: float, y: Tensor, p: Tensor, log_y: Tensor) -> Tensor:
     """(1 - sum_j y_j^alpha p_j^(1 - alpha)) / (alpha (1 - alpha)), and its limits at alpha = 0 and 1.
 
     Where y = 0, y^alpha is 0 for every alpha > 0, however small; for alpha <= 0 it is e^(alpha log_y).
     """
     log_p = -minus_log_p
-    if is_number(alpha) and alpha <= 0.0:
+    if alpha <= 0.0:
         return ops.sum(power_gap(y, p, log_y, log_p, alpha), axis=-1)
-    some, rate = y > 0, alpha
-    if not is_number(alpha):
-        positive = alpha > 0
-        some = ops.logical_or(some, ops.logical_not(positive))
-        rate = ops.where(positive, alpha, ops.ones_like(alpha))
+    some = y > 0
     gap = power_gap(y, p, ops.where(some, log_y, log_p), log_p, alpha)
-    return ops.sum(ops.where(some, gap, p / rate), axis=-1)
+    return ops.sum(ops.where(some, gap, p / alpha), axis=-1)
 
 
 def renyi_divergence(
     minus_log_p: Tensor,
-    alpha: float | Tensor,
+    alpha: float,
     y: Tensor,
     p: Tensor,
     log_y: Tensor,
@@ -160,7 +150,7 @@ def renyi_divergence(
     total = ops.sum(y, axis=-1)
     total = ops.where(total > 0, total, ops.ones_like(total))
     more = excess_of_sums(y, p, logits)
-    if is_number(beta, 0.0):
+    if beta == 0.0:
         return (alpha_divergence(minus_log_p, alpha, y, p, log_y) - more) / total
     logs = alpha * log_y + beta * (log_p if logits is None else logits)
     log_ratio = logsumexp(ops.where(y > 0, logs, full_like(y, -1e30))) - ops.log(total)
@@ -170,19 +160,15 @@ def renyi_divergence(
     each = ops.expand_dims(near, -1)
     gap = alpha_divergence(-ops.where(each, log_p, log_y), alpha, y, ops.where(each, p, y), log_y)
     zeros = ops.zeros_like(gap)
-    if not is_number(alpha):
-        away = ops.where(near, (more - alpha * gap) / total, zeros)
-        return -ops.where(near, log1p_over(away, beta), log_ratio / ops.where(near, ops.ones_like(gap), beta))
     away = ops.where(near, beta * (more - alpha * gap) / total, zeros)
     return -ops.where(near, ops.log1p(away), log_ratio) / beta
 
 
 def mixture_divergence(
-    distributions: Sequence[Tensor], logs: Sequence[Tensor], weights: Sequence[float | Tensor]
+    distributions: Sequence[Tensor], logs: Sequence[Tensor], weights: Sequence[float]
 ) -> Tensor:
     """sum_v w_v KL(p_v || m) with m = sum_v w_v p_v, for weights that add up to 1; the terms are positive."""
-    log_weights = [math.log(weight) if is_number(weight) else ops.log(weight) for weight in weights]
-    shifted = [log + log_weight for log, log_weight in zip(logs, log_weights, strict=True)]
+    shifted = [log + math.log(weight) for log, weight in zip(logs, weights, strict=True)]
     log_m = logsumexp(ops.stack(shifted, axis=-1))
     parts = list(zip(distributions, logs, weights, strict=True))
     m = sum(weight * p for p, _, weight in parts)

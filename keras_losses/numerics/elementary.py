@@ -15,39 +15,13 @@ from keras_losses.numerics.scalars import is_number
 
 def expm1_over(x: Tensor, a: float | Tensor) -> Tensor:
     """(e^(a x) - 1) / a, which is x at a = 0."""
-    if is_number(a, 0.0):
-        return x
-    return ops.expm1(a * x) / a if is_number(a) else times_expm1_over(1.0, 0.0, x, a)
-
-
-def times_expm1_over(y: Tensor | float, log_y: Tensor | float, x: Tensor, a: float | Tensor) -> Tensor:
-    """y (e^(a x) - 1) / a, which is y x at a = 0, where y may be 0 and e^(a x) infinite."""
-    if is_number(a, 0.0):
-        return y * x
-    product = a * x
-    near = ops.abs(product) < 1.0
-    within = ops.where(near, product, ops.zeros_like(product))
     if is_number(a):
-        return ops.where(near, y * ops.expm1(within), ops.exp(log_y + product) - y) / a
-    beyond, rate = _where_far(near, product, a)
-    around_zero = y * x * (1.0 + 0.5 * within * _exp_series(within))
-    return ops.where(near, around_zero, (ops.exp(log_y + beyond) - y) / rate)
-
-
-def log1p_over(x: Tensor, a: Tensor) -> Tensor:
-    """log(1 + a x) / a, which is x at a = 0: near it by the series of the inverse hyperbolic tangent."""
+        return ops.expm1(a * x) / a if a != 0.0 else x
     product = a * x
-    near = ops.abs(product) < 0.5
+    near, ones = ops.abs(product) < 1.0, ops.ones_like(product)
     within = ops.where(near, product, ops.zeros_like(product))
-    series = _artanh_over(within / (2.0 + within))
-    beyond, rate = _where_far(near, product, a)
-    return ops.where(near, x * series * (2.0 / (2.0 + within)), ops.log1p(beyond) / rate)
-
-
-def _where_far(near: Tensor, product: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
-    """The product and its factor a where it is not near 0, and 1 elsewhere."""
-    ones = ops.ones_like(product)
-    return ops.where(near, ones, product), ops.where(near, ones, a)
+    beyond, rate = ops.where(near, ones, product), ops.where(near, ones, a)
+    return ops.where(near, x * (1.0 + 0.5 * within * _exp_series(within)), (ops.exp(beyond) - 1.0) / rate)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -98,14 +72,6 @@ _ARTANH_OVER = (1.0, 0.3333316082, 0.2001229762, 0.1398257887, 0.1407888918)
 
 def _slope_of_log1p(x: Tensor) -> Tensor:
     return 1.0 / (1.0 + x)
-
-
-def _artanh_over(y: Tensor) -> Tensor:
-    """artanh(y) / y for |y| <= 1/3, by its series."""
-    square, series = ops.square(y), ops.zeros_like(y)
-    for odd in range(33 if is_double(y) else 17, 0, -2):  # Horner's scheme
-        series = 1.0 / odd + square * series
-    return series
 
 
 def log_cosh(x: Tensor) -> Tensor:

@@ -120,10 +120,10 @@ class RegularizedLoss(CompositeLoss):
     loss: Any = parameter(  # type: ignore[misc]
         convert=any_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss")
     )
-    confidence_penalty: float = parameter(default=0.0, within="[0, inf)")
-    activity_l1: float = parameter(default=0.0, within="[0, inf)")
-    activity_l2: float = parameter(default=0.0, within="[0, inf)")
-    smoothness: float = parameter(default=0.0, within="[0, inf)")
+    confidence_penalty: float = parameter(default=0.0, within="[0, inf)", live=True)
+    activity_l1: float = parameter(default=0.0, within="[0, inf)", live=True)
+    activity_l2: float = parameter(default=0.0, within="[0, inf)", live=True)
+    smoothness: float = parameter(default=0.0, within="[0, inf)", live=True)
     smoothness_axes: int | Sequence[int] | None = _smoothness_axes()
 
     losses: Any = None  # made of the arguments

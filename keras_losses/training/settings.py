@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ def settable_numbers(model: keras.Model) -> dict[str, Setting]:
     for output in compiled_outputs(model):
         for path, loss in output.losses:
             for name, declared in loss.hyperparameters.items():
-                if declared.is_real and isinstance(loss._stated(name), float):
+                if declared.live and isinstance(loss._stated(name), float):
                     found.setdefault(joined(path, name), Setting(loss, name))
             # The weights of a RegularizedLoss are hyper-parameters of its own.
             for name in loss.weights if "weights" in loss.hyperparameters else ():
@@ -104,7 +104,13 @@ def settable_numbers(model: keras.Model) -> dict[str, Setting]:
     return {path: setting for path, setting in found.items() if first[setting] == path}
 
 
-def matching_path(owner: str, name: str, paths: Iterable[str], learned: Iterable[str] = ()) -> str:
+def matching_path(
+    owner: str,
+    name: str,
+    paths: Iterable[str],
+    learned: Iterable[str] = (),
+    fixed: Collection[str] = (),
+) -> str:
     """Return the one path that is equal to `name` or ends with it; raise `ValueError` without exactly one.
 
     Args:
@@ -112,12 +118,15 @@ def matching_path(owner: str, name: str, paths: Iterable[str], learned: Iterable
         name: a path or the end of one.
         paths: the paths of numbers that can be set.
         learned: the paths of learned numbers, which cannot be set.
+        fixed: the names of hyper-parameters that stay as they are while a model trains.
     """
     paths = list(paths)
     matches = [path for path in paths if path == name] or [p for p in paths if p.endswith(f"/{name}")]
     if len(matches) == 1:
         return matches[0]
     what = "is the name of several" if matches else "is not the name of one"
+    if not matches and name.rpartition("/")[2] in fixed:
+        what = "stays as it is while a model trains, and is not one"
     if any(path == name or path.endswith(f"/{name}") for path in learned):
         what = "is learned: give the loss a number in place of Learned, and it is one"
     raise ValueError(
@@ -166,7 +175,14 @@ class Settings:
             for path, loss in output.losses
             for each in loss._learned
         ]
-        path = matching_path(owner, name, known, learned)
+        fixed = {
+            hyperparameter
+            for output in compiled_outputs(model)
+            for _, loss in output.losses
+            for hyperparameter, declared in loss.hyperparameters.items()
+            if not declared.live
+        }
+        path = matching_path(owner, name, known, learned, fixed)
         if path not in self._numbers:
             setting = known[path]
             setting.check_others()

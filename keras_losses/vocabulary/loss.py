@@ -101,7 +101,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         identities=(Identity({"z_loss": 0.0}, "CrossentropyLoss", {"from_logits": True}),),
     )
 
-    soft_cap: float | None = parameter(default=None, within="(0, inf)", optional=True)
+    soft_cap: float | None = parameter(default=None, within="(0, inf)", live=True, optional=True)
     chunk: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True, kw_only=True)
     from_logits = True
     multi_label = False

@@ -35,7 +35,7 @@ SETTINGS = [
     for name, loss in LOSSES.items()
     for key, parameter in loss.hyperparameters.items()
     # What is declared in a base is tried on one loss of each path through the base.
-    if parameter.is_real and (key in vars(loss) or name in ONE_OF_EACH_PATH or thorough.ASKED)
+    if parameter.live and (key in vars(loss) or name in ONE_OF_EACH_PATH or thorough.ASKED)
 ]
 SETTINGS = thorough.on_jax(SETTINGS, 24)
 

@@ -31,8 +31,8 @@ Y = (X @ np.array([[1.0], [2.0], [-1.0]])).astype("float32")
 class OffsetLoss(ElementwiseLoss):
     """slope * offset, whatever the data: the gradient in the offset is the slope."""
 
-    offset: float = parameter(default=0.0, within="(-inf, inf)")
-    slope: float = parameter(default=4.0, within="(0, inf)")
+    offset: float = parameter(default=0.0, within="(-inf, inf)", live=True)
+    slope: float = parameter(default=4.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true, y_pred):
         return self.slope * self.offset + 0.0 * y_pred
@@ -234,7 +234,7 @@ def test_a_bounded_one_moves_by_its_slope():
     """value = 1 + 3 e^r has the slope 3 at r = 0, and loss = 2 value the gradient 6: r = -0.1 * 6."""
 
     class ScaledLoss(ElementwiseLoss):
-        scale: float = parameter(default=2.0, within="(1, inf)")
+        scale: float = parameter(default=2.0, within="(1, inf)", live=True)
 
         def elementwise(self, y_true, y_pred):
             return 2 * self.scale + 0.0 * y_pred

@@ -14,8 +14,10 @@ from keras_losses import (
     CrossentropyLoss,
     FocalLoss,
     HuberLoss,
+    Learned,
     LossAwareModel,
     SquaredErrorLoss,
+    TweedieLoss,
 )
 from keras_losses.callbacks import LossCurves, LossParameterSchedule
 from keras_losses.callbacks.control import loss_parameters
@@ -258,8 +260,15 @@ def test_names_that_are_none_or_several():
         fit(model, LossParameterSchedule("gamma", lambda epoch: 1.0))
     with pytest.raises(ValueError, match=r"'x' is not the name.*They are: none\."):
         fit(compiled("mse"), LossParameterSchedule("x", lambda epoch: 1.0))
-    with pytest.raises(ValueError, match=r"'outputs' is not the name"):
+    with pytest.raises(ValueError, match=r"'outputs' stays as it is while a model trains.*They are: none\."):
         fit(compiled(AdaptiveBarronLoss(outputs=1)), LossParameterSchedule("outputs", lambda epoch: 1))
+
+
+def test_a_number_whose_formula_takes_no_tensor_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'power' stays as it is while a model trains"):
+        fit(compiled(TweedieLoss()), LossParameterSchedule("power", lambda epoch: 1.5))
+    with pytest.raises(TypeError, match=r"TweedieLoss: `power`.*it cannot be learned"):
+        TweedieLoss(Learned(1.5))
 
 
 def test_what_is_learned_is_not_set():
