@@ -13,21 +13,24 @@ from keras_losses.numerics import Tensor
 
 @keras.saving.register_keras_serializable("keras_losses")
 class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
-    """Keeps the running mean of the predictions for each training sample, which `EarlyLearningLoss` needs.
+    """The last layer for `EarlyLearningLoss`, which keeps a running mean of each sample's predictions.
 
         q[i] <- momentum * q[i] + (1 - momentum) * p,   with q = 0 at first
 
-    It is the last layer of a model for training, which takes the samples and their numbers, and shares its
-    layers with the model that predicts. The means are weights of the layer: they are saved and loaded with
-    the model.
+    It belongs at the end of a model for training, which takes samples and their numbers and shares its other
+    layers with the model that predicts. The means are weights of the layer, so they are saved and loaded with
+    the model. They change only in training.
 
     Args:
-        samples: how many training samples there are.
-        momentum: what is kept of the mean at each step, in [0, 1); 0.7 in the paper.
+        samples: number of training samples, an integer in [1, inf).
+        momentum: weight of the old mean at each step, in [0, 1); 0.7 in the paper.
         from_logits: whether the predictions are logits, as in the loss.
 
-    Shapes: takes `[predictions (batch, C), numbers (batch,) or (batch, 1)]`, the numbers from 0 to
-    `samples - 1`, and returns `(batch, 2 C)`: the predictions as they came, and the means.
+    Shapes: takes `[predictions (batch, C), numbers (batch,) or (batch, 1)]`, with numbers from 0 to
+    `samples - 1`, and returns `(batch, 2 C)`: the predictions unchanged, then the means.
+
+    Raises:
+        TypeError, ValueError: for an argument outside its range.
 
     Example:
 
@@ -40,6 +43,9 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
     >>> training.compile("adam", loss=EarlyLearningLoss(from_logits=True))
     >>> outputs.shape
     (None, 6)
+
+    References:
+        - Liu et al. 2020, https://arxiv.org/abs/2007.00151
     """
 
     def __init__(self, samples: int, momentum: float = 0.7, from_logits: bool = False, **kwargs: Any) -> None:
@@ -49,8 +55,8 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
             "momentum": Parameter(within="[0, 1)"),
             "from_logits": Parameter(choices=(False, True)),
         }
-        given = {"samples": samples, "momentum": momentum, "from_logits": from_logits}
-        for name, value in given.items():
+        arguments = {"samples": samples, "momentum": momentum, "from_logits": from_logits}
+        for name, value in arguments.items():
             setattr(self, name, declared[name].check(type(self).__name__, name, value))
 
     def build(self, input_shape: Any) -> None:
@@ -70,5 +76,9 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
         return ops.concatenate([predictions, ops.cast(means, predictions.dtype)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"samples": self.samples, "momentum": self.momentum, "from_logits": self.from_logits}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "samples": self.samples,
+            "momentum": self.momentum,
+            "from_logits": self.from_logits,
+        }

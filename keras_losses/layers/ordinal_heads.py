@@ -22,17 +22,20 @@ CLASSES = Parameter(within="[2, inf)", integer=True)
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class CoralDense(keras.layers.Layer):  # type: ignore[misc]
-    """The last layer for `CoralLoss`: one weight vector for all ranks, and a bias for each.
+    """The last layer for `CoralLoss`: one weight vector for all ranks, and a bias for each rank.
 
         z_k = w x + b_k,   k = 0 .. K-2
 
-    The biases start falling from 1 to 1 / (K - 1), so that the ranks start in their order.
+    The biases start as numbers that decrease from 1 to 1 / (K - 1), so the ranks start in their order.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
+        num_classes: number of classes K, an integer in [2, inf).
         kernel_initializer, kernel_regularizer: as in `keras.layers.Dense`.
 
     Shapes: `(..., d)` to `(..., K - 1)`.
+
+    Raises:
+        TypeError, ValueError: for an argument outside its range, and inputs whose last axis is unknown.
 
     Example:
 
@@ -61,7 +64,7 @@ class CoralDense(keras.layers.Layer):  # type: ignore[misc]
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        _known_width("CoralDense", input_shape)
+        _check_known_width("CoralDense", input_shape)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], 1),
@@ -70,7 +73,7 @@ class CoralDense(keras.layers.Layer):  # type: ignore[misc]
         )
         ranks = self.num_classes - 1
         falling = np.arange(ranks, 0, -1) / ranks
-        self.bias = self.add_weight(name="bias", shape=(ranks,), initializer=_values(falling))
+        self.bias = self.add_weight(name="bias", shape=(ranks,), initializer=_constant(falling))
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.matmul(inputs, self.kernel) + self.bias
@@ -93,21 +96,22 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
 
         outputs = [f, c_0, ..., c_{K-2}],   c_0 = first,  c_k = c_{k-1} + softplus(step_k)
 
-    with f = w x, or the input itself where it has one feature: put a `Dense(1)` before the layer where a
-    single feature is to be scaled. The score and the cut points come one beside the other, so that their
-    difference, which alone matters, loses no digits; under mixed precision they are float32.
+    The score is f = w x, or the input itself if it has one feature. To scale a single feature, put a
+    `Dense(1)` before this layer. The score and the cut points are separate outputs, so their difference, on
+    which the loss depends, keeps its digits. Under mixed precision they are float32.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
-        link: that of the loss, `"logit"`, `"probit"` or `"cloglog"`: the cut points start where it gives all
-            classes the same probability at the score 0.
+        num_classes: number of classes K, an integer in [2, inf).
+        link: `"logit"`, `"probit"` or `"cloglog"`, as in the loss. The cut points start where this link gives
+            all classes the same probability at a score of 0.
         cut_points: None, or K - 1 increasing numbers to start from instead.
         kernel_initializer, kernel_regularizer: as in `keras.layers.Dense`.
 
-    Shapes: `(..., d)` to `(..., K)`: the score first, then the K - 1 cut points, the same for every sample.
+    Shapes: `(..., d)` to `(..., K)`: the score, then the K - 1 cut points, the same for all samples.
 
     Raises:
-        ValueError: for arguments out of range, and cut points that do not increase.
+        TypeError, ValueError: for an argument outside its range, cut points that do not increase, and inputs
+            whose last axis is unknown.
 
     Example:
 
@@ -135,11 +139,14 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
         self.num_classes: int = CLASSES.check("CumulativeLink", "num_classes", num_classes)
         self.link: str = Parameter(choices=LINKS).check("CumulativeLink", "link", link)
         self.cut_points = None if cut_points is None else [float(cut) for cut in cut_points]
-        starts = np.asarray(_quantiles(self.num_classes, link) if cut_points is None else self.cut_points)
+        starts = np.asarray(
+            _link_quantiles(self.num_classes, link) if cut_points is None else self.cut_points
+        )
         if starts.shape != (self.num_classes - 1,) or not (np.diff(starts) > 0).all():
             raise ValueError(
-                f"CumulativeLink: `cut_points` must be {self.num_classes - 1} increasing numbers for "
-                f"num_classes={self.num_classes}. Received: cut_points={cut_points!r}."
+                f"`CumulativeLink`: `cut_points` must be {self.num_classes - 1} increasing numbers for "
+                f"num_classes={self.num_classes}. Received: cut_points={cut_points!r}. Sort them and remove "
+                "doubles, or change num_classes."
             )
         self._starts = starts
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -147,7 +154,7 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        _known_width("CumulativeLink", input_shape)
+        _check_known_width("CumulativeLink", input_shape)
         self.kernel = None
         if input_shape[-1] != 1:
             self.kernel = self.add_weight(
@@ -156,14 +163,14 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
                 initializer=self.kernel_initializer,
                 regularizer=self.kernel_regularizer,
             )
-        # Not cast to half precision, where near cut points would be one.
+        # autocast=False keeps float32 under mixed precision, since near cut points are equal in float16.
         self.first = self.add_weight(
-            name="first", shape=(1,), initializer=_values(self._starts[:1]), autocast=False
+            name="first", shape=(1,), initializer=_constant(self._starts[:1]), autocast=False
         )
         gaps = np.diff(self._starts)
         steps = gaps + np.log(-np.expm1(-gaps))  # whose softplus is the gap
         self.steps = self.add_weight(
-            name="steps", shape=(self.num_classes - 2,), initializer=_values(steps), autocast=False
+            name="steps", shape=(self.num_classes - 2,), initializer=_constant(steps), autocast=False
         )
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -190,8 +197,8 @@ class CumulativeLink(keras.layers.Layer):  # type: ignore[misc]
         }
 
 
-def _quantiles(classes: int, link: str) -> list[float]:
-    """Where the link's distribution function is 1/K, 2/K ..."""
+def _link_quantiles(classes: int, link: str) -> list[float]:
+    """Return the points at which the distribution function of the link is 1/K, 2/K, ..."""
     quantile: dict[str, Callable[[float], float]] = {
         "logit": lambda p: math.log(p / (1 - p)),
         "probit": NormalDist().inv_cdf,
@@ -200,14 +207,14 @@ def _quantiles(classes: int, link: str) -> list[float]:
     return [quantile[link](k / classes) for k in range(1, classes)]
 
 
-def _values(values: np.ndarray) -> Callable[..., Tensor]:
-    """An initializer that gives these values."""
+def _constant(values: np.ndarray) -> Callable[..., Tensor]:
+    """Return an initializer with these values."""
     return lambda shape, dtype=None: ops.convert_to_tensor(values, dtype=dtype)
 
 
-def _known_width(owner: str, input_shape: Sequence[int | None]) -> None:
+def _check_known_width(owner: str, input_shape: Sequence[int | None]) -> None:
     if len(input_shape) < 2 or input_shape[-1] is None:
         raise ValueError(
-            f"{owner}: the last axis of the inputs must be known, and not the batch. Received: inputs of "
-            f"shape {tuple(input_shape)}."
+            f"`{owner}`: the last axis of the inputs must be known, and must not be the batch axis. "
+            f"Received: inputs of shape {tuple(input_shape)}. Pass inputs of shape (batch, ..., features)."
         )

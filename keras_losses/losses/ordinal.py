@@ -1,7 +1,7 @@
-"""Losses for ordered classes 0 .. K-1, the head layers that they go with, and labels that know the order.
+"""Losses for ordered classes 0 .. K-1, in which a wrong class costs more the farther it is.
 
-A wrong class is the more wrong the farther it is. Each loss has `labels(y_pred)` and
-`probabilities(y_pred)`, which read the classes off what the model gives.
+The methods `labels(y_pred)` and `probabilities(y_pred)` of each loss read the classes off the outputs of a
+model. The last layers for these losses are in `keras_losses/layers/ordinal_heads.py`.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ LINKS = ("logit", "probit", "cloglog")
 
 
 class OrdinalLoss(ClassificationLoss):
-    """Base of the losses over ordered classes 0 .. K-1, which are told how many there are.
+    """Base of the losses for ordered classes 0 .. K-1, whose number is an argument.
 
-    A subclass states `per_sample(labels, predictions)`, how many outputs it takes, and how classes are read
-    off them: `class_probabilities(values)` and, unless it is the class in the middle of those, `ids(values)`.
-    Both get predictions with the outputs in the last axis.
+    A subclass states `per_sample(labels, predictions)`, the number of its `outputs`, and how classes are read
+    off them: `class_probabilities(values)` and, unless the class is the median of these, `ids(values)`.
+    Both take predictions with the outputs in the last axis.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
+        num_classes: number of classes K, an integer in [2, inf).
     """
 
     num_classes: int
     head: ClassVar[str] = "Dense"
-    """The layer that a model should end with."""
+    """Last layer that a model needs, as shown in error messages."""
 
     @property
     def outputs(self) -> int:
-        """How many outputs the loss takes."""
+        """Number of outputs that the loss takes."""
         return self.num_classes - 1
 
     def class_probabilities(self, values: Tensor) -> Tensor:
         raise NotImplementedError
 
     def ids(self, values: Tensor) -> Tensor:
-        """The median: how many k have P(y > k) above 1/2."""
+        """Return the median class: the number of k with P(y > k) above 1/2."""
         at_most = numerics.cumsum(self.class_probabilities(values)[..., :-1])
         return ops.sum(ops.cast(at_most < 0.5, "int32"), axis=-1)
 
     def labels(self, y_pred: Any) -> Any:
-        """The class ids `(...)` that predictions stand for: a tensor of a tensor, an array of an array."""
+        """Return the predicted class ids `(...)`: a tensor for a tensor, otherwise an array."""
         return self._decoded(y_pred, self.ids)
 
     def probabilities(self, y_pred: Any) -> Any:
-        """The probability of each class, `(..., K)`: a tensor of a tensor, an array of an array."""
+        """Return the probability of each class `(..., K)`: a tensor for a tensor, otherwise an array."""
         return self._decoded(
             y_pred, lambda values: ops.moveaxis(self.class_probabilities(values), -1, self.axis)
         )
@@ -79,16 +79,16 @@ class OrdinalLoss(ClassificationLoss):
         y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
         y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
         self._check_outputs(y_pred.values, f"y_true of shape {static_shape(owner, 'y_true', y_true)}, ")
-        found = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
-        return self._floats(found), y_pred
+        truth = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
+        return self._floats(truth), y_pred
 
     def _check_outputs(self, values: Tensor, received: str = "") -> None:
         owner = type(self).__name__
-        given = static_shape(owner, "y_pred", values)
-        if len(given) < 2 or given[-1] != self.outputs:
+        pred = static_shape(owner, "y_pred", values)
+        if len(pred) < 2 or pred[-1] != self.outputs:
             raise ValueError(
-                f"{owner}: `y_pred` must have {self.outputs} outputs for num_classes={self.num_classes}. "
-                f"Received: {received}y_pred of shape {given}. End the model with {self.head}."
+                f"`{owner}`: `y_pred` must have {self.outputs} outputs for num_classes={self.num_classes}. "
+                f"Received: {received}y_pred of shape {pred}. End the model with {self.head}."
             )
 
     def _decoded(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -103,7 +103,7 @@ class OrdinalLoss(ClassificationLoss):
 
 @dataclass(frozen=True)
 class Ranks:
-    """The weights of y > k, y = k and y <= k for each k, `(..., K - 1)`: of soft labels the expectations."""
+    """Weights of y > k, y = k and y <= k for each k, `(..., K - 1)`; their expectations for soft labels."""
 
     above: Tensor
     at: Tensor
@@ -117,10 +117,10 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
         at = ops.convert_to_tensor(ranks, dtype=keras.backend.standardize_dtype(ids.dtype))
         above = numerics.nan_unless_class(ids, truth.classes, ops.cast(ids > at, dtype))
         return Ranks(above, ops.cast(ops.equal(ids, at), dtype), 1.0 - above)
-    up_to = np.arange(truth.classes)[:, None] <= ranks
-    above, below = (ops.convert_to_tensor(chosen, dtype=dtype) for chosen in (~up_to, up_to))
+    is_up_to = np.arange(truth.classes)[:, None] <= ranks
+    above, up_to = (ops.convert_to_tensor(mask, dtype=dtype) for mask in (~is_up_to, is_up_to))
     return Ranks(
-        numerics.matmul(truth.values, above), truth.values[..., :-1], numerics.matmul(truth.values, below)
+        numerics.matmul(truth.values, above), truth.values[..., :-1], numerics.matmul(truth.values, up_to)
     )
 
 
@@ -130,24 +130,25 @@ def _importance(value: Any) -> list[float]:
 
 
 class CoralLoss(OrdinalLoss):
-    """Ordered classes as K - 1 questions "is it above k?" whose answers cannot contradict one another.
+    """K - 1 questions "is it above k?" with consistent answers, for ordered classes.
 
         loss = -sum_{k=0..K-2} importance_k ([y > k] log s(z_k) + [y <= k] log(1 - s(z_k)))
 
-    where s is the sigmoid and z_k the logit of P(y > k). All ranks share one weight vector and differ in
-    their bias alone (`CoralDense`), which keeps P(y > k) falling in k. `CornLoss` asks each question of the
-    samples that are past the one before, and needs no shared weights; cross-entropy knows no order.
+    Here s is the sigmoid and z_k is the logit of P(y > k). All ranks share one weight vector and differ only
+    in their bias (`CoralDense`), which keeps P(y > k) decreasing in k. `CornLoss` asks each question only
+    about the samples that passed the previous one, and needs no shared weights. Cross-entropy ignores the
+    order of the classes.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
-        importance: None, or a weight for each of the K - 1 ranks, 0 or more.
+        num_classes: number of classes K, an integer in [2, inf).
+        importance: None, or a weight for each of the K - 1 ranks, in [0, inf).
 
     Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
     classes.
 
-    `labels(y_pred)` counts the k with P(y > k) > 1/2, as the paper does; `probabilities(y_pred)` are the
-    differences of the s(z_k), where ranks cross cut off at 0 and made to add up to 1. For a metric in
-    classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(model.predict(x)))`.
+    `labels(y_pred)` counts the k with P(y > k) > 1/2, as the paper does. `probabilities(y_pred)` are the
+    differences of the s(z_k); where ranks cross, they are cut off at 0 and divided by their sum.
+    For a metric of classes use `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
 
     Shapes: `y_pred` `(..., K - 1)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
     `(..., K)`. With `reduction="none"` the result is `(...)`.
@@ -177,11 +178,11 @@ class CoralLoss(OrdinalLoss):
         paper="Cao 2019, 1901.07884",
         labels="class ids, one-hot or soft labels of ordered classes",
         predictions="K - 1 logits of P(y > k)",
-        use="grades, ratings, ages in bins, with one score that orders them (CoralDense)",
-        avoid="the classes have no order, or different features matter at different ranks",
+        use="grades, ratings and ages in bins, with one score that orders them (CoralDense)",
+        avoid="classes without an order; problems in which different features matter at different ranks",
         elicits="class probability",
         elicits_note="as the probabilities of y > k",
-        gradient_bound="max(importance) in a logit",
+        gradient_bound="max(importance) per logit",
         cost="a cross-entropy for each threshold",
     )
 
@@ -199,8 +200,9 @@ class CoralLoss(OrdinalLoss):
         super().validate()
         if self.importance is not None and len(self.importance) != self.outputs:
             raise ValueError(
-                f"CoralLoss: `importance` must have a weight for each of the {self.outputs} ranks of "
-                f"num_classes={self.num_classes}. Received: importance={self.importance!r}."
+                f"`CoralLoss`: `importance` must have a weight for each of the {self.outputs} ranks of "
+                f"num_classes={self.num_classes}. Received: importance={self.importance!r}. Pass one weight "
+                "for each rank, or None."
             )
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
@@ -214,35 +216,33 @@ class CoralLoss(OrdinalLoss):
     def class_probabilities(self, values: Tensor) -> Tensor:
         above = ops.sigmoid(values)
         ones = ops.ones_like(above[..., :1])
-        each = ops.concatenate([ones, above], -1) - ops.concatenate([above, 0.0 * ones], -1)
-        each = ops.relu(each)
-        return each / ops.sum(each, axis=-1, keepdims=True)
+        differences = ops.relu(ops.concatenate([ones, above], -1) - ops.concatenate([above, 0.0 * ones], -1))
+        return differences / ops.sum(differences, axis=-1, keepdims=True)
 
     def ids(self, values: Tensor) -> Tensor:
         return ops.sum(ops.cast(values > 0, "int32"), axis=-1)
 
 
 class CornLoss(OrdinalLoss):
-    """Ordered classes as K - 1 questions "is it above k, if it is at least k?", each asked where it arises.
+    """K - 1 questions "is it above k, if it is at least k?", for ordered classes and unshared weights.
 
         loss = -sum_{k=0..min(y, K-2)} ([y > k] log s(z_k) + [y = k] log(1 - s(z_k)))
 
-    where s is the sigmoid and z_k the logit of P(y > k | y >= k). Task k is over the samples with y >= k
-    alone, and the means divide by the sum of the tasks' sizes, as the paper does: a sample counts as
-    min(y + 1, K - 1) losses. The chain of products keeps P(y > k) falling in k whatever the logits are, so
-    that a plain `Dense(num_classes - 1)` will do, where `CoralLoss` needs shared weights.
+    Here s is the sigmoid and z_k is the logit of P(y > k | y >= k). Task k uses only the samples with y >= k.
+    The means divide by the sum of the sizes of the tasks, as the paper does: a sample counts as
+    min(y + 1, K - 1) losses. The product of the conditional probabilities keeps P(y > k) decreasing in k for
+    any logits, so a plain `Dense(num_classes - 1)` is enough, while `CoralLoss` needs shared weights.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
+        num_classes: number of classes K, an integer in [2, inf).
 
     Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
-    classes, of the number of its losses, too. On several replicas each divides by its own tasks, as it does
-    with `"mean_with_sample_weight"`; `reduction="sum"` does not depend on their number. A
-    sample of weight 0, which has no label any more, counts as one loss in the means that do not divide by
-    weights.
+    classes, also of the number of its losses. A sample of weight 0 counts as one loss in the means that do
+    not divide by weights, since its label is not used. Each replica divides by its own tasks, as it does with
+    `"mean_with_sample_weight"`; `reduction="sum"` does not depend on the number of replicas.
 
-    `labels(y_pred)` counts the k with P(y > k) > 1/2; `probabilities(y_pred)` are products of the
-    conditional ones. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+    `labels(y_pred)` counts the k with P(y > k) > 1/2. `probabilities(y_pred)` are products of the conditional
+    probabilities. For a metric of classes use `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
 
     Shapes: `y_pred` `(..., K - 1)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
     `(..., K)`. With `reduction="none"` the result is `(...)`.
@@ -272,11 +272,11 @@ class CornLoss(OrdinalLoss):
         paper="Shi 2021, 2111.08851",
         labels="class ids, one-hot or soft labels of ordered classes",
         predictions="K - 1 logits of P(y > k | y >= k)",
-        use="ordered classes and a network that is free at each rank: a plain Dense(num_classes - 1)",
-        avoid="few samples in the upper classes: the last tasks see no others",
+        use="ordered classes with separate weights for each rank: a plain Dense(num_classes - 1)",
+        avoid="few samples in the upper classes, since the last tasks see no others",
         elicits="class probability",
         elicits_note="as the conditional probabilities of y > k",
-        gradient_bound="1 in a logit",
+        gradient_bound="1 per logit",
         cost="a cross-entropy for each threshold",
     )
 
@@ -293,39 +293,42 @@ class CornLoss(OrdinalLoss):
         return ops.sum(ranks.above + ranks.at, axis=-1)
 
     def class_probabilities(self, values: Tensor) -> Tensor:
-        # P(y = k) is P(y > 0) P(y > 1 | y >= 1) ... P(y <= k | y >= k); the last class has no end.
-        past = numerics.cumsum(ops.log_sigmoid(values))
-        none = ops.zeros_like(past[..., :1])
-        stop = ops.concatenate([ops.log_sigmoid(-values), none], -1)
-        return ops.exp(ops.concatenate([none, past], -1) + stop)
+        # P(y = k) is P(y > 0) P(y > 1 | y >= 1) ... P(y <= k | y >= k), without the last factor for the last
+        # class.
+        log_above = numerics.cumsum(ops.log_sigmoid(values))
+        zero = ops.zeros_like(log_above[..., :1])
+        log_stop = ops.concatenate([ops.log_sigmoid(-values), zero], -1)
+        return ops.exp(ops.concatenate([zero, log_above], -1) + log_stop)
 
     def ids(self, values: Tensor) -> Tensor:
-        past = numerics.cumsum(ops.log_sigmoid(values))
-        return ops.sum(ops.cast(past > math.log(0.5), "int32"), axis=-1)
+        log_above = numerics.cumsum(ops.log_sigmoid(values))
+        return ops.sum(ops.cast(log_above > math.log(0.5), "int32"), axis=-1)
 
 
 class CumulativeLinkLoss(OrdinalLoss):
-    """Ordered classes as the intervals of one score between cut points that are learned with it.
+    """The likelihood of ordered classes as intervals of one score, with cut points that are learned.
 
         loss = -log(F(c_y - f) - F(c_{y-1} - f)),   c_{-1} = -inf, c_{K-1} = inf
 
-    where f is the score, c_0 < ... < c_{K-2} are the cut points, and F is the logistic distribution
-    ("logit": proportional odds), the normal one ("probit": ordered probit) or 1 - exp(-e^x) ("cloglog":
-    proportional hazards). It is a likelihood, so its probabilities mean what they say, with one number for
-    each sample and K - 1 for all of them. `CoralLoss` fits the same curves, each cut by itself. The
-    difference is computed from the distance between the cut points, never from two numbers near 1.
+    Here f is the score and c_0 < ... < c_{K-2} are the cut points. F is the logistic distribution ("logit":
+    proportional odds), the normal one ("probit": ordered probit) or 1 - exp(-e^x) ("cloglog": proportional
+    hazards). The loss is a likelihood, so the model estimates the class probabilities themselves, from one
+    number per sample and K - 1 for all samples. `CoralLoss` fits the same curves, but each cut point by
+    itself. The difference is computed from the distance between the cut points and never from two numbers
+    near 1.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
-        link: `"logit"`, `"probit"` or `"cloglog"`; that of the `CumulativeLink` layer, which starts by it.
+        num_classes: number of classes K, an integer in [2, inf).
+        link: `"logit"`, `"probit"` or `"cloglog"`; the same as in the `CumulativeLink` layer.
 
     Other arguments: see `keras_losses.core.ClassificationLoss`. A soft label is the expectation over its
     classes.
 
-    `labels(y_pred)` counts the cut points with P(y > k) > 1/2: the median. `probabilities(y_pred)` are those
-    of the formula. For a metric in classes: `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+    `labels(y_pred)` counts the cut points with P(y > k) > 1/2, which is the median class.
+    `probabilities(y_pred)` are those of the formula.
+    For a metric of classes use `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
 
-    Shapes: `y_pred` `(..., K)`, the score and then the K - 1 cut points, as `CumulativeLink` gives them;
+    Shapes: `y_pred` `(..., K)`, the score and then the K - 1 cut points, as `CumulativeLink` returns them;
     `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels `(..., K)`. With `reduction="none"`
     the result is `(...)`.
 
@@ -354,12 +357,12 @@ class CumulativeLinkLoss(OrdinalLoss):
         paper="McCullagh 1980",
         labels="class ids, one-hot or soft labels of ordered classes",
         predictions="a score and K - 1 increasing cut points",
-        use="ordered classes behind which one quantity lies; probabilities that must be calibrated",
-        avoid="the middle classes are not between the outer ones in any one direction",
+        use="ordered classes that are intervals of one quantity; probabilities that must be calibrated",
+        avoid="middle classes that do not lie between the outer ones in any one direction",
         elicits="class probability",
         gradient_bound="1 in the score for logit; |c - f| for probit; e^(c - f) for cloglog",
-        conditioning="the distance of the score from a cut point, and for probit its square, of their digits",
-        cost="the logarithm of a difference of distribution functions, for the digits where they are near",
+        conditioning="the error of score and cut point counts |c - f| times, for probit (c - f)^2 times",
+        cost="the logarithm of a difference of distribution functions, with all its digits",
     )
 
     num_classes: int = parameter(within="[2, inf)", integer=True)
@@ -372,15 +375,15 @@ class CumulativeLinkLoss(OrdinalLoss):
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         if labels.encoding == "dense":
-            # A class that is not in the label may be infinitely unlikely.
+            # The probability of a class with label 0 may be 0, and 0 * inf would be NaN.
             absent = labels.values <= 0
-            return ops.sum(labels.values * self._surprise_of_classes(predictions.values, absent), axis=-1)
+            return ops.sum(labels.values * self._nll_of_classes(predictions.values, absent), axis=-1)
         score, *bounds = self._bounds(predictions.values)
         upper, lower, gap = (numerics.take_class_masked(labels.values, x) for x in bounds)
-        return self._surprise(labels.values, upper - score, lower - score, gap)
+        return self._nll(labels.values, upper - score, lower - score, gap)
 
     def class_probabilities(self, values: Tensor) -> Tensor:
-        return ops.exp(-self._surprise_of_classes(values))
+        return ops.exp(-self._nll_of_classes(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
@@ -388,18 +391,18 @@ class CumulativeLinkLoss(OrdinalLoss):
         wrong = cuts[..., 1:] <= cuts[..., :-1]
         if wrong.any():
             raise ValueError(
-                "CumulativeLinkLoss: the cut points, all outputs but the first, must increase. Received: "
-                f"{cuts[..., 1:][wrong][0]:g} after {cuts[..., :-1][wrong][0]:g}. End the model with "
-                "CumulativeLink(num_classes), which keeps them apart."
+                "`CumulativeLinkLoss`: the cut points in `y_pred`, all outputs but the first, must "
+                f"increase. Received: {cuts[..., 1:][wrong][0]:g} after {cuts[..., :-1][wrong][0]:g}. End "
+                "the model with CumulativeLink(num_classes), which keeps them apart."
             )
 
     def _bounds(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The score, and for each class the cut point above, that below, and how far apart they are.
+        """Return the score and, for each class, the cut point above it, the one below it, and their distance.
 
-        The first class has none below and the last none above; some number is there in their place.
+        The first class has no cut point below and the last none above; an unused number stands there.
         """
         cuts = values[..., 1:]
-        # Cut points that do not increase, which only a graph lets through, are taken for just apart.
+        # Compiled functions do not check that cut points increase; a tiny gap keeps the loss finite there.
         gap = numerics.maximum(cuts[..., 1:] - cuts[..., :-1], 1e-37)
         one = ops.ones_like(cuts[..., :1])
         return (
@@ -409,78 +412,83 @@ class CumulativeLinkLoss(OrdinalLoss):
             ops.concatenate([one, gap, one], -1),
         )
 
-    def _surprise_of_classes(self, values: Tensor, absent: Tensor | None = None) -> Tensor:
-        """That of each class, `(..., K)`: some number for those that are absent."""
+    def _nll_of_classes(self, values: Tensor, absent: Tensor | None = None) -> Tensor:
+        """Return -log P of each class, `(..., K)`, with an unused number for `absent` classes."""
         score, upper, lower, gap = self._bounds(values)
         score = ops.expand_dims(score, -1)
         if absent is not None:
             upper, lower = (ops.where(absent, score + end, x) for x, end in ((upper, 0.5), (lower, -0.5)))
             gap = ops.where(absent, ops.ones_like(gap), gap)
         ids = ops.zeros_like(upper, dtype="int32") + ops.arange(self.num_classes, dtype="int32")
-        return self._surprise(ids, upper - score, lower - score, gap)
+        return self._nll(ids, upper - score, lower - score, gap)
 
-    def _surprise(self, ids: Tensor, a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
-        """-log(F(a) - F(b)) of the classes `ids`: -log F(a) for the first, -log(1 - F(b)) for the last."""
+    def _nll(self, ids: Tensor, upper: Tensor, lower: Tensor, gap: Tensor) -> Tensor:
+        """Return -log(F(upper) - F(lower)) of the classes `ids`, whose interval has the width `gap`.
+
+        It is -log F(upper) for the first class and -log(1 - F(lower)) for the last.
+        """
         first, last = ops.equal(ids, 0), ops.equal(ids, self.num_classes - 1)
-        zeros = ops.zeros_like(a)
+        zeros, is_end = ops.zeros_like(upper), ops.logical_or(first, last)
         if self.link == "probit":
-            ends = ops.logical_or(first, last)
-            one_sided = numerics.log_ndtr(ops.where(first, a, ops.where(last, -b, zeros)))
-            a, b, gap = (ops.where(ends, zeros + end, x) for x, end in ((a, 0.5), (b, -0.5), (gap, 1.0)))
-            return -ops.where(ends, one_sided, numerics.log_ndtr_difference(a, b, gap))
-        # log(1 - e^-gap), which is log(F(a) - F(b)) - log F(a) - log(1 - F(b)) for the logistic one.
-        apart = ops.where(ops.logical_or(first, last), zeros, numerics.log1mexp(gap))
+            log_of_end = numerics.log_ndtr(ops.where(first, upper, ops.where(last, -lower, zeros)))
+            # The end classes take a harmless interval through the difference, whose value is not used.
+            upper = ops.where(is_end, zeros + 0.5, upper)
+            lower = ops.where(is_end, zeros - 0.5, lower)
+            gap = ops.where(is_end, zeros + 1.0, gap)
+            return -ops.where(is_end, log_of_end, numerics.log_ndtr_difference(upper, lower, gap))
+        # log(1 - e^-gap). For the logistic F, log F(upper) + log(1 - F(lower)) is added to it below.
+        log_width = ops.where(is_end, zeros, numerics.log1mexp(gap))
         if self.link == "logit":
             # s(a) - s(b) = s(a) s(-b) (1 - e^(b - a))
-            below = ops.where(last, zeros, numerics.softplus(-a))
-            return below + ops.where(first, zeros, numerics.softplus(b)) - apart
+            below_upper = ops.where(last, zeros, numerics.softplus(-upper))
+            return below_upper + ops.where(first, zeros, numerics.softplus(lower)) - log_width
         # exp(-e^b) - exp(-e^a) = exp(-e^b) (1 - exp(-(e^a - e^b))), and e^a - e^b = e^a (1 - e^-gap).
-        survived = ops.where(first, zeros, ops.exp(ops.where(first, zeros, b)))
-        return survived - ops.where(last, zeros, _log_cloglog(ops.where(last, zeros, a + apart)))
+        above_lower = ops.where(first, zeros, ops.exp(ops.where(first, zeros, lower)))
+        below_upper = _log_cloglog(ops.where(last, zeros, upper + log_width))
+        return above_lower - ops.where(last, zeros, below_upper)
 
 
 def _log_cloglog(x: Tensor) -> Tensor:
-    """log(1 - exp(-e^x)), which is x - e^x / 2 far below 0, and -exp(-e^x) above."""
+    """Return log(1 - exp(-e^x)), which is x - e^x / 2 far below 0 and -exp(-e^x) far above."""
     far = x < -30
     tail = ops.where(far, x, ops.zeros_like(x) - 30.0)
     near = ops.where(far, ops.zeros_like(x), x)
-    # Beyond 80, e^x would overflow, and the logarithm is 0 from 5 on.
+    # Above about 88, e^x overflows in float32. The logarithm is 0 from 5 on, so x is limited to 80.
     return ops.where(
         far, tail - 0.5 * ops.exp(tail), numerics.log1mexp(ops.exp(numerics.minimum(near, 80.0)))
     )
 
 
 class WeightedKappaLoss(OrdinalLoss):
-    """Cohen's weighted kappa itself: agreement beyond chance, by which rankings of grades are often scored.
+    """Cohen's weighted kappa, the agreement beyond chance by which graders are often compared, as a loss.
 
         loss = log(N / D + epsilon),   N = sum_s w_s sum_j omega[y_s, j] p_sj,
                                        D = sum_ij omega_ij h_i q_j / sum_s w_s
 
-    where omega_ij = (i - j)^2 or |i - j|, h_i is the weight of the samples of class i and q_j the weighted
-    sum of the probabilities of class j. N / D is 1 - kappa, so that the loss is log(1 - kappa), 0 for
-    predictions that know nothing. It is one number for a batch. To weights and `reduction="none"` each
-    sample gets the tangent of the logarithm at the batch's R = N / D:
+    Here omega_ij = (i - j)^2 or |i - j|, h_i is the weight of the samples of class i, and q_j is the weighted
+    sum of the probabilities of class j. N / D is 1 - kappa, so the loss is log(1 - kappa): 0 for predictions
+    without information. It is one number for a batch. For weights and `reduction="none"`, each sample gets
+    the tangent of the logarithm at the batch's R = N / D:
 
         value_s = log(R + epsilon) + (r_s - R) / (R + epsilon),   mean of r_s = R
 
-    whose weighted mean is the loss, with exactly its gradient; with `"mean_with_sample_weight"` that mean is
-    what is returned, with `"sum_over_batch_size"` it is scaled by the mean weight.
+    The weighted mean of these values is the loss, and its gradient is exactly that of the loss.
+    `"mean_with_sample_weight"` returns that mean; `"sum_over_batch_size"` scales it by the mean weight.
 
-    Kappa needs a batch: large ones, in which all classes occur. Of labels of one class alone, as in a batch
-    of one sample, kappa is a constant 0, and nothing is learned. On several replicas each has its own kappa.
+    Kappa needs large batches in which all classes occur. If all labels are of one class, as in a batch of one
+    sample, kappa is 0 and there is no gradient. Each replica has its own kappa.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
-        weights: what a disagreement costs, `"quadratic"` or `"linear"` in its distance.
-        epsilon: what a perfect batch is worth, as a ratio, in (0, 1).
+        num_classes: number of classes K, an integer in [2, inf).
+        weights: cost of a disagreement, `"quadratic"` or `"linear"` in its distance.
+        epsilon: added to the ratio, in (0, 1); a perfect batch has the loss log(epsilon).
         from_logits: whether `y_pred` are logits of a softmax.
 
-    Other arguments: see `keras_losses.core.ClassificationLoss`; a class weight is one more weight of the
-    sample, in N
-    and D, too. A soft label is the expectation over its classes.
+    Other arguments: see `keras_losses.core.ClassificationLoss`. A class weight multiplies the weight of the
+    sample, in N and D as well. A soft label is the expectation over its classes.
 
-    `labels(y_pred)` are the likeliest classes. For a metric in classes:
-    `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
+    `labels(y_pred)` are the likeliest classes.
+    For a metric of classes use `keras.metrics.MeanAbsoluteError()(y, loss.labels(y_pred))`.
 
     Shapes: `y_pred` `(..., K)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
     `(..., K)`. With `reduction="none"` the result is `(...)`.
@@ -509,11 +517,11 @@ class WeightedKappaLoss(OrdinalLoss):
         paper="de la Torre 2018",
         labels="class ids, one-hot or soft labels of ordered classes",
         predictions="logits or probabilities",
-        use="kappa is what is scored, batches are large, and a model is fine-tuned for it",
-        avoid="small batches, probabilities that must be calibrated, or training from scratch",
+        use="fine-tuning a model that is scored by kappa, with large batches",
+        avoid="small batches; probabilities that must be calibrated; training from scratch",
         elicits="agreement",
-        gradient_bound="1 / epsilon in a probability, for a batch that is nearly perfect",
-        conditioning="the terms of the tangent cancel where a sample is much worse than its batch",
+        gradient_bound="1 / epsilon in a probability, for a nearly perfect batch",
+        conditioning="the terms of the tangent cancel for a sample that is much worse than its batch",
         cost="a softmax and the expected distance of every class",
     )
 
@@ -548,14 +556,14 @@ class WeightedKappaLoss(OrdinalLoss):
         guesses = _over_samples(ops.expand_dims(share, -1) * p)
         of_labels = numerics.divide_no_nan(counts, ops.ones_like(counts) * total)
         by_chance = ops.sum(numerics.matmul(of_labels, omega) * guesses)
-        # Labels of one class leave the ratio at 1, or 0 / 0, whatever is predicted: no gradient, and none
-        # of what rounding would make of two large ones that cancel.
+        # If all labels are of one class, the ratio is 1 or 0 / 0 whatever is predicted. The gradient is then
+        # exactly 0, not the rounding error of two large gradients that cancel.
         varied = numerics.max_last(counts) < ops.sum(counts)
         learned = costs / ops.where(varied, by_chance, ops.ones_like(by_chance))
         fixed = ops.stop_gradient(numerics.divide_no_nan(costs, ops.ones_like(costs) * by_chance))
-        each = ops.where(varied, learned, fixed)
-        ratio = ops.sum(share * each)
-        return ops.log(ratio + self.epsilon) + (each - ratio) / (ratio + self.epsilon)
+        sample_ratios = ops.where(varied, learned, fixed)
+        ratio = ops.sum(share * sample_ratios)
+        return ops.log(ratio + self.epsilon) + (sample_ratios - ratio) / (ratio + self.epsilon)
 
     def class_probabilities(self, values: Tensor) -> Tensor:
         return ops.softmax(values, axis=-1) if self.from_logits else values
@@ -575,14 +583,17 @@ class WeightedKappaLoss(OrdinalLoss):
 
 
 def _over_samples(x: Tensor) -> Tensor:
-    """The sum over all axes but the last, one after the other: at once, TensorFlow loses digits on images."""
+    """Sum over all axes but the last, one axis at a time.
+
+    In one sum over several axes, TensorFlow loses digits on images.
+    """
     while len(x.shape) > 1:
         x = ops.sum(x, axis=-2)
     return x
 
 
 def _disagreement(classes: int, weights: str) -> np.ndarray:
-    """What predicting class j for class i costs: 0 for i = j, 1 for the farthest."""
+    """Return the cost of predicting class j for class i: 0 for i = j, 1 for the farthest."""
     ranks = np.arange(classes) / (classes - 1)
     distance = np.abs(ranks[:, None] - ranks)
     return distance**2 if weights == "quadratic" else distance

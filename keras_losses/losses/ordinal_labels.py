@@ -19,29 +19,29 @@ KINDS = ("sord", "exponential", "binomial")
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class OrdinalLabels:
-    """Class ids as soft labels that know the order of the classes, for losses that do not.
+    """Class ids turned into soft labels that know the order of the classes, for losses that do not.
 
         sord:          y_j = softmax_j(-scale (t - j)^2)
         exponential:   y_j = softmax_j(-scale |t - j|)
         binomial:      y_j = C(K-1, j) p^j (1 - p)^(K-1-j),   p = (2t + 1) / (2K)
 
-    where t is the class. A neighbour of the right class is then less wrong than one far away, under
-    `CrossentropyLoss` or `KLDivergenceLoss` on a softmax of K outputs: the model
-    stays an ordinary classifier.
+    Here t is the class. Under `CrossentropyLoss` or `KLDivergenceLoss`, a neighbour of the right class then
+    costs less than a class far away. The model stays an ordinary classifier with a softmax of K outputs,
+    whereas `CoralLoss` and its neighbours need outputs of their own.
 
     Args:
-        num_classes: the number of classes K, 2 or more.
+        num_classes: number of classes K, an integer in [2, inf).
         kind: `"sord"`, `"exponential"` or `"binomial"`.
-        scale: how fast the label falls off, above 0; unused by `"binomial"`.
+        scale: how fast the label falls off, in (0, inf); unused by `"binomial"`.
 
-    Shapes: ids `(...)`, or a column `(..., 1)` of at least two axes, to `(..., K)` in float32. Of a NumPy
-    array or list comes an array, of a tensor a tensor; TensorFlow's are taken on every backend, so that it
-    can be used in `dataset.map(lambda x, y: (x, soften(y)))`.
+    Shapes: ids `(...)`, or a column `(..., 1)` of at least two axes, to `(..., K)` in float32. A NumPy array
+    or list gives an array, a tensor gives a tensor. TensorFlow tensors are taken on every backend, as
+    `dataset.map(lambda x, y: (x, soften(y)))` needs.
 
     `labels(y_pred)` are the likeliest classes of a softmax or its logits.
 
     Raises:
-        TypeError, ValueError: for arguments out of range, and ids that are no class (in arrays).
+        TypeError, ValueError: for arguments outside their range, and for invalid class ids in arrays.
 
     Example:
 
@@ -86,19 +86,21 @@ class OrdinalLabels:
         if ops.is_tensor(y_true):
             ids = ops.squeeze(y_true, -1) if len(y_true.shape) > 1 and y_true.shape[-1] == 1 else y_true
             return ops.take(ops.convert_to_tensor(self._rows), ops.cast(ids, "int32"), axis=0)
-        given = np.asarray(y_true)
-        wrong = ~((given >= 0) & (given < self.num_classes) & (given == np.floor(given)))
+        ids = np.asarray(y_true)
+        wrong = ~((ids >= 0) & (ids < self.num_classes) & (ids == np.floor(ids)))
         if wrong.any():
             raise ValueError(
-                f"OrdinalLabels: `y_true` must hold integer class ids from 0 to {self.num_classes - 1}. "
-                f"Received: {given[wrong][0]:g}."
+                f"`OrdinalLabels`: `y_true` must hold integer class ids from 0 to {self.num_classes - 1}. "
+                f"Received: {ids[wrong][0]:g}. Correct the labels or num_classes."
             )
-        return self._rows[(given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given).astype(int)]
+        if ids.ndim > 1 and ids.shape[-1] == 1:
+            ids = ids[..., 0]
+        return self._rows[ids.astype(int)]
 
     def labels(self, y_pred: Any) -> Any:
-        """The likeliest class ids `(...)`: a tensor of a tensor, an array of an array."""
-        found = ops.cast(ops.argmax(ops.convert_to_tensor(y_pred), axis=-1), "int32")
-        return found if ops.is_tensor(y_pred) else ops.convert_to_numpy(found)
+        """Return the likeliest class ids `(...)`: a tensor for a tensor, otherwise an array."""
+        ids = ops.cast(ops.argmax(ops.convert_to_tensor(y_pred), axis=-1), "int32")
+        return ids if ops.is_tensor(y_pred) else ops.convert_to_numpy(ids)
 
     def get_config(self) -> dict[str, Any]:
         return {"num_classes": self.num_classes, "kind": self.kind, "scale": self.scale}
