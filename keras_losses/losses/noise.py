@@ -215,9 +215,9 @@ class ActivePassiveLoss(CrossentropyFamily):
         return self._sum(label.value, numerics.crossentropy_of_others(ids, predictions.logits), label)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        every = predictions.of_every_class()
-        active = self._active(every)
-        return self._sum(active, numerics.sum_of_others(active), every)
+        all_classes = predictions.of_every_class()
+        active = self._active(all_classes)
+        return self._sum(active, numerics.sum_of_others(active), all_classes)
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         one, zero = predictions.of_outputs()
@@ -229,9 +229,9 @@ class ActivePassiveLoss(CrossentropyFamily):
             return crossentropy.value
         return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
 
-    def _sum(self, active: Tensor, of_others: Tensor, crossentropy: Crossentropy) -> Tensor:
+    def _sum(self, active: Tensor, active_of_others: Tensor, crossentropy: Crossentropy) -> Tensor:
         height = 2.0 if self.passive == "mean_absolute_error" else -self.log_zero
-        normalised = numerics.fraction(active, of_others)
+        normalised = numerics.fraction(active, active_of_others)
         return self.alpha * normalised + self.beta * height * crossentropy.complement
 
 
@@ -376,12 +376,12 @@ class BiTemperedLoss(CrossentropyFamily):
     iterations: int = parameter(default=5, within="[1, 100]", integer=True)
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
-        every = self._of_every_class(predictions)
-        true, powers = numerics.is_class(ids, every.value), self._powers(every)
+        all_classes = self._of_every_class(predictions)
+        true, powers = numerics.is_class(ids, all_classes.value), self._powers(all_classes)
         label = replace(
-            every,
-            value=numerics.take_class_masked(ids, every.value),
-            rest=lambda: numerics.take_class_masked(ids, every.complement),
+            all_classes,
+            value=numerics.take_class_masked(ids, all_classes.value),
+            rest=lambda: numerics.take_class_masked(ids, all_classes.complement),
         )
         return self._value(label, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
 
@@ -391,11 +391,11 @@ class BiTemperedLoss(CrossentropyFamily):
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         # An output stands for two classes, whose logits differ by log p - log(1 - p).
         if self.t2 == 1.0:
-            every = _paired(*predictions.of_outputs())
+            all_classes = _paired(*predictions.of_outputs())
         else:
             logits = predictions.as_logits(of_outputs=True)
-            every = self._tempered(ops.stack([logits, ops.zeros_like(logits)], axis=-1))
-        terms = self._terms(every)
+            all_classes = self._tempered(ops.stack([logits, ops.zeros_like(logits)], axis=-1))
+        terms = self._terms(all_classes)
         return terms[..., 0], terms[..., 1]
 
     def _of_every_class(self, predictions: Predictions) -> Crossentropy:
@@ -407,8 +407,8 @@ class BiTemperedLoss(CrossentropyFamily):
         log_p = tempered_log_softmax(logits, self.t2, self.iterations)
         return Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p))
 
-    def _terms(self, every: Crossentropy) -> Tensor:
-        return self._value(every, numerics.sum_of_others(self._powers(every)))
+    def _terms(self, all_classes: Crossentropy) -> Tensor:
+        return self._value(all_classes, numerics.sum_of_others(self._powers(all_classes)))
 
     def _powers(self, crossentropy: Crossentropy) -> Tensor:
         return ops.exp((self.t1 - 2.0) * crossentropy.value)

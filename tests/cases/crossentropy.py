@@ -1,4 +1,4 @@
-"""Cross-entropy and focal loss by hand."""
+"""Values by hand of cross-entropy and its variants."""
 
 from math import exp, log, log1p
 

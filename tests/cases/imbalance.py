@@ -1,4 +1,4 @@
-"""Losses that are told the counts by hand, their constants as the papers have them."""
+"""Values by hand of the losses that take class counts, with the constants of the papers."""
 
 from math import log, log1p
 
@@ -10,14 +10,14 @@ from tests.cases import NEAR
 LOGITS = {"from_logits": True}
 EVEN = [[0.25, 0.25, 0.5]]
 THREE_TO_ONE = {"class_prior": [3, 1]}
-MARGINS = {"class_counts": [1600, 100], "scale": 1.0, **LOGITS}  # 40 and sqrt 10 before they are scaled
+MARGINS = {"class_counts": [1600, 100], "scale": 1.0, **LOGITS}  # n^(1/4) is 2 sqrt 10 and sqrt 10
 
 BY_HAND = [
     # Menon 2020, equation 10: -log e^(z_y + tau log pi_y) / sum_j e^(z_j + tau log pi_j).
     (LogitAdjustedLoss, {**THREE_TO_ONE, **LOGITS}, [0, 1], [[0.0, 0.0]] * 2, [log(4 / 3), log(4)]),
     (LogitAdjustedLoss, {"class_prior": [2, 1, 1]}, [2], EVEN, [-log(0.5 / (0.5 + 0.25 + 0.5))]),
     (LogitAdjustedLoss, {**THREE_TO_ONE, "tau": 2.0, **LOGITS}, [1], [[0.0, 0.0]], [log(10)]),
-    # Equal priors, counts or shares, are no priors.
+    # Equal priors have no effect, as counts or as shares.
     (LogitAdjustedLoss, {"class_prior": [7, 7, 7]}, [2], EVEN, [log(2)]),
     (LogitAdjustedLoss, {"class_prior": np.array([0.5, 0.5])}, [1], [0.9], [-log(0.9)]),
     # One output: z + log(1 / 3), the odds of 1 against 3.
@@ -50,7 +50,7 @@ BY_HAND = [
     (SeesawLoss, {"class_counts": [300, 100]}, [1], [[0.75, 0.25]], [log1p(3**2 * 3)]),
     (
         SeesawLoss,
-        {"class_counts": [4, 1, 0], "p": 0.5, "q": 1.0},  # none counts as one
+        {"class_counts": [4, 1, 0], "p": 0.5, "q": 1.0},  # a count of 0 counts as 1
         [0],
         EVEN,
         [log1p(0.5 * 1 + 0.5 * 2 * 2)],
@@ -83,7 +83,7 @@ BY_HAND = [
         [(0.75 * log(4) + 4 * 0.5**4 * log(2)) / 2],
     ),
     (EqualizedFocalLoss, {"class_counts": [9], "alpha": None}, [1], [0.9], [0.1**2 * -log(0.9)]),
-    # Counts that are equal: the focal loss.
+    # Equal counts give the focal loss.
     (
         EqualizedFocalLoss,
         {"class_counts": [4, 4]},
@@ -93,7 +93,7 @@ BY_HAND = [
     ),
 ]
 
-# Where another class becomes likelier than the true one, and is compensated for.
+# The compensation factor begins where another class becomes likelier than the true one.
 BESIDE_KINKS = [
     (
         SeesawLoss([3, 2, 5], from_logits=True),

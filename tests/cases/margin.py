@@ -1,4 +1,4 @@
-"""Hinge losses by hand, at their margins and where the best wrong class changes."""
+"""Values by hand of the hinge losses, and points near their kinks."""
 
 import numpy as np
 

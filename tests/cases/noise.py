@@ -1,4 +1,4 @@
-"""Losses for wrong labels by hand, their constants as the papers have them."""
+"""Values by hand of the losses for wrong labels, with the constants of the papers."""
 
 from math import exp, log
 
@@ -94,7 +94,6 @@ BY_HAND = [
     (EarlyLearningLoss, {}, [0], [[1.0, 0.0, 1.0, 0.0]], [3 * log(1e-4)]),
 ]
 
-# Where the likeliest class, which hard bootstrapping takes for true, changes.
 REFUSED = [
     (EarlyLearningLoss, {}, [0], [[0.5, 0.5, -0.5, 0.5]], "-0.5"),
     (EarlyLearningLoss, {}, [0], [[0.5, 0.5, 0.75, 0.5]], "0.75"),
@@ -102,6 +101,7 @@ REFUSED = [
     (JensenShannonConsistencyLoss, {"views": 2}, [0], [[0.5, 0.5, 0.75, 0.75]], "1.5"),
 ]
 
+# Hard bootstrapping has a kink where the likeliest class changes.
 BESIDE_KINKS = [
     (BootstrapLoss(beta=0.5, hard=True, from_logits=True), np.zeros(2), np.array([-NEAR, NEAR])),
 ]

@@ -1,4 +1,4 @@
-"""Losses over ordered classes by hand, and what they refuse."""
+"""Values by hand of the losses for ordered classes, and what they refuse."""
 
 from math import exp, log, sqrt
 
@@ -7,7 +7,7 @@ from scipy.special import ndtr
 from keras_losses import CoralLoss, CornLoss, CumulativeLinkLoss, RegularizedLoss, WeightedKappaLoss
 
 THREE = {"num_classes": 3}
-EXACT = {"epsilon": 1e-12}  # beside a ratio of an ordinary size, nothing
+EXACT = {"epsilon": 1e-12}  # negligible beside an ordinary ratio
 LOG3 = [[log(3), -log(3)]]  # sigmoids of 3/4 and 1/4
 
 
@@ -49,9 +49,9 @@ BY_HAND = [
         [[0.5, -0.5, 1.5]] * 3,
         [-log(1 - exp(-exp(-1))), -log(exp(-exp(-1)) - exp(-exp(1))), exp(1)],
     ),
-    # Far from the score, where both ends of the interval are 1 to the last digit: 1/2 apart at 1000.
+    # An interval of width 1/2 at 1000 from the score, where F is 1 to the last digit at both ends.
     (CumulativeLinkLoss, THREE, [1], [[-1000.0, 0.0, 0.5]], [1000 - log(1 - exp(-0.5))]),
-    # The density at 1 over 1/1024, where the two probabilities have nearly all digits in common.
+    # The density at 1 times 1/1024: the two probabilities have nearly all digits in common.
     (
         CumulativeLinkLoss,
         {**THREE, "link": "probit"},
@@ -84,7 +84,7 @@ BY_HAND = [
         # D = (0 + 1 + 4 + 1) / 2 = 3, R = 1 / 3, r = 0 and 2 / 3
         [log(1 / 3 + 1 / 2) + d / (1 / 3 + 1 / 2) for d in (-1 / 3, 1 / 3)],
     ),
-    # One class alone: R is 1, whatever is predicted.
+    # If all labels are of one class, R is 1 for any prediction.
     (WeightedKappaLoss, {**THREE, **EXACT, "from_logits": True}, [1], [[3.0, 1.0, 0.0]], [0.0]),
     (RegularizedLoss, {"loss": CornLoss(3), "activity_l1": 0.5}, [0], [[0.0, -1.0]], [log(2) + 0.5]),
 ]

@@ -1,4 +1,4 @@
-"""The means of earlier predictions that early-learning regularisation needs: kept, updated, saved."""
+"""The layer that keeps means of earlier predictions: updates, training, saving and refused arguments."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ P = np.array([[0.5, 0.5], [0.25, 0.75]], "float32")
 
 
 def model_for(samples, classes=2, **options):
-    """A classifier, and the model that trains it."""
+    """Return a classifier and the model that trains it."""
     x, number = keras.Input((3,)), keras.Input((), dtype="int32")
     classifier = keras.Sequential([keras.Input((3,)), keras.layers.Dense(classes)])
     outputs = EarlyLearningTargets(samples, from_logits=True, **options)([classifier(x), number])
@@ -22,7 +22,7 @@ def model_for(samples, classes=2, **options):
 
 
 def test_means_of_the_samples_seen():
-    """q <- momentum q + (1 - momentum) p in training, for these samples alone, and not in inference."""
+    """q <- momentum q + (1 - momentum) p in training, for the samples of the batch only."""
     layer = EarlyLearningTargets(samples=4, momentum=0.75)
     numbers = np.array([3, 1])
     np.testing.assert_allclose(numpy(layer([P, numbers])), np.concatenate([P, 0 * P], -1))
@@ -36,14 +36,14 @@ def test_means_of_the_samples_seen():
 
 
 def test_logits_are_turned_into_probabilities():
-    """The means are those of the softmax; the predictions are handed on as they came."""
+    """The means are those of the softmax; the predictions are returned unchanged."""
     layer = EarlyLearningTargets(samples=2, momentum=0.0, from_logits=True)
     found = numpy(layer([np.log(P), np.array([[0], [1]])], training=True))
     np.testing.assert_allclose(found, np.concatenate([np.log(P), P], -1), rtol=1e-6)
 
 
 def test_trained_and_saved(tmp_path):
-    """Trained by fit, the means are what the epochs made of them; saved and loaded, training goes on."""
+    """`fit` updates the means; a saved and loaded model has them and trains on like the original."""
     keras.utils.set_random_seed(0)
     x, y = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.arange(8) % 2
     numbers = np.arange(8)
@@ -70,6 +70,6 @@ def test_trained_and_saved(tmp_path):
     ],
 )
 def test_refused(options, words):
-    """Arguments out of range raise, by name."""
+    """The message for an argument outside its range names it."""
     with pytest.raises((ValueError, TypeError), match=words):
         EarlyLearningTargets(**options)

@@ -13,7 +13,7 @@ X, Y = R.normal(size=(12, 3)).astype("float32"), np.arange(12) % K
 
 
 def heads():
-    """Each layer, and a cut point of a score that another layer makes; under the names of their outputs."""
+    """Return each layer by the name of its output, once with a score that comes from another layer."""
     return {
         "coral": CoralDense(K, name="coral"),
         "probit": CumulativeLink(K, "probit", name="probit"),
@@ -58,8 +58,8 @@ LONGER_ON_JAX = pytest.mark.thorough if BACKEND == "jax" else ()
 def test_heads_train_and_come_back(build, tmp_path):
     """Every head trains, is saved, returns the same when loaded, and trains on."""
     model, labels = build(), dict.fromkeys(LOSSES, Y)
-    # TensorFlow takes seconds to compile the probit link, which tests/contract does. JAX takes longer where
-    # it compiles each operation by itself.
+    # Not compiled on TensorFlow, which takes seconds for the probit link; tests/contract compiles it. JAX is
+    # slower if it compiles each operation by itself.
     model.compile(keras.optimizers.Adam(0.01), loss=LOSSES, run_eagerly=BACKEND != "jax")
     model.fit(X, labels, batch_size=12, verbose=0)
     before = [np.array(weights) for weights in model.get_weights()]
@@ -76,7 +76,7 @@ def test_heads_train_and_come_back(build, tmp_path):
 
 
 def test_coral_dense_shares_its_weights():
-    """One kernel for all ranks; the biases start in their order, 1 to 1 / (K - 1)."""
+    """All ranks share one kernel; the biases start as numbers that decrease from 1 to 1 / (K - 1)."""
     layer = CoralDense(K, kernel_initializer="ones")
     found = numpy(layer(tensor(np.array([[0.0, 0.0], [1.0, 2.0]], "float32"))))
     np.testing.assert_allclose(found, [[1, 2 / 3, 1 / 3], [4, 3 + 2 / 3, 3 + 1 / 3]], rtol=1e-6)
@@ -93,7 +93,7 @@ def test_cut_points_start_with_equal_classes(link):
 
 
 def test_cut_points_that_are_given():
-    """The cut points are where they are put, and one feature is the score itself."""
+    """The cut points start at the given numbers, and a single feature is the score itself."""
     layer = CumulativeLink(K, cut_points=[-3, 0.5, 40])
     found = numpy(layer(tensor(np.array([[7.0], [-1e6]], "float32"))))
     np.testing.assert_allclose(found, [[7, -3, 0.5, 40], [-1e6, -3, 0.5, 40]], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Counts, weights and biases that are made of the labels: every form of labels, and what is refused."""
+"""Class counts, class weights and output biases: every form of labels, and what is refused."""
 
 import math
 
@@ -37,7 +37,7 @@ class Endless(Batches):
 
 
 def words(x):
-    """What is no array has its class for a name: two workers have it at two addresses."""
+    """Name a case by its repr; by its class if the repr has an address, which differs between workers."""
     return type(x).__name__ if " at 0x" in repr(x) else repr(x)
 
 
@@ -73,7 +73,7 @@ def words(x):
     ids=words,
 )
 def test_every_form_of_labels(y):
-    """Ids and rows, in arrays, tensors, lists and batches, have one count."""
+    """Ids and rows in arrays, tensors, lists and batches give the same counts."""
     found = class_counts(y)
     assert found.dtype == "float64"
     assert found.tolist() == COUNTS
@@ -92,7 +92,7 @@ def test_a_generator_is_read_once_and_a_batch_at_a_time():
 
 
 def test_datasets_of_tensorflow():
-    """Elements y, (x, y) and (x, y, weight), batched or not."""
+    """Elements may be y, (x, y) or (x, y, weight), batched or not."""
     data = pytest.importorskip("tensorflow").data.Dataset
     x, weights = np.zeros((5, 4)), np.full(5, 7.0)
     for y in (IDS, IDS[:, None], HOT.astype("float32")):
@@ -108,7 +108,7 @@ def test_datasets_of_tensorflow():
 
 
 def test_pandas():
-    """Series, frames, categories and numbers that may be missing."""
+    """Series, frames, categories and nullable numbers are counted."""
     pandas = pytest.importorskip("pandas")
     assert class_counts(pandas.Series(IDS)).tolist() == COUNTS
     assert class_counts(pandas.Series(IDS, dtype="Int64")).tolist() == COUNTS
@@ -128,13 +128,13 @@ def test_numbers_of_classes():
     assert class_counts([np.array([0]), np.array([3, 1])]).tolist() == [1, 1, 0, 1]
     assert class_counts([True, False, True]).tolist() == [1, 2]
     assert class_counts(HOT, num_classes=3).tolist() == COUNTS
-    # Soft labels and several labels at once add up as they are.
+    # Soft and multi-label rows are summed unchanged.
     assert class_counts([[0.25, 0.75], [0.5, 0.5]]).tolist() == [0.75, 1.25]
     assert class_counts([[1.0, 1.0], [0.0, 1.0]]).tolist() == [1, 2]
 
 
 def test_masks_and_rows_of_integers_have_to_be_told_apart():
-    """[[1, 0], [0, 1]] is two pixels of class 1 and two of class 0, or a sample of each class."""
+    """[[1, 0], [0, 1]] may be four pixels, two of each class, or two samples, one of each class."""
     for dtype in ("int32", "bool", "uint8"):
         y = np.array([[1, 0], [0, 1], [1, 0]]).astype(dtype)
         assert class_counts(y, one_hot=False).tolist() == [3, 3]
@@ -216,7 +216,7 @@ def test_batches_of_pytorch():
 
 
 def test_weights_by_hand():
-    """Of 100, 400 and 900 samples, times what makes the mean 1."""
+    """Weights of classes with 100, 400 and 900 samples, scaled to a mean of 1."""
     inverse, root = np.array([36.0, 9, 4]), np.array([6.0, 3, 2])
     np.testing.assert_allclose(class_weights([100, 400, 900], "inverse"), inverse / 49 * 3)
     np.testing.assert_allclose(class_weights([100, 400, 900], "sqrt_inverse"), root / 11 * 3)
@@ -225,7 +225,7 @@ def test_weights_by_hand():
 
 
 def test_effective_numbers_go_from_equal_weights_to_the_inverse():
-    """beta = 0 and counts without end weigh all alike; beta next to 1 is exactly the inverse."""
+    """beta = 0 and very large counts give equal weights; beta near 1 gives the inverse."""
     counts = np.array([3.0, 50.0, 1e7])
     np.testing.assert_array_equal(class_weights(counts, beta=0.0), 1.0)
     np.testing.assert_array_equal(class_weights(counts * 1e9, beta=0.9), 1.0)
@@ -233,7 +233,7 @@ def test_effective_numbers_go_from_equal_weights_to_the_inverse():
     np.testing.assert_allclose(
         class_weights(counts, beta=nearly_one), class_weights(counts, "inverse"), rtol=1e-8
     )
-    # 1 - beta^n = n (1 - beta) (1 - (n - 1)(1 - beta) / 2 ...): a digit that 1 - beta**n has lost.
+    # 1 - beta^n = n (1 - beta) (1 - (n - 1)(1 - beta) / 2 ...) keeps a digit that 1 - beta**n loses.
     few = class_weights([1, 3], beta=1 - 2.0**-40)
     np.testing.assert_allclose(few[0] / few[1], 3 * (1 - 2.0**-40), rtol=1e-15)
 
@@ -247,14 +247,14 @@ def test_weights_go_into_losses():
 
 
 def test_class_weights_of_images_go_through_fit():
-    """Labels (n, h, w) train with a weight for their class, for which Keras's fit(class_weight=) raises."""
+    """Labels (n, h, w) train with class weights of the loss, while Keras's fit(class_weight=) raises."""
     x = np.zeros((2, 4, 4, 1), "float32")
-    y = np.arange(32).reshape(2, 4, 4) % 4 // 3  # a fourth of the pixels is of class 1
+    y = np.arange(32).reshape(2, 4, 4) % 4 // 3  # a quarter of the pixels is of class 1
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
     weights = class_weights(class_counts(y, one_hot=False), method="inverse")  # 1/2 and 3/2
     model.compile(keras.optimizers.SGD(1.0), loss=CrossentropyLoss(from_logits=True, class_weight=weights))
     history = model.fit(x, y, batch_size=2, verbose=0).history
-    # (3/4 * 1/2 + 1/4 * 3/2) log 2, of which each class has its half: no step on the bias.
+    # (3/4 * 1/2 + 1/4 * 3/2) log 2, half from each class, so the gradient of the bias is 0.
     np.testing.assert_allclose(history["loss"], [0.75 * math.log(2)], rtol=1e-6)
     np.testing.assert_allclose(model.get_weights()[1], [0, 0], atol=1e-6)
 
@@ -326,7 +326,7 @@ def entropy(p):
     ],
 )
 def test_training_starts_at_the_entropy_of_the_labels(y, options, units, expected, tmp_path):
-    """The cross-entropy of a head without a kernel, which is saved and loaded with its bias."""
+    """With a kernel of 0, cross-entropy starts at the entropy; the bias is saved and loaded."""
     loss = CrossentropyLoss(from_logits=True, multi_label=options.get("multi_label", False))
     constant = keras.initializers.Constant(output_bias(y, **options))
     head = keras.layers.Dense(units, kernel_initializer="zeros", bias_initializer=constant)

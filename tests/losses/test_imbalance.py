@@ -1,4 +1,4 @@
-"""What is special to the losses that are told the counts of the classes."""
+"""Special cases of the losses that take class counts."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ MACHINES = {
 
 
 def objective(kind, w, x, y, signs):
-    """What LinearSVC minimises: |w|^2 / 2 + C * sum of costs."""
+    """Return the objective of LinearSVC: |w|^2 / 2 + C * sum of costs."""
     z = x @ w
     if kind == "crammer_singer":
         own = z[np.arange(len(y)), y]
@@ -36,7 +36,7 @@ def objective(kind, w, x, y, signs):
     return (w**2).sum() / 2 + C * costs.sum()
 
 
-# Three classes with each loss; two, for which there is a single output. The rest runs with --thorough.
+# Three classes with each loss, and two classes, which have a single output. The rest needs --thorough.
 DEFAULT = [
     ("wine", "hinge"),
     ("wine", "squared hinge"),
@@ -50,12 +50,12 @@ REST = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:Liblinear failed to converge")  # of old scikit-learn
+@pytest.mark.filterwarnings("ignore:Liblinear failed to converge")  # in old versions of scikit-learn
 @pytest.mark.parametrize(("name", "kind"), [*DEFAULT, *REST])
 def test_linear_svc_is_reached(name, kind):
-    """By fit alone, its objective to 1% and its accuracy to 0.5%."""
+    """`fit` reaches the objective of LinearSVC to 1% and its accuracy to 0.5%."""
     found = DATA[name]()
-    # The last feature's weight is the intercept, which LinearSVC penalises as well.
+    # The weight of the last feature is the intercept, which LinearSVC penalises too.
     x = np.hstack([StandardScaler().fit_transform(found.data), np.ones((len(found.data), 1))])
     y, classes = found.target, found.target.max() + 1
     signs = np.where(y[:, None] == (np.arange(classes) if classes > 2 else np.array([1])), 1.0, -1.0)

@@ -1,4 +1,4 @@
-"""What is special to the losses over ordered classes: how they decode, divide, and what they refuse."""
+"""Special cases of the losses for ordered classes: decoded classes, divisors and refused arguments."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_refused(make, words):
     ],
 )
 def test_advice_on_outputs(loss, outputs, head):
-    """Another number of outputs raises, and the message has both shapes, the number and the layer."""
+    """A wrong number of outputs raises; the message has both shapes, the right number and the layer."""
     with pytest.raises(ValueError) as caught:
         loss(np.zeros(6, "int32"), np.zeros((6, 5), "float32"))
     for words in (f"{outputs} outputs for num_classes=4", "of shape (6,)", "of shape (6, 5)", head):
@@ -54,7 +54,7 @@ Z = R.normal(0, 2, (20, K - 1))
 
 @thorough_on_jax
 def test_coral_classes():
-    """Differences of sigmoids, those that cross cut off; the class is how many sigmoids are above 1/2."""
+    """Differences of sigmoids, cut off where they cross; the class is the number of sigmoids above 1/2."""
     loss = CoralLoss(K)
     np.testing.assert_array_equal(loss.labels(Z), (Z > 0).sum(-1))
     ordered = -np.sort(-Z, axis=-1)
@@ -67,7 +67,7 @@ def test_coral_classes():
 
 @thorough_on_jax
 def test_corn_classes():
-    """Products of the conditional probabilities."""
+    """Class probabilities are products of the conditional ones."""
     loss, past = CornLoss(K), np.cumprod(expit(Z), -1)
     edges = np.concatenate([np.ones((20, 1)), past, np.zeros((20, 1))], -1)
     np.testing.assert_allclose(loss.probabilities(Z), -np.diff(edges), rtol=1e-4, atol=1e-6)
@@ -79,7 +79,7 @@ def test_corn_classes():
 @thorough_on_jax
 @pytest.mark.parametrize(("link", "f"), [("logit", expit), ("probit", ndtr)])
 def test_cumulative_link_classes(link, f):
-    """Differences of the distribution function; the class is the median."""
+    """Class probabilities are differences of the distribution function; the class is the median."""
     loss = CumulativeLinkLoss(K, link)
     packed = np.concatenate([Z[:, :1], np.sort(Z[:, 1:], -1), np.full((20, 1), 9.0)], -1)
     at_most = np.concatenate([np.zeros((20, 1)), f(packed[:, 1:] - packed[:, :1]), np.ones((20, 1))], -1)
@@ -88,7 +88,7 @@ def test_cumulative_link_classes(link, f):
 
 
 def test_kappa_classes():
-    """The softmax, and the likeliest class."""
+    """Class probabilities are the softmax; the class is the likeliest one."""
     z = R.normal(size=(5, K))
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
     loss = WeightedKappaLoss(K, from_logits=True)
@@ -100,7 +100,7 @@ def test_kappa_classes():
 @thorough_on_jax
 @pytest.mark.parametrize("loss", [CoralLoss(K), CornLoss(K), CumulativeLinkLoss(K), WeightedKappaLoss(K)])
 def test_what_is_decoded_is_what_came(loss):
-    """Of a tensor a tensor, of an array an array; the classes stay on their axis."""
+    """A tensor gives a tensor and an array an array; the classes stay on their axis."""
     packed = np.sort(R.uniform(size=(2, loss.outputs, 3)), 1).astype("float32")
     last = np.moveaxis(packed, 1, -1)
     axis = type(loss).from_config({**loss.get_config(), "axis": 1})
@@ -113,7 +113,7 @@ def test_what_is_decoded_is_what_came(loss):
 
 
 def test_probabilities_of_sequences():
-    """They add up to 1 over the classes, at each of the steps, also where scores are not in order."""
+    """The probabilities add up to 1 at each step, even where scores are not in order."""
     scores = np.array([[[2.0, 0.0], [-1.0, 1.0], [0.0, 0.0], [3.0, -3.0]]] * 2, "float32")
     found = numpy(CoralLoss(num_classes=3).probabilities(scores))
     np.testing.assert_allclose(found.sum(-1), np.ones((2, 4)), rtol=1e-6)
@@ -124,7 +124,7 @@ def test_probabilities_of_sequences():
 
 @thorough_on_jax
 def test_corn_divides_by_its_tasks():
-    """Classes 0, 1 and 2 of 3 are in 1, 2 and 2 tasks; with all logits 0 each of them is worth log 2."""
+    """Classes 0, 1 and 2 of 3 are in 1, 2 and 2 tasks; with all logits 0, the loss of each task is log 2."""
     y, z = np.array([0, 1, 2]), np.zeros((3, 2), "float32")
     np.testing.assert_allclose(value(CornLoss(3, reduction="sum"), y, z), 5 * math.log(2), rtol=1e-6)
     np.testing.assert_allclose(value(CornLoss(3), y, z), math.log(2), rtol=1e-6)
@@ -142,9 +142,9 @@ def test_corn_divides_by_its_tasks():
 @thorough_on_jax
 @pytest.mark.parametrize("weights", ["quadratic", "linear"])
 def test_kappa_is_that_of_scikit_learn(weights):
-    """Of hard predictions the loss is log(1 - kappa), with sample weights too."""
+    """For hard predictions the loss is log(1 - kappa), with sample weights too."""
     metrics = pytest.importorskip("sklearn.metrics")
-    r = np.random.default_rng(1)  # of its own: the draws do not depend on what else runs
+    r = np.random.default_rng(1)  # a separate generator, so the draws do not depend on other tests
     guess = (Y + (r.uniform(size=12) < 0.3)) % K
     w = r.uniform(0.5, 2, 12)
     kappa = metrics.cohen_kappa_score(Y, guess, weights=weights, sample_weight=w)
@@ -155,7 +155,7 @@ def test_kappa_is_that_of_scikit_learn(weights):
 
 @thorough_on_jax
 def test_kappa_of_one_class_has_no_gradient():
-    """Not even that which rounding makes of large ones that cancel: as near to the label as floats come."""
+    """The gradient is exactly 0 even for nearly perfect predictions, whose large terms cancel."""
     for off in (0.5, 1e-3, 1e-20, 0.0):
         p = np.array([[1 - off, off / 2, off / 2]] * 3, "float32")
         found, gradient = value_and_gradient(WeightedKappaLoss(3), np.zeros(3, "int32"), p)
@@ -184,21 +184,21 @@ def test_kappa_hessian():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_log_ndtr(dtype):
-    """SciPy's, from -1e4 to where the float's own last digit is."""
+    """log_ndtr agrees with SciPy from -1e4 up, to the last digits of the dtype."""
     x = np.concatenate([np.linspace(-40, 5, 901), [-1e4, -1e3, -9.999, -10.001]]).astype(dtype)
     with double_precision():
         found = numpy(numerics.log_ndtr(tensor(x)))
     exact = log_ndtr(x.astype("float64"))
-    # Above 0 the value has the relative error of e^(-x^2 / 2).
+    # Above 0 the value is near -e^(-x^2 / 2), whose relative error grows with x^2.
     tolerance = (1e-6 if dtype == "float32" else 2e-14) * np.maximum(1, np.where(x > 0, x**2, 1))
     assert (np.abs(found - exact) <= tolerance * np.abs(exact)).all()
 
 
 def exact_difference(middle, gap):
-    """The logarithm of an integral of the density, which SciPy takes from the density at the nearer end."""
+    """Return the logarithm of an integral of the density, scaled by the density at the nearer end."""
     a, b = middle + gap / 2, middle - gap / 2
     near = 0.0 if a > 0 > b else min(abs(a), abs(b))
-    # exp(near^2 / 2) times the density, over what is not negligible of it.
+    # Integrate exp(near^2 / 2) times the density, over the part that is not negligible.
     start, width = (b, gap) if near == 0 or b > 0 else (-a, gap)
     width = min(width, 60.0 / max(near, 1.0)) if near else width
     whole = quad(lambda u: math.exp(-0.5 * (start + u - near) * (start + u + near)), 0, width, epsrel=1e-13)[
@@ -223,7 +223,7 @@ def test_log_ndtr_difference():
 
 @thorough_on_jax
 def test_crossing_cut_points_where_nothing_is_checked():
-    """Where eager mode refuses them, a compiled step goes on with finite numbers."""
+    """Eager mode refuses crossing cut points; without checks the loss and its gradient are finite."""
     y, crossing = np.array([1]), np.array([[0.0, 1.0, 0.5]], "float32")
     for link in ("logit", "probit", "cloglog"):
         loss = CumulativeLinkLoss(3, link)

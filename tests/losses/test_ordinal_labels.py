@@ -1,4 +1,4 @@
-"""Soft labels that know the order of the classes: by hand, of every form of ids, and in training."""
+"""Soft labels for ordered classes: values by hand, every form of ids, and training."""
 
 import math
 
@@ -16,7 +16,7 @@ Y = np.arange(12) % K
 
 
 def test_soft_labels_by_hand():
-    """Two classes from the label are worth e^-4 (sord), e^-2 (exponential), and p^2 with p = 1/6."""
+    """Two classes away, a label is e^-4 (sord) or e^-2 (exponential) before scaling, or p^2 with p = 1/6."""
     total = 1 + math.exp(-1) + math.exp(-4)
     np.testing.assert_allclose(OrdinalLabels(3)([0])[0], np.exp([0, -1, -4]) / total, rtol=1e-6)
     wide = np.exp([0, -0.5, -1.0])
@@ -27,7 +27,7 @@ def test_soft_labels_by_hand():
 
 
 def test_soft_labels_of_many_classes():
-    """The label is the likeliest class, and what is far away is 0, not NaN."""
+    """The label is the likeliest class, and far classes have 0, not NaN."""
     for kind in ("sord", "exponential", "binomial"):
         rows = OrdinalLabels(300, kind=kind, scale=50.0)(np.arange(300))
         np.testing.assert_array_equal(rows.argmax(-1), np.arange(300))
@@ -36,7 +36,7 @@ def test_soft_labels_of_many_classes():
 
 @pytest.mark.parametrize("kind", ["sord", "exponential", "binomial"])
 def test_soft_labels_of_anything(kind):
-    """Arrays, columns, images and tensors, in eager mode and in dataset.map, have the same rows."""
+    """Arrays, columns, images and tensors, in eager mode and in dataset.map, give the same rows."""
     import tensorflow as tf
 
     soften = OrdinalLabels(K, kind=kind)
