@@ -5,9 +5,10 @@ import zipfile
 from pathlib import Path
 
 root = Path(__file__).parent.parent
-expected = {f"keras_losses/{path.name}" for path in (root / "keras_losses").glob("*.py")}
-expected |= {f"keras_losses/callbacks/{path.name}" for path in (root / "callbacks").glob("*.py")}
-expected |= {"keras_losses/py.typed"}
+expected = {"keras_losses/py.typed"}
+for folder, package in (("keras_losses", "keras_losses"), ("callbacks", "keras_losses/callbacks")):
+    files = (path.relative_to(root / folder) for path in (root / folder).rglob("*.py"))
+    expected |= {f"{package}/{path.as_posix()}" for path in files}
 names = set(zipfile.ZipFile(sys.argv[1]).namelist())
 found = {name for name in names if ".dist-info/" not in name}
 if found != expected:

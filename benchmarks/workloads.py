@@ -16,6 +16,7 @@ from keras_losses import AbsoluteErrorLoss, CrossentropyLoss, SquaredErrorLoss
 from keras_losses.core import Learned
 from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
+from tests.cases.arguments import argument
 from tests.kinds import kind_of
 from tests.kinds.kind import KINDS, Shape, Workload
 
@@ -67,8 +68,8 @@ class Measured:
         for key, parameter in cls.hyperparameters.items():
             if isinstance(parameter.default, Learned):  # a model's; what is measured is the formula
                 given[key] = parameter.default.initial
-            elif parameter.default is REQUIRED and parameter.examples and key not in given:
-                example = parameter.examples[0]
+            elif parameter.default is REQUIRED and argument(parameter).taken and key not in given:
+                example = argument(parameter).taken[0]
                 given[key] = np.resize(example, outputs).tolist() if isinstance(example, list) else example
         return cls(**{**given, **self.options})
 

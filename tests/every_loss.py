@@ -20,6 +20,7 @@ from keras_losses.core.interval import Interval
 from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests import example
+from tests.cases.arguments import argument
 from tests.kinds.kind import CLASSES, inner
 
 LOSSES: dict[str, type] = {**catalogue.losses(), **{loss.__name__: loss for loss in example.LOSSES}}
@@ -52,7 +53,7 @@ def _in_dtype(value: Any, dtype: Any) -> Any:
 
 def values(parameter: Parameter) -> list[Any]:
     """Values that a hyper-parameter takes, other than its default."""
-    found: list[Any] = [*parameter.examples, *(parameter.choices or ())]
+    found: list[Any] = [*argument(parameter).taken, *(parameter.choices or ())]
     if parameter.within is not None:
         members = Interval(parameter.within).inside()
         members = sorted({int(x) for x in members if int(x) == x} if parameter.integer else members)

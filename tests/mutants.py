@@ -81,8 +81,6 @@ class Behaviour(ast.NodeTransformer):
             case ast.ClassDef():
                 kept = [x for x in node.decorator_list if "dataclass_transform" not in ast.dump(x)]
                 node.decorator_list = kept
-            case ast.Call():
-                node.keywords = [x for x in node.keywords if x.arg not in ("examples", "refused")]
         return node
 
 

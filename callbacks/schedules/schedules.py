@@ -28,7 +28,7 @@ else:
 
 
 def _whole_steps(value: Any) -> int:
-    """a number of steps, 1 or more"""
+    """Return a checked number of steps."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"it is of type {type(value).__name__}")
     if value < 1:
@@ -36,7 +36,13 @@ def _whole_steps(value: Any) -> int:
     return int(value)
 
 
-_STEPS_PER_EPOCH: Any = Parameter(default=None, convert=_whole_steps, optional=True, kw_only=True)
+_STEPS_PER_EPOCH: Any = Parameter(
+    default=None,
+    convert=_whole_steps,
+    stated_domain="a number of steps, 1 or more",
+    optional=True,
+    kw_only=True,
+)
 
 
 class Schedule(Declared, _KerasSchedule):  # type: ignore[misc]
@@ -137,7 +143,7 @@ class Schedule(Declared, _KerasSchedule):  # type: ignore[misc]
 
 
 def _inner(value: Any) -> Any:
-    """a learning rate, 0 or more, or a keras.optimizers.schedules.LearningRateSchedule"""
+    """Return a checked rate or schedule."""
     if is_number(value):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError
@@ -228,7 +234,10 @@ class Warmup(Schedule):
     [0.1, 0.2, 0.3, 0.4, 0.5, 0.5]
     """
 
-    schedule: Any = parameter(convert=_inner)
+    schedule: Any = parameter(
+        convert=_inner,
+        domain="a learning rate, 0 or more, or a keras.optimizers.schedules.LearningRateSchedule",
+    )
     steps: float = parameter(within="(0, inf)")
     start: float = parameter(default=0.0, within="[0, inf)")
 
@@ -576,7 +585,7 @@ class Polynomial(Schedule):
 
 
 def _links(value: Any) -> list[Any]:
-    """a list of (schedule, steps), of which the last may be a schedule alone; numbers are schedules too"""
+    """Return checked schedules with their lengths."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) == 0:
         raise TypeError(f"it is of type {type(value).__name__}" if value or value == 0 else "it is empty")
     links = [list(link) if isinstance(link, list | tuple) else [link, None] for link in value]
@@ -615,7 +624,10 @@ class Chain(Schedule):
     [0.1, 0.1, 1.0, 0.5, 0.3, 0.3]
     """
 
-    schedules: Sequence[Any] = parameter(convert=_links)
+    schedules: Sequence[Any] = parameter(
+        convert=_links,
+        domain="a list of (schedule, steps), the last without steps or with; numbers are schedules too",
+    )
 
     def rate(self, step: Any) -> Any:
         found: Any = None
@@ -659,7 +671,10 @@ class Scaled(Schedule):
     [0.05]
     """
 
-    schedule: Any = parameter(convert=_inner)
+    schedule: Any = parameter(
+        convert=_inner,
+        domain="a learning rate, 0 or more, or a keras.optimizers.schedules.LearningRateSchedule",
+    )
     factor: float = parameter(default=1.0, within="(0, inf)")
     min_rate: float = parameter(default=0.0, within="[0, inf)")
 

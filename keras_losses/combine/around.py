@@ -11,9 +11,11 @@ from keras import ops
 from keras_losses.core import Labels, Loss, Predictions, parameter, shapes
 from keras_losses.numerics import Tensor
 
+A_LOSS = "a loss: of this library, of Keras, its name there, or a function (y_true, y_pred)"
+
 
 def any_loss(value: Any) -> Any:
-    """a loss: of this library, of Keras, its name there, or a function (y_true, y_pred)"""
+    """Return the loss object or function that `value` names or is."""
     loss = keras.losses.get(value)
     if loss is None:
         raise TypeError("there is no loss")
@@ -31,9 +33,7 @@ class AroundLoss(Loss):
             `(y_true, y_pred)` that returns a value for each sample. Its reduction is not used.
     """
 
-    loss: Any = parameter(
-        convert=any_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss")
-    )
+    loss: Any = parameter(convert=any_loss, domain=A_LOSS)
 
     @property
     def _inside(self) -> dict[str, Loss]:

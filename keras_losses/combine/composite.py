@@ -18,7 +18,7 @@ from keras_losses.numerics import Tensor
 
 
 def _losses(value: Any) -> dict[str, Any]:
-    """losses by name, or a sequence of them: of this library, of Keras, their names there, or functions"""
+    """Return checked losses by their names."""
     if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
         raise TypeError(f"it is of type {type(value).__name__}")
     if not value:
@@ -31,7 +31,7 @@ def _losses(value: Any) -> dict[str, Any]:
 
 
 def _weights(value: Any) -> Any:
-    """numbers by the names of the losses, or a sequence of them: finite ones"""
+    """Return checked weights."""
     if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
         raise TypeError(f"it is of type {type(value).__name__}")
     numbers = value.values() if isinstance(value, Mapping) else value
@@ -120,15 +120,13 @@ class CompositeLoss(Loss):
 
     losses: Any = parameter(
         convert=_losses,
-        examples=({"first": "mean_squared_error", "second": "mean_absolute_error"},),
-        refused=(None, 3, "mean_squared_error", [], {}, {"": "mean_squared_error"}, ["no such loss"]),
+        domain="losses of this library or of Keras, names of Keras's, or functions: by name or in a sequence",
     )
     weights: Any = parameter(
         default=None,
         convert=_weights,
+        domain="finite numbers, by the names of the losses or in a sequence",
         optional=True,
-        examples=({"first": 0.5}, {"first": 3.0, "second": -1.0}),
-        refused=(2.0, "heavy", [float("nan")], {"first": float("inf")}, [True]),
     )
 
     is_sum: ClassVar[bool] = True

@@ -64,8 +64,11 @@ def _from_0_up(numbers: list[float]) -> list[float]:
     return numbers
 
 
+CLASS_WEIGHT = "a sequence with a weight for each class, or a mapping from class to weight, none negative"
+
+
 def as_class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """a sequence with a weight for each class, or a mapping from class to weight, none negative"""
+    """Return checked class weights."""
     if not isinstance(value, Mapping):
         return nonnegative_numbers(value)
     weights = {int(key): float(weight) for key, weight in value.items()}

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core.checks import (
+    CLASS_WEIGHT,
     as_class_weight,
     check_distribution,
     check_labels,
@@ -50,10 +51,9 @@ class ClassificationLoss(Loss):
     class_weight: Sequence[float] | np.ndarray | Mapping[int, float] | None = parameter(
         default=None,
         convert=as_class_weight,
+        domain=CLASS_WEIGHT,
         optional=True,
         kw_only=True,
-        examples=([0.5, 2.0, 1.0], {1: 3.0}),
-        refused=("heavy", [-1.0, 1.0], [], {0: float("nan")}),
     )
     ignore_class: int | None = parameter(
         default=None, within="(-inf, inf)", integer=True, optional=True, kw_only=True

@@ -27,7 +27,7 @@ from keras_losses.numerics import Tensor
 
 
 def _dtype(value: Any) -> Any:
-    """the name of a dtype or a keras.DTypePolicy"""
+    """Return the name of a floating-point dtype."""
     if value is None:
         return None
     policy = keras.dtype_policies.get(value)
@@ -46,7 +46,7 @@ def _snake_case(name: str) -> str:
 
 
 def _name(value: Any) -> str:
-    """a name that is not empty"""
+    """Return a checked name."""
     if not isinstance(value, str):
         raise TypeError(f"it is of type {type(value).__name__}")
     if not value:
@@ -55,9 +55,17 @@ def _name(value: Any) -> str:
 
 
 COMMON = {
-    "name": Parameter(None, convert=_name, optional=True, kw_only=True),
+    "name": Parameter(
+        None, convert=_name, stated_domain="a name that is not empty", optional=True, kw_only=True
+    ),
     "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
-    "dtype": Parameter(None, convert=_dtype, optional=True, kw_only=True),
+    "dtype": Parameter(
+        None,
+        convert=_dtype,
+        stated_domain="the name of a dtype or a keras.DTypePolicy",
+        optional=True,
+        kw_only=True,
+    ),
 }
 
 

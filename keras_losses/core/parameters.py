@@ -19,7 +19,7 @@ class Parameter:
     """One hyper-parameter: its default, its domain, and how a value is checked.
 
     The domain is an interval of numbers, a list of choices, or a function that returns the value in the
-    form in which it is kept, or raises. A function comes with `examples` of what it takes and refuses.
+    form in which it is kept, or raises. A function comes with its domain in words.
     """
 
     default: Any = REQUIRED
@@ -31,8 +31,8 @@ class Parameter:
     kw_only: bool = False
     live: bool = False
     """Whether the number may be learned or follow a schedule: the formula takes a scalar tensor as well."""
-    examples: tuple[Any, ...] = ()
-    refused: tuple[Any, ...] = ()
+    stated_domain: str = ""
+    """The domain of `convert` in words, which follow "must be"."""
     name: str = field(default="", init=False, repr=False, compare=False)
     interval: Interval | None = field(default=None, init=False, repr=False, compare=False)
     """The parsed form of `within`."""
@@ -72,7 +72,7 @@ class Parameter:
         elif self.choices is not None:
             words = f"one of {', '.join(map(repr, self.choices))}"
         elif self.convert is not None:
-            words = (self.convert.__doc__ or "").split("\n")[0].rstrip(".")
+            words = self.stated_domain
         else:
             words = "anything"
         return f"{words}, or None" if self.optional else words
@@ -119,11 +119,14 @@ def parameter(
     optional: bool = False,
     kw_only: bool = False,
     live: bool = False,
-    examples: tuple[Any, ...] = (),
-    refused: tuple[Any, ...] = (),
+    domain: str = "",
 ) -> Any:
-    """Declares a hyper-parameter in the body of a loss; see `Parameter`."""
-    return Parameter(default, within, integer, choices, convert, optional, kw_only, live, examples, refused)
+    """Declares a hyper-parameter in the body of a loss; see `Parameter`.
+
+    `domain` are the words for the values that `convert` takes. They are an argument and no docstring, which
+    `python -OO` removes.
+    """
+    return Parameter(default, within, integer, choices, convert, optional, kw_only, live, domain)
 
 
 def flag(*, default: bool, kw_only: bool = True) -> Any:

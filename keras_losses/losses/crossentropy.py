@@ -87,8 +87,11 @@ class CrossentropyLoss(CrossentropyFamily):
         return values + self.z_loss * ops.square(normalizer)
 
 
+ALPHA = "a number in [0, 1], or a sequence with a number from 0 up for each class"
+
+
 def checked_alpha(value: Any) -> float | list[float]:
-    """a number in [0, 1], or a sequence with a number from 0 up for each class"""
+    """Return a checked alpha."""
     if hasattr(value, "__len__"):
         return list(checks.as_class_weight(list(value)))
     if isinstance(value, bool):
@@ -176,9 +179,8 @@ class FocalLoss(CrossentropyFamily):
     alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=None,
         convert=checked_alpha,
+        domain=ALPHA,
         optional=True,
-        examples=(0.25, [0.2, 0.5, 0.3]),
-        refused=(-0.1, 1.5, "high", [-1.0, 1.0]),
     )
 
     def term(self, crossentropy: Crossentropy) -> Tensor:

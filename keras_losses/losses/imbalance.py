@@ -11,14 +11,18 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, CrossentropyFamily, Identity, Predictions, checks, parameter
-from keras_losses.losses.crossentropy import checked_alpha, weights_by_alpha
+from keras_losses.losses.crossentropy import ALPHA, checked_alpha, weights_by_alpha
 from keras_losses.numerics import Tensor
 
 # Arguments with a number for each class ------------------------------------------------------------------
 
 
+POSITIVE_NUMBERS = "a sequence with a number above 0 for each class"
+COUNTS = "a sequence with a number from 0 up for each class, not all of them 0"
+
+
 def _positive(value: Any) -> list[float]:
-    """a sequence with a number above 0 for each class"""
+    """Return checked positive numbers."""
     numbers = checks.nonnegative_numbers(value)
     if 0 in numbers:
         raise ValueError(
@@ -28,22 +32,11 @@ def _positive(value: Any) -> list[float]:
 
 
 def _counts(value: Any) -> list[float]:
-    """a sequence with a number from 0 up for each class, not all of them 0"""
+    """Return checked counts."""
     numbers = checks.nonnegative_numbers(value)
     if not any(numbers):
         raise ValueError
     return numbers
-
-
-REFUSED: tuple[Any, ...] = (
-    "many",
-    3.0,
-    [],
-    [-1.0, 2.0, 3.0],
-    [float("nan"), 1.0, 2.0],
-    [float("inf"), 1.0, 1.0],
-    [0.0, 0.0],
-)
 
 
 # Losses -------------------------------------------------------------------------------------------------
@@ -113,8 +106,7 @@ class LogitAdjustedLoss(CrossentropyFamily):
 
     class_prior: Sequence[float] | np.ndarray = parameter(
         convert=_positive,
-        examples=([0.2, 0.5, 0.3], [0.9, 0.09, 0.01], [400, 20, 5]),
-        refused=(*REFUSED, [0.5, 0.0, 0.5]),
+        domain=POSITIVE_NUMBERS,
     )
     tau: float = parameter(default=1.0, within="[0, inf)", live=True)
 
@@ -205,9 +197,7 @@ class LDAMLoss(CrossentropyFamily):
         cost="the log-odds of every class, for soft and one-hot labels",
     )
 
-    class_counts: Sequence[float] | np.ndarray = parameter(
-        convert=_positive, examples=([100, 40, 5], [3, 7, 1000]), refused=(*REFUSED, [10.0, 0.0, 5.0])
-    )
+    class_counts: Sequence[float] | np.ndarray = parameter(convert=_positive, domain=POSITIVE_NUMBERS)
     max_margin: float = parameter(default=0.5, within="[0, inf)", live=True)
     scale: float = parameter(default=30.0, within="(0, inf)", live=True)
     multi_label = False
@@ -320,9 +310,7 @@ class SeesawLoss(CrossentropyFamily):
         cost="a factor with a power for each pair of a label and another class",
     )
 
-    class_counts: Sequence[float] | np.ndarray = parameter(
-        convert=_counts, examples=([3, 2, 5], [1000, 40, 0]), refused=REFUSED
-    )
+    class_counts: Sequence[float] | np.ndarray = parameter(convert=_counts, domain=COUNTS)
     p: float = parameter(default=0.8, within="[0, inf)")
     q: float = parameter(default=2.0, within="[0, inf)")
     multi_label = False
@@ -442,17 +430,14 @@ class EqualizedFocalLoss(CrossentropyFamily):
         cost="two powers with a separate exponent for each class",
     )
 
-    class_counts: Sequence[float] | np.ndarray = parameter(
-        convert=_counts, examples=([6, 2, 4], [1000, 0, 50]), refused=REFUSED
-    )
+    class_counts: Sequence[float] | np.ndarray = parameter(convert=_counts, domain=COUNTS)
     gamma: float = parameter(default=2.0, within="(0, inf)", live=True)
     scale: float = parameter(default=8.0, within="[0, inf)", live=True)
     alpha: float | Sequence[float] | np.ndarray | None = parameter(
         default=0.25,
         convert=checked_alpha,
+        domain=ALPHA,
         optional=True,
-        examples=(0.6, [0.2, 0.5, 0.3]),
-        refused=(-0.1, 1.5, "high", [-1.0, 1.0]),
     )
     multi_label = True
 

@@ -125,7 +125,7 @@ def _ranks(truth: Labels, dtype: str) -> Ranks:
 
 
 def _importance(value: Any) -> list[float]:
-    """a sequence with a number from 0 up for each of the K - 1 ranks"""
+    """Return checked weights of the ranks."""
     return nonnegative_numbers(value)
 
 
@@ -190,9 +190,8 @@ class CoralLoss(OrdinalLoss):
     importance: Sequence[float] | None = parameter(
         default=None,
         convert=_importance,
+        domain="a sequence with a number from 0 up for each of the K - 1 ranks",
         optional=True,
-        examples=([2.0], [0.5, 2.0]),
-        refused=("heavy", 1.0, [-1.0, 1.0], [], [float("nan")]),
     )
     head: ClassVar[str] = "CoralDense(num_classes) or Dense(num_classes - 1)"
 

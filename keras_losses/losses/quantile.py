@@ -14,7 +14,7 @@ from keras_losses.numerics import Tensor
 
 
 def _levels(value: Any) -> float | list[float]:
-    """a number in (0, 1), or an increasing sequence of them"""
+    """Return checked levels."""
     if isinstance(value, str | bytes | bool):
         raise TypeError(f"it is of type {type(value).__name__}")
     several = hasattr(value, "__len__")
@@ -29,8 +29,7 @@ def _declared() -> Any:
     return parameter(
         default=0.5,
         convert=_levels,
-        examples=(0.9, [0.1, 0.5, 0.9]),
-        refused=("median", 0.0, 1.0, [], [0.5, 0.1], [0.2, 0.2], [0.5, float("nan")]),
+        domain="a number in (0, 1), or an increasing sequence of them",
     )
 
 

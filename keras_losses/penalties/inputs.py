@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.combine.around import AroundLoss, any_loss
+from keras_losses.combine.around import A_LOSS, AroundLoss, any_loss
 from keras_losses.core import Loss, flag, parameter
 from keras_losses.numerics import Tensor, derivatives
 
@@ -142,9 +142,7 @@ class InputGradientPenalty(ModelPenalty):
           Networks by Regularizing Their Input Gradients, https://arxiv.org/abs/1711.09404
     """
 
-    loss: Any = parameter(
-        convert=any_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss")
-    )
+    loss: Any = parameter(convert=any_loss, domain=A_LOSS)
 
     def validate(self) -> None:
         self._inner = self.loss if isinstance(self.loss, Loss) else AroundLoss(self.loss, dtype=self.dtype)

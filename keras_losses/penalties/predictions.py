@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.combine.around import Penalty, any_loss
+from keras_losses.combine.around import A_LOSS, Penalty, any_loss
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.core import Card, Identity, Labels, Loss, Predictions, labels, parameter, shapes
 from keras_losses.numerics import Tensor
 
 
 def _axes(value: Any) -> tuple[int, ...]:
-    """an axis of the predictions other than that of the batch, 0, or a sequence of such axes"""
+    """Return checked axes."""
     axes = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
     if not all(isinstance(axis, int) and not isinstance(axis, bool) for axis in axes):
         raise TypeError("it is no whole number")
@@ -28,9 +28,8 @@ def _smoothness_axes() -> Any:
     return parameter(
         default=None,
         convert=_axes,
+        domain="an axis of the predictions other than that of the batch, 0, or a sequence of such axes",
         optional=True,
-        examples=(1, -1),
-        refused=(0, [0, 1], [], [1, 1], "1", 1.5, True, [[1]]),
     )
 
 
@@ -118,7 +117,7 @@ class RegularizedLoss(CompositeLoss):
     )
 
     loss: Any = parameter(  # type: ignore[misc]
-        convert=any_loss, examples=("mean_squared_error",), refused=(None, 3, "no such loss")
+        convert=any_loss, domain=A_LOSS
     )
     confidence_penalty: float = parameter(default=0.0, within="[0, inf)", live=True)
     activity_l1: float = parameter(default=0.0, within="[0, inf)", live=True)

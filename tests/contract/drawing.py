@@ -20,6 +20,7 @@ from keras_losses.core.interval import Interval
 from tests import every_loss as losses
 from tests import thorough
 from tests.backends import BACKEND
+from tests.cases.arguments import argument
 from tests.contract.cases import Case, combined
 from tests.kinds import kind, kind_of
 from tests.kinds.kind import Form, Shape, Source
@@ -70,7 +71,7 @@ def values(parameter: Parameter, wild: bool = False) -> SearchStrategy[Any]:
     if parameter.within is not None:
         found = inside(Interval(parameter.within), parameter.integer, wild)
     else:
-        found = st.sampled_from(parameter.choices or parameter.examples)
+        found = st.sampled_from(parameter.choices or argument(parameter).taken)
     return found | st.none() if parameter.optional else found
 
 

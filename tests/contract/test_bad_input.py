@@ -20,6 +20,7 @@ from keras_losses.core.parameters import REQUIRED
 from tests import thorough
 from tests.backends import numpy, tensor, value
 from tests.cases import REFUSED
+from tests.cases.arguments import argument
 from tests.contract.cases import about, every_loss, first, plain
 from tests.every_loss import LOSSES, build, required
 from tests.kinds import kind_of
@@ -28,7 +29,7 @@ from tests.kinds.classes import THIRDS
 
 def refused(parameter):
     """Values outside a hyper-parameter's domain."""
-    found = list(parameter.refused)
+    found = list(argument(parameter).refused)
     if parameter.within is not None:
         outside = Interval(parameter.within).outside()
         found += [*outside, "text", True, [1.0]]

@@ -6,6 +6,7 @@ import keras_losses
 from keras_losses.core import Card, Loss
 from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
+from tests.cases.arguments import argument
 from tests.contract.cases import every_case, every_loss
 from tests.every_loss import LOSSES, free, values
 from tests.kinds import KINDS
@@ -37,9 +38,13 @@ def test_oracle_is_there(loss):
 
 @every_loss
 def test_every_hyper_parameter_has_a_domain(loss):
-    """A hyper-parameter has an interval, choices, or examples of what it takes and refuses."""
+    """A hyper-parameter has an interval, choices, or words and examples of what it takes and refuses."""
     for key, parameter in LOSSES[loss].hyperparameters.items():
-        declared = parameter.within or parameter.choices or (parameter.examples and parameter.refused)
+        declared = (
+            parameter.within
+            or parameter.choices
+            or (parameter.stated_domain and argument(parameter).taken and argument(parameter).refused)
+        )
         assert declared, f"{loss}: {key} has no domain"
         assert values(parameter) or parameter.default is REQUIRED, f"{loss}: {key} cannot vary"
 

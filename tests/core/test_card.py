@@ -43,10 +43,6 @@ def test_the_numbers_that_the_laws_try():
 
 
 def _even(value):
-    """an even number, or one that is near
-
-    What follows is not part of the message.
-    """
     if value % 2:
         raise ValueError("it is odd")
     return value
@@ -76,13 +72,13 @@ def _even(value):
         ),
         (flag(default=False), 1, ValueError, "one of False, True. Received: gamma=1"),
         (
-            Parameter(convert=_even),
+            Parameter(convert=_even, stated_domain="an even number, or one that is near"),
             3,
             ValueError,
             "an even number, or one that is near. Received: gamma=3 (it is odd)",
         ),
         (
-            Parameter(convert=_even),
+            Parameter(convert=_even, stated_domain="an even number, or one that is near"),
             "x",
             TypeError,
             "an even number, or one that is near. Received: gamma='x' (not all",
