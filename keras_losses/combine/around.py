@@ -71,7 +71,7 @@ class AroundLoss(Loss):
             shapes.same_shape(owner, y_true, y_pred)
         elif not shapes.agree(true[:1], pred[:1]):
             raise ValueError(
-                f"{owner}: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
+                f"`{owner}`: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
                 f"y_pred of shape {pred}."
             )
 

@@ -163,14 +163,14 @@ class CompositeLoss(Loss):
         if not isinstance(self.weights, Mapping):
             if len(self.weights) != len(names):
                 raise ValueError(
-                    f"CompositeLoss: `weights` must have one number for each of the {len(names)} losses. "
+                    f"`CompositeLoss`: `weights` must have one number for each of the {len(names)} losses. "
                     f"Received: weights={self.weights}."
                 )
             return dict(zip(names, self.weights, strict=True))
         unknown = [name for name in self.weights if name not in names]
         if unknown:
             raise ValueError(
-                f"CompositeLoss: `weights` must have the names of the losses, {', '.join(names)}. Received: "
+                f"`CompositeLoss`: `weights` must have the names of the losses, {', '.join(names)}. Received: "
                 f"{', '.join(map(repr, unknown))}."
             )
         return {**default, **self.weights}
@@ -270,7 +270,7 @@ class CompositeLoss(Loss):
         if len(set(shapes.values())) > 1:
             listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise ValueError(
-                f"{type(self).__name__}: without a reduction the values of all terms must have one shape. "
+                f"`{type(self).__name__}`: without a reduction the values of all terms must have one shape. "
                 f"Received: {listed}. Let them be reduced, or call the terms one by one."
             )
         first, *others = parts.values()

@@ -63,7 +63,7 @@ def _weighted_sum(losses: Sequence[Any], weights: Sequence[float]) -> Any:
         if len({getattr(loss, key) for loss in ours}) > 1:
             received = ", ".join(f"{loss.name} {getattr(loss, key)!r}" for loss in ours)
             raise ValueError(
-                f"CompositeLoss: losses that are added must have one `{key}`. Received: {received}. "
+                f"`CompositeLoss`: losses that are added must have one `{key}`. Received: {received}. "
                 f"Or say which: CompositeLoss([...], {key}=...)."
             )
     return Arithmetic._sum_class(losses, weights, reduction=ours[0].reduction, dtype=ours[0].dtype)

@@ -24,7 +24,7 @@ def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
         domain = "labels between 0 and 1"
         advice = "For labels of -1 and 1, use (y + 1) / 2."
     if wrong.any():
-        raise ValueError(f"{owner}: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
+        raise ValueError(f"`{owner}`: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
     if labels.encoding == "dense":
         check_distribution(owner, "y_true", values, "For several classes at once, pass multi_label=True.")
 
@@ -35,7 +35,7 @@ def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
     wrong = (values < -slack) | (values > 1 + slack)
     if wrong.any():
         raise ValueError(
-            f"{owner}: `y_pred` must hold probabilities between 0 and 1. Received: {values[wrong][0]:g}. "
+            f"`{owner}`: `y_pred` must hold probabilities between 0 and 1. Received: {values[wrong][0]:g}. "
             "If the model ends without a softmax or sigmoid, pass from_logits=True."
         )
 
@@ -46,7 +46,7 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
     wrong = np.abs(total - 1) > 0.01
     if wrong.any():
         raise ValueError(
-            f"{owner}: each distribution in `{name}` must add up to 1. Received: one that adds up to "
+            f"`{owner}`: each distribution in `{name}` must add up to 1. Received: one that adds up to "
             f"{total[wrong][0]:g}. {advice}"
         )
 
@@ -85,7 +85,7 @@ def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarr
         vector, fits = weights, len(weights) == classes
     if not fits:
         raise ValueError(
-            f"{owner}: `{name}` must have a number for each of the {classes} classes. Received: "
+            f"`{owner}`: `{name}` must have a number for each of the {classes} classes. Received: "
             f"{name}={weights!r}."
         )
     return np.asarray(vector)

@@ -84,7 +84,7 @@ class Declared:
         try:
             bound = signature(declared).bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{owner}: {error}. Its arguments are: {', '.join(declared)}") from None
+            raise TypeError(f"`{owner}`: {error}. Its arguments are: {', '.join(declared)}") from None
         bound.apply_defaults()
         return {name: declared[name].check(owner, name, value) for name, value in bound.arguments.items()}
 

@@ -118,7 +118,7 @@ def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> 
         return y_true, y_pred
     if not -len(pred) < axis < len(pred) or axis == 0:
         raise ValueError(
-            f"{owner}: `axis` must name an axis of the predictions other than the batch axis. Received: "
+            f"`{owner}`: `axis` must name an axis of the predictions other than the batch axis. Received: "
             f"axis={axis} and y_pred of shape {pred}."
         )
     if len(true) == len(pred):
@@ -138,13 +138,13 @@ def class_labels(
     hot = (*pred[:-1], classes)
     if classes is None or (len(true) == len(pred) and true[-1] is None):
         raise ValueError(
-            f"{owner}: the last axis must be known while the graph is traced, to tell class ids from "
+            f"`{owner}`: the last axis must be known while the graph is traced, to tell class ids from "
             f"one-hot labels. Received: y_true of shape {true}, y_pred of shape {pred}. Set it where the "
             "data is made, for instance with tf.ensure_shape."
         )
     if len(pred) < 2 or classes < 2:
         raise ValueError(
-            f"{owner}: `y_pred` must have a class axis of at least 2. Received: y_pred of shape {pred}."
+            f"`{owner}`: `y_pred` must have a class axis of at least 2. Received: y_pred of shape {pred}."
         )
     if agree(true, (*pred[:-1], 1)):
         y_true, true = ops.squeeze(y_true, -1), true[:-1]
@@ -161,7 +161,7 @@ def class_labels(
             known = ops.not_equal(ops.argmax(y_true, axis=-1), ignore_class)
         return Labels(y_true, "dense", classes, y_true, known)
     raise ValueError(
-        f"{owner}: `y_true` must hold class ids of shape {pred[:-1]} or {(*pred[:-1], 1)}, or one-hot or "
+        f"`{owner}`: `y_true` must hold class ids of shape {pred[:-1]} or {(*pred[:-1], 1)}, or one-hot or "
         f"soft labels of shape {hot}. Received: y_true of shape {true}, y_pred of shape {pred}. "
         f"{_likely_class_mistake(true, hot)}"
     )
@@ -182,7 +182,7 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
         y_true = ops.expand_dims(y_true, -1)
     elif not agree(true, pred):
         raise ValueError(
-            f"{owner}: `y_true` must hold a label for each output. Received: y_true of shape {true}, y_pred "
+            f"`{owner}`: `y_true` must hold a label for each output. Received: y_true of shape {true}, y_pred "
             f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
             "and leave multi_label=False."
         )
@@ -200,7 +200,7 @@ def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if len(pred) < 2 or pred[-1] == 1 or not agree(true, pred):
         raise ValueError(
-            f"{owner}: `y_true` and `y_pred` must hold distributions of one shape (..., C) with C > 1. "
+            f"`{owner}`: `y_true` and `y_pred` must hold distributions of one shape (..., C) with C > 1. "
             f"Received: y_true of shape {true}, y_pred of shape {pred}. For class ids, use CrossentropyLoss."
         )
     return pinned(y_true, y_pred, len(pred))

@@ -47,11 +47,11 @@ class Learned:
     def __post_init__(self) -> None:
         for name, number in (("initial", self.initial), ("learning_rate", self.learning_rate)):
             if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
-                raise ValueError(f"Learned: `{name}` must be a finite number. Received: {name}={number!r}.")
+                raise ValueError(f"`Learned`: `{name}` must be a finite number. Received: {name}={number!r}.")
             object.__setattr__(self, name, float(number))
         if self.learning_rate <= 0:
             raise ValueError(
-                "Learned: `learning_rate` must be above 0: a number in place of Learned is not trained. "
+                "`Learned`: `learning_rate` must be above 0: a number in place of Learned is not trained. "
                 f"Received: learning_rate={self.learning_rate!r}."
             )
 

@@ -86,7 +86,7 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     2.0
     >>> CubicLoss(scale=-1.0)
     Traceback (most recent call last):
-    ValueError: CubicLoss: `scale` must be a number in (0, inf). Received: scale=-1.0
+    ValueError: `CubicLoss`: `scale` must be a number in (0, inf). Received: scale=-1.0
 
     `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a batch scalar. It gets
     tensors of one shape in the dtype that is computed in (at least float32), free of the samples whose
@@ -154,7 +154,7 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
             values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
                 raise ValueError(
-                    f"{owner}: call() must return one value for each sample, not a scalar, "
+                    f"`{owner}`: call() must return one value for each sample, not a scalar, "
                     "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
                 )
             terms = self._terms_per_sample(true, pred)

@@ -86,7 +86,7 @@ class Parameter:
         except (TypeError, ValueError) as error:
             detail = f" ({error})" if str(error) else ""
             raise type(error)(
-                f"{owner}: `{name}` must be {self.domain}. Received: {name}={value!r}{detail}"
+                f"`{owner}`: `{name}` must be {self.domain}. Received: {name}={value!r}{detail}"
             ) from None
 
     def _checked(self, value: Any) -> Any:

@@ -142,7 +142,7 @@ def _with_rank(owner: str, x: Tensor | None, rank: int) -> Tensor | None:
         return ops.any(x, axis=more)
     if any(x.shape[axis] != 1 for axis in more):
         raise ValueError(
-            f"{owner}: `sample_weight` must have one value for each sample: the values of this loss have "
+            f"`{owner}`: `sample_weight` must have one value for each sample: the values of this loss have "
             f"{rank} axes. Received: sample_weight of shape {tuple(x.shape)}."
         )
     for _ in more:

@@ -32,7 +32,7 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
         y_pred = ops.expand_dims(y_pred, -1)
     elif not agree(true, pred):
         raise ValueError(
-            f"{owner}: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
+            f"`{owner}`: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
             f"y_pred of shape {pred}. Nothing is broadcast: {_likely_mistake(true, pred)}"
         )
     if len(y_pred.shape) == 1:
@@ -52,7 +52,7 @@ def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tens
         y_true = ops.expand_dims(y_true, -1)
     elif not agree(true, targets):
         raise ValueError(
-            f"{owner}: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
+            f"`{owner}`: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
             f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model "
             f"with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
         )
@@ -64,7 +64,7 @@ def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> 
     pred = static_shape(owner, "y_pred", y_pred)
     if len(pred) < (2 if parts > 1 else 1) or not pred[-1] or pred[-1] % parts:
         raise ValueError(
-            f"{owner}: `y_pred` must have {parts} outputs for each target in its last axis. Received: "
+            f"`{owner}`: `y_pred` must have {parts} outputs for each target in its last axis. Received: "
             f"{received}y_pred of shape {pred}. End the model with Dense({parts}), or with {parts} times as "
             "many outputs as there are targets."
         )
@@ -98,11 +98,11 @@ def static_shape(owner: str, name: str, x: Tensor) -> Shape:
     """The static shape of a tensor of at least one axis."""
     if x.shape is None or getattr(x.shape, "rank", 0) is None:
         raise ValueError(
-            f"{owner}: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
+            f"`{owner}`: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
             "the data is made, for instance with tf.ensure_shape."
         )
     if len(x.shape) == 0:
-        raise ValueError(f"{owner}: `{name}` must have a batch axis. Received: a scalar.")
+        raise ValueError(f"`{owner}`: `{name}` must have a batch axis. Received: a scalar.")
     return tuple(x.shape)
 
 
@@ -120,7 +120,7 @@ def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
     )
     if wrong:
         raise ValueError(
-            f"{owner}: `{name}` must have one value for each sample or for each of its losses. Received: "
+            f"`{owner}`: `{name}` must have one value for each sample or for each of its losses. Received: "
             f"{name} of shape {given}, for losses of shape {leading}."
         )
     for _ in range(len(given) - len(fitting)):

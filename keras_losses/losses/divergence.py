@@ -84,7 +84,7 @@ class DivergenceLoss(Loss):
             values = wanted_values(tensor, wanted)
             if (values < 0).any():
                 raise ValueError(
-                    f"{owner}: `{name}` must not be negative. Received: {values[values < 0][0]:g}. "
+                    f"`{owner}`: `{name}` must not be negative. Received: {values[values < 0][0]:g}. "
                     "If these are logits, pass from_logits=True."
                 )
             if not self.of_measures:
@@ -162,7 +162,7 @@ class KLDivergenceLoss(DivergenceLoss):
     def validate(self) -> None:
         if self.generalized and self.temperature != 1.0:
             raise ValueError(
-                "KLDivergenceLoss: a temperature normalises the prediction, which `generalized` leaves as it "
+                "`KLDivergenceLoss`: a temperature normalises the prediction, which `generalized` leaves as it "
                 f"is. Received: temperature={self.temperature}, generalized=True. Choose one of them."
             )
 

@@ -118,7 +118,7 @@ class LikelihoodLoss(PackedLoss):
         wrong &= ~np.isnan(values)
         if wrong.any():
             raise ValueError(
-                f"{type(self).__name__}: `y_true` must hold {self.support.words}. "
+                f"`{type(self).__name__}`: `y_true` must hold {self.support.words}. "
                 f"Received: {values[wrong][0]:g}."
             )
 
@@ -149,7 +149,7 @@ def import_scipy(owner: str, module: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise ImportError(
-            f"{owner}: the quantiles of this distribution need SciPy, which is not installed. Install it "
+            f"`{owner}`: the quantiles of this distribution need SciPy, which is not installed. Install it "
             'with: pip install "keras-losses[intervals]"'
         ) from None
 

@@ -47,7 +47,7 @@ class ModelPenalty(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         if self._step is None or self._step.x is None:
             raise ValueError(
-                f"{type(self).__name__}: it asks the model for more than its predictions, and there is no "
+                f"`{type(self).__name__}`: it asks the model for more than its predictions, and there is no "
                 "model. Compile a LossAwareModel with it, such as LossAwareModel.from_model(model); a "
                 "keras.Model, or a call by hand, cannot give it one."
             )
@@ -65,7 +65,7 @@ class ModelPenalty(Loss):
         if not all(map(numerics.is_float, flat)):
             kinds = ", ".join(keras.backend.standardize_dtype(x.dtype) for x in flat)
             raise ValueError(
-                f"{type(self).__name__}: there are slopes in numbers of a range alone. The model's inputs "
+                f"`{type(self).__name__}`: there are slopes in numbers of a range alone. The model's inputs "
                 f"must be of a floating-point dtype. Received: {kinds}. Put an Embedding outside."
             )
 

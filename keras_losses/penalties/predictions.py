@@ -147,7 +147,7 @@ class RegularizedLoss(CompositeLoss):
         of_probabilities = [loss for loss in inner if hasattr(loss, "from_logits")]
         if self.confidence_penalty > 0 and not of_probabilities:
             raise ValueError(
-                "RegularizedLoss: `confidence_penalty` needs an inner loss of probabilities, such as "
+                "`RegularizedLoss`: `confidence_penalty` needs an inner loss of probabilities, such as "
                 f"CrossentropyLoss. Received: loss={self.loss!r}, "
                 f"confidence_penalty={self.confidence_penalty}."
             )
@@ -177,7 +177,7 @@ class ConfidencePenalty(Penalty):
     def penalty(self, truth: Any, predictions: Any) -> Tensor:
         if not hasattr(self.loss, "from_logits"):
             raise ValueError(
-                "ConfidencePenalty: `loss` must be one of probabilities, such as CrossentropyLoss. Received: "
+                "`ConfidencePenalty`: `loss` must be one of probabilities, such as CrossentropyLoss. Received: "
                 f"loss={self.loss!r}. Leave `confidence_penalty` at 0."
             )
         ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
@@ -234,14 +234,14 @@ class SmoothnessPenalty(Penalty):
             if rank > 2:
                 return list(range(1, rank - 1))
             raise ValueError(
-                "SmoothnessPenalty: `smoothness` needs predictions with axes of time or space between the "
+                "`SmoothnessPenalty`: `smoothness` needs predictions with axes of time or space between the "
                 f"batch and the outputs. Received: y_pred of shape {shape}. Where time is the last axis, "
                 "pass smoothness_axes=-1."
             )
         wrong = [axis for axis in self.axes if not -rank < axis < rank]  # type: ignore[union-attr]
         if wrong:
             raise ValueError(
-                "SmoothnessPenalty: `smoothness_axes` must be axes of the predictions other than that of the "
+                "`SmoothnessPenalty`: `smoothness_axes` must be axes of the predictions other than that of the "
                 f"batch. Received: smoothness_axes={self.axes}, y_pred of shape {shape}."
             )
         # The loss has moved the axis of its classes to the end.

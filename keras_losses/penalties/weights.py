@@ -101,18 +101,18 @@ def regularize(
           Learning, https://arxiv.org/abs/1705.10941 (sigma)
     """
     if not isinstance(model, keras.Model):
-        raise TypeError(f"regularize: `model` must be a keras.Model. Received: {type(model).__name__}.")
+        raise TypeError(f"`regularize`: `model` must be a keras.Model. Received: {type(model).__name__}.")
     number = Parameter(within="[0, inf)")
     given = {"l1": l1, "l2": l2, "orthogonal": orthogonal, "spectral": spectral}
     given = {name: number.check("regularize", name, value) for name, value in given.items()}
     if not model.built:
-        raise ValueError("regularize: `model` has no weights yet. Build it, or call it on a batch, first.")
+        raise ValueError("`regularize`: `model` has no weights yet. Build it, or call it on a batch, first.")
     found = _found(model, where, layers)
     of_matrices = bool(given["orthogonal"] or given["spectral"])
     flat = [weight for weight, _ in found if len(weight.shape) < 2]
     if of_matrices and flat:
         raise ValueError(
-            "regularize: `orthogonal` and `spectral` are penalties of matrices, not of weights of one axis. "
+            "`regularize`: `orthogonal` and `spectral` are penalties of matrices, not of weights of one axis. "
             f"Received: where={where!r}, which {flat[0].path} of shape {tuple(flat[0].shape)} is called."
         )
 
@@ -126,7 +126,7 @@ def regularize(
             forgotten.append(weight.path)
     if forgotten:
         warnings.warn(
-            f"regularize: the penalty trains, but is not saved with the model for {', '.join(forgotten)}, "
+            f"`regularize`: the penalty trains, but is not saved with the model for {', '.join(forgotten)}, "
             "whose layers do not keep it in their config. Call regularize again after loading the model.",
             stacklevel=2,
         )
@@ -346,7 +346,7 @@ def _found(model: Any, where: str, layers: Any) -> Found:
         if not any(found):
             paths = ["/".join(layer.name for layer in line) for line, _ in lines if line]
             raise ValueError(
-                f"regularize: no layer is called {patterns[turn]!r}, or is one. Received: layers={layers!r}. "
+                f"`regularize`: no layer is called {patterns[turn]!r}, or is one. Received: layers={layers!r}. "
                 f"The model has: {', '.join(dict.fromkeys(paths))}."
             )
     meant = [chain for place, (_, chain) in enumerate(lines) if _meant(matches, place)]
@@ -357,7 +357,7 @@ def _found(model: Any, where: str, layers: Any) -> Found:
     if not holders:
         names = ", ".join(sorted({weight.name for chain in meant for weight in chain[-1].trainable_weights}))
         of = "The model has" if layers is None else f"Those of layers={layers!r} are"
-        raise ValueError(f"regularize: no weight is called {where!r}. {of}: {names}.")
+        raise ValueError(f"`regularize`: no weight is called {where!r}. {of}: {names}.")
     return list(holders.values())
 
 
@@ -367,11 +367,11 @@ def _patterns(layers: Any) -> list[Any]:
         return []
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str | type) for each in patterns):
         raise TypeError(
-            "regularize: `layers` must be a pattern of names, a class of layers, or a list of them. "
+            "`regularize`: `layers` must be a pattern of names, a class of layers, or a list of them. "
             f"Received: layers={layers!r}. For one layer give its name."
         )
     if not patterns:
-        raise ValueError(f"regularize: `layers` is empty; None means all. Received: layers={layers!r}.")
+        raise ValueError(f"`regularize`: `layers` is empty; None means all. Received: layers={layers!r}.")
     return list(patterns)
 
 

@@ -160,7 +160,7 @@ class VocabularyHead(_HeadLayer):
     def build(self, input_shape: Sequence[int | None]) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
-                "VocabularyHead: hidden states must be of shape (..., d) with d known. Received: "
+                "`VocabularyHead`: hidden states must be of shape (..., d) with d known. Received: "
                 f"{tuple(input_shape)}."
             )
         # Not cast here, so that its gradient is added up, and arrives, in its own dtype.
@@ -272,7 +272,7 @@ class VocabularyEmbedding(_HeadLayer):
         if reverse:
             if inputs.shape[-1] != self.output_dim:
                 raise ValueError(
-                    "VocabularyEmbedding: with reverse=True it takes hidden states "
+                    "`VocabularyEmbedding`: with reverse=True it takes hidden states "
                     f"(..., {self.output_dim}). Received: shape {tuple(inputs.shape)}."
                 )
             found = self._logits(inputs, self.embeddings, None, True)
@@ -306,5 +306,5 @@ class VocabularyEmbedding(_HeadLayer):
 
 def _whole(owner: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{owner}: `{name}` must be a whole number from 1 up. Received: {name}={value!r}.")
+        raise ValueError(f"`{owner}`: `{name}` must be a whole number from 1 up. Received: {name}={value!r}.")
     return value

@@ -206,7 +206,7 @@ def test_a_loss_of_the_batch_is_none_of_its_samples():
         def call(self, y_true, y_pred):
             return ops.mean(y_true - y_pred)
 
-    with pytest.raises(ValueError, match=r"WholeBatchLoss: call\(\) must return one value for each sample"):
+    with pytest.raises(ValueError, match=r"`WholeBatchLoss`: call\(\) must return one value for each sample"):
         value(WholeBatchLoss(), np.zeros((3, 2)), np.zeros((3, 2)))
 
 

@@ -90,7 +90,7 @@ def test_a_refusal_says_what_is_wanted(parameter, value, error, message):
     with pytest.raises(error) as caught:
         parameter.check("FocalLoss", "gamma", value)
     found = str(caught.value)
-    expected = f"FocalLoss: `gamma` must be {message}"
+    expected = f"`FocalLoss`: `gamma` must be {message}"
     assert found.startswith(expected) if message.endswith("(not all") else found == expected
 
 

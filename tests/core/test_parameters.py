@@ -11,5 +11,5 @@ def test_the_domain_in_words_is_there_without_docstrings():
     environment = {**os.environ, "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow")}
     run = subprocess.run([sys.executable, "-OO", "-c", code], env=environment, capture_output=True, text=True)
     assert (
-        "FocalLoss: `alpha` must be a number in [0, 1], or a sequence with a number from 0 up" in run.stderr
+        "`FocalLoss`: `alpha` must be a number in [0, 1], or a sequence with a number from 0 up" in run.stderr
     )

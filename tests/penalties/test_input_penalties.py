@@ -316,7 +316,7 @@ def test_a_plain_model_says_what_to_do(penalty):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile("sgd", loss=SquaredErrorLoss() + penalty)
     for act in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match=rf"{type(penalty).__name__}: .*Compile a LossAwareModel"):
+        with pytest.raises(ValueError, match=rf"{type(penalty).__name__}`: .*Compile a LossAwareModel"):
             act(X, Y, verbose=0)
     with pytest.raises(ValueError, match="or a call by hand, cannot give it one"):
         penalty(Y, Y)

@@ -168,7 +168,7 @@ def test_round_trips():
     [{"initial": float("nan")}, {"initial": "1"}, {"initial": True}, {"initial": 1, "learning_rate": 0}],
 )
 def test_numbers_that_it_does_not_take(bad):
-    with pytest.raises(ValueError, match=r"Learned: `(initial|learning_rate)` must be"):
+    with pytest.raises(ValueError, match=r"`Learned`: `(initial|learning_rate)` must be"):
         Learned(**bad)
 
 
@@ -180,7 +180,7 @@ def test_training_begins_inside_of_the_range(initial):
 
 def test_what_cannot_be_learned():
     """Whole numbers, and what is no number of a range."""
-    with pytest.raises(TypeError, match=r"AdaptiveBarronLoss: `outputs` must be an integer.*Learned"):
+    with pytest.raises(TypeError, match=r"`AdaptiveBarronLoss`: `outputs` must be an integer.*Learned"):
         AdaptiveBarronLoss(outputs=Learned(2.0))
     with pytest.raises((TypeError, ValueError), match="`weights`"):
         CompositeLoss([SquaredErrorLoss()], weights=[Learned(1.0)])
@@ -194,7 +194,7 @@ def test_a_plain_model_says_what_to_do():
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         model.compile("sgd", loss=SquaredErrorLoss() + AdaptiveBarronLoss(alpha=1.5))
         with pytest.raises(
-            ValueError, match=r"AdaptiveBarronLoss: `scale` should be learned.*LossAwareModel"
+            ValueError, match=r"`AdaptiveBarronLoss`: `scale` should be learned.*LossAwareModel"
         ):
             act(model)
 

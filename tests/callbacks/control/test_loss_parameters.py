@@ -267,7 +267,7 @@ def test_names_that_are_none_or_several():
 def test_a_number_whose_formula_takes_no_tensor_is_refused_by_name():
     with pytest.raises(ValueError, match=r"'power' stays as it is while a model trains"):
         fit(compiled(TweedieLoss()), LossParameterSchedule("power", lambda epoch: 1.5))
-    with pytest.raises(TypeError, match=r"TweedieLoss: `power`.*it cannot be learned"):
+    with pytest.raises(TypeError, match=r"`TweedieLoss`: `power`.*it cannot be learned"):
         TweedieLoss(Learned(1.5))
 
 
@@ -296,7 +296,7 @@ OUT_OF_RANGE = [0.0, -1.0, float("nan"), "1", None, True]
 def test_numbers_out_of_range(value, unit):
     schedule = LossParameterSchedule("delta", lambda at: value if at else 1.0, unit)
     with pytest.raises(
-        ValueError, match=rf"returned {value!r} for {unit} 1.*HuberLoss: `delta` must be .*\(0"
+        ValueError, match=rf"returned {value!r} for {unit} 1.*HuberLoss`: `delta` must be .*\(0"
     ):
         fit(compiled(HuberLoss(delta=1.0)), schedule, batch_size=32)
 

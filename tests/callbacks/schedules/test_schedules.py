@@ -384,7 +384,7 @@ def test_learning_rate_decay_looks_at_it():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneCycle(-1.0, 10), r"OneCycle: `peak` must be a number in \(0, inf\).*peak=-1.0"),
+        (lambda: OneCycle(-1.0, 10), r"OneCycle`: `peak` must be a number in \(0, inf\).*peak=-1.0"),
         (lambda: OneCycle(1.0, float("nan")), "steps=nan"),
         (lambda: OneCycle(1.0, 10, 1.5), "pct_start=1.5"),
         (lambda: OneCycle(1.0, 10, form="cos"), "one of 'cosine', 'linear'.*form='cos'"),
