@@ -71,8 +71,8 @@ class AroundLoss(Loss):
             shapes.same_shape(owner, y_true, y_pred)
         elif not shapes.agree(true[:1], pred[:1]):
             raise ValueError(
-                f"`{owner}`: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape {true}, "
-                f"y_pred of shape {pred}."
+                f"`{owner}`: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape "
+                f"{true}, y_pred of shape {pred}."
             )
 
     def _known(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:

@@ -170,8 +170,8 @@ class CompositeLoss(Loss):
         unknown = [name for name in self.weights if name not in names]
         if unknown:
             raise ValueError(
-                f"`CompositeLoss`: `weights` must have the names of the losses, {', '.join(names)}. Received: "
-                f"{', '.join(map(repr, unknown))}."
+                f"`CompositeLoss`: `weights` must have the names of the losses, {', '.join(names)}. "
+                f"Received: {', '.join(map(repr, unknown))}."
             )
         return {**default, **self.weights}
 

@@ -182,9 +182,9 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
         y_true = ops.expand_dims(y_true, -1)
     elif not agree(true, pred):
         raise ValueError(
-            f"`{owner}`: `y_true` must hold a label for each output. Received: y_true of shape {true}, y_pred "
-            f"of shape {pred}. For classes that exclude one another, give the model an output for each class "
-            "and leave multi_label=False."
+            f"`{owner}`: `y_true` must hold a label for each output. Received: y_true of shape {true}, "
+            f"y_pred of shape {pred}. For classes that exclude one another, give the model an output for "
+            "each class and leave multi_label=False."
         )
     y_true, known = pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:

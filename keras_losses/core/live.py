@@ -44,10 +44,10 @@ class LiveValues(Declared):
         missing = [name for name in self._learned if name not in self._live]
         if missing:
             raise ValueError(
-                f"`{type(self).__name__}`: {', '.join(f'`{name}`' for name in missing)} should be learned, and "
-                "there is no variable for it that an optimizer could train. Compile a LossAwareModel with "
-                "this loss, such as LossAwareModel.from_model(model); in a training loop of your own, make a "
-                "LossState(loss) and train its variables as well; or give a number."
+                f"`{type(self).__name__}`: {', '.join(f'`{name}`' for name in missing)} should be learned, "
+                "and there is no variable for it that an optimizer could train. Compile a LossAwareModel "
+                "with this loss, such as LossAwareModel.from_model(model); in a training loop of your own, "
+                "make a LossState(loss) and train its variables as well; or give a number."
             )
         for part in self._inside.values():
             part._check_learned()

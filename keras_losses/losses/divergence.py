@@ -162,8 +162,8 @@ class KLDivergenceLoss(DivergenceLoss):
     def validate(self) -> None:
         if self.generalized and self.temperature != 1.0:
             raise ValueError(
-                "`KLDivergenceLoss`: a temperature normalises the prediction, which `generalized` leaves as it "
-                f"is. Received: temperature={self.temperature}, generalized=True. Choose one of them."
+                "`KLDivergenceLoss`: a temperature normalises the prediction, which `generalized` leaves as "
+                f"it is. Received: temperature={self.temperature}, generalized=True. Choose one of them."
             )
 
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:

@@ -177,8 +177,8 @@ class ConfidencePenalty(Penalty):
     def penalty(self, truth: Any, predictions: Any) -> Tensor:
         if not hasattr(self.loss, "from_logits"):
             raise ValueError(
-                "`ConfidencePenalty`: `loss` must be one of probabilities, such as CrossentropyLoss. Received: "
-                f"loss={self.loss!r}. Leave `confidence_penalty` at 0."
+                "`ConfidencePenalty`: `loss` must be one of probabilities, such as CrossentropyLoss. "
+                f"Received: loss={self.loss!r}. Leave `confidence_penalty` at 0."
             )
         ours = isinstance(self.loss, Loss) and isinstance(truth, Labels)
         if truth.encoding == "binary" if ours else self.is_binary(predictions.values):
@@ -241,8 +241,8 @@ class SmoothnessPenalty(Penalty):
         wrong = [axis for axis in self.axes if not -rank < axis < rank]  # type: ignore[union-attr]
         if wrong:
             raise ValueError(
-                "`SmoothnessPenalty`: `smoothness_axes` must be axes of the predictions other than that of the "
-                f"batch. Received: smoothness_axes={self.axes}, y_pred of shape {shape}."
+                "`SmoothnessPenalty`: `smoothness_axes` must be axes of the predictions other than that of "
+                f"the batch. Received: smoothness_axes={self.axes}, y_pred of shape {shape}."
             )
         # The loss has moved the axis of its classes to the end.
         classes = (getattr(self.loss, "axis", -1) if isinstance(self.loss, Loss) else -1) % rank

@@ -112,8 +112,9 @@ def regularize(
     flat = [weight for weight, _ in found if len(weight.shape) < 2]
     if of_matrices and flat:
         raise ValueError(
-            "`regularize`: `orthogonal` and `spectral` are penalties of matrices, not of weights of one axis. "
-            f"Received: where={where!r}, which {flat[0].path} of shape {tuple(flat[0].shape)} is called."
+            "`regularize`: `orthogonal` and `spectral` are penalties of matrices, not of weights of one "
+            f"axis. Received: where={where!r}, which {flat[0].path} of shape {tuple(flat[0].shape)} "
+            "is called."
         )
 
     forgotten = []
@@ -346,8 +347,8 @@ def _found(model: Any, where: str, layers: Any) -> Found:
         if not any(found):
             paths = ["/".join(layer.name for layer in line) for line, _ in lines if line]
             raise ValueError(
-                f"`regularize`: no layer is called {patterns[turn]!r}, or is one. Received: layers={layers!r}. "
-                f"The model has: {', '.join(dict.fromkeys(paths))}."
+                f"`regularize`: no layer is called {patterns[turn]!r}, or is one. Received: "
+                f"layers={layers!r}. The model has: {', '.join(dict.fromkeys(paths))}."
             )
     meant = [chain for place, (_, chain) in enumerate(lines) if _meant(matches, place)]
     holders: dict[int, tuple[Any, list[list[Any]]]] = {}

@@ -143,8 +143,8 @@ def _with_torch(
 
 
 NO_SECOND = (
-    "`VocabularyCrossentropy`: the loss of a VocabularyHead is computed in chunks, with its first derivatives "
-    "alone. For second ones, end the model with keras.layers.Dense, or run eagerly."
+    "`VocabularyCrossentropy`: the loss of a VocabularyHead is computed in chunks, with its first "
+    "derivatives alone. For second ones, end the model with keras.layers.Dense, or run eagerly."
 )
 
 

@@ -155,15 +155,15 @@ class VocabularyCrossentropy(CrossentropyLoss):
         wide, classes = reversed(kernel.shape) if is_embedding else kernel.shape
         if hidden.shape[-1] != wide or (bias is not None and tuple(bias.shape) != (classes,)):
             raise ValueError(
-                f"`{owner}`: `hidden` must be (..., d), `kernel` (d, C), or (C, d) with is_embedding=True, and "
-                f"`bias` (C,). Received: shapes {tuple(hidden.shape)}, {tuple(kernel.shape)} and "
+                f"`{owner}`: `hidden` must be (..., d), `kernel` (d, C), or (C, d) with is_embedding=True, "
+                f"and `bias` (C,). Received: shapes {tuple(hidden.shape)}, {tuple(kernel.shape)} and "
                 f"{None if bias is None else tuple(bias.shape)}."
             )
         tokens = self._tokens(y_true, hidden, classes, sample_weight, mask)
         if tokens.truth.encoding != "sparse" or self._learned:
             raise ValueError(
-                f"`{owner}`: in chunks it takes class ids, and hyper-parameters that are not learned. Call the "
-                "loss on logits instead."
+                f"`{owner}`: in chunks it takes class ids, and hyper-parameters that are not learned. Call "
+                "the loss on logits instead."
             )
         if numerics.is_concrete(hidden) and config.values_are_validated():
             wanted = tokens.samples.wanted
@@ -223,8 +223,8 @@ class VocabularyCrossentropy(CrossentropyLoss):
         shape = tuple(getattr(y_pred, "shape", ()))
         if shape and (shape[-1] or 0) >= MANY and not numerics.is_concrete(ops.convert_to_tensor(y_pred)):
             warnings.warn(
-                f"`{type(self).__name__}`: the {shape[-1]} logits of each token come from no VocabularyHead or "
-                "VocabularyEmbedding, or something stands between that layer and the loss. The loss is "
+                f"`{type(self).__name__}`: the {shape[-1]} logits of each token come from no VocabularyHead "
+                "or VocabularyEmbedding, or something stands between that layer and the loss. The loss is "
                 "right, but all logits are in memory at once. Let the model end in one of these layers.",
                 stacklevel=2,
             )
