@@ -20,7 +20,6 @@ from keras_losses.losses.divergence import (
     AlphaDivergenceLoss,
     DistillationLoss,
     EarthMoverLoss,
-    GaussianKLLoss,
     HellingerLoss,
     JensenShannonLoss,
     KLDivergenceLoss,
@@ -29,6 +28,7 @@ from keras_losses.losses.divergence import (
 )
 from keras_losses.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
 from keras_losses.losses.imbalance import EqualizedFocalLoss, LDAMLoss, LogitAdjustedLoss, SeesawLoss
+from keras_losses.losses.latent import GaussianKLLoss
 from keras_losses.losses.likelihood import (
     BetaNLLLoss,
     GaussianCRPSLoss,

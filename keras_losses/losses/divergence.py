@@ -13,13 +13,11 @@ from keras_losses.core import (
     Card,
     Identity,
     Loss,
-    PackedLoss,
     Predictions,
     checks,
     flag,
     labels,
     parameter,
-    shapes,
     wanted_values,
 )
 from keras_losses.numerics import Crossentropy, Tensor
@@ -28,13 +26,14 @@ from keras_losses.numerics import Crossentropy, Tensor
 class DivergenceLoss(Loss):
     """Base of the losses that compare a predicted distribution with a target one, over the last axis.
 
-    A subclass states `divergence(y, p, crossentropy)`: the value of each sample `(...)`, of the target y, the
-    prediction p, and -log p and 1 - p of every class, all `(..., C)`.
+    A subclass states `divergence(y, p, crossentropy)`, the value of each sample `(...)`, from the target y,
+    the prediction p, and -log p and 1 - p of every class, all `(..., C)`.
 
     Args:
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits; the logarithm of a softmax is then never taken.
+        temperature: divides the logits of the prediction, which is softmax(z / temperature); above 0. The
+            target is not changed.
+        from_logits: whether `y_pred` are logits. The loss then computes log-probabilities from them, which is
+            exact, and never takes the logarithm of a softmax.
     """
 
     temperature: float = parameter(default=1.0, within="(0, inf)", live=True)
@@ -42,7 +41,7 @@ class DivergenceLoss(Loss):
 
     @property
     def of_measures(self) -> bool:
-        """Whether what is compared may add up to something other than 1."""
+        """Whether target and prediction may have sums other than 1."""
         return False
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
@@ -58,29 +57,33 @@ class DivergenceLoss(Loss):
         y, predictions = self.align(y_true, y_pred)
         if predictions.logits is not None:
             return self.of_logits(y, self.softened(predictions.logits))
-        given = predictions.of_every_class()
+        crossentropy = predictions.of_every_class()
         if numerics.is_number(self.temperature, 1.0):
-            return self.divergence(y, predictions.values, given)
-        softened = numerics.dense_crossentropy(self.softened(-given.value))
-        # The slope is held where that of the probability that was given is.
-        held = softened.value + (given.steepest_from - given.value) / self.temperature
-        return self.divergence(y, ops.exp(-softened.value), replace(softened, steepest_from=held))
+            return self.divergence(y, predictions.values, crossentropy)
+        softened = numerics.dense_crossentropy(self.softened(-crossentropy.value))
+        # The slope of -log p is bounded near p = 0; softening moves the point from which it is.
+        bounded_from = softened.value + (crossentropy.steepest_from - crossentropy.value) / self.temperature
+        return self.divergence(y, ops.exp(-softened.value), replace(softened, steepest_from=bounded_from))
 
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
-        """The divergence of softmax(z)."""
+        """Divergence of softmax(z) from the target."""
         crossentropy = numerics.dense_crossentropy(logits)
         return self.divergence(y, ops.exp(-crossentropy.value), crossentropy)
 
     def minus_log(self, y: Tensor) -> Tensor:
-        """-log y of a target."""
+        """-log y for a target y."""
         return numerics.negative_log(y, self.compute_dtype)
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         owner = type(self).__name__
-        measures = "generalized" in self.hyperparameters
-        advice = "For measures that do not, pass generalized=True." if measures else "Divide it by its sum."
-        given = [("y_true", y_true)] if self.from_logits else [("y_true", y_true), ("y_pred", y_pred.values)]
-        for name, tensor in given:
+        if "generalized" in self.hyperparameters:
+            advice = "For measures that do not, pass generalized=True."
+        else:
+            advice = "Divide it by its sum."
+        distributions = [("y_true", y_true)]
+        if not self.from_logits:
+            distributions.append(("y_pred", y_pred.values))
+        for name, tensor in distributions:
             values = wanted_values(tensor, wanted)
             if (values < 0).any():
                 raise ValueError(
@@ -91,37 +94,35 @@ class DivergenceLoss(Loss):
                 checks.check_distribution(owner, name, values, advice)
 
     def softened(self, logits: Tensor) -> Tensor:
-        """The logits divided by the temperature, which rounds less of small differences than of z."""
+        """Logits minus their largest, divided by the temperature; this rounds small differences less."""
         if numerics.is_number(self.temperature, 1.0):
             return logits
         return numerics.minus_max(logits) / self.temperature
 
 
 class KLDivergenceLoss(DivergenceLoss):
-    """The Kullback-Leibler divergence of a predicted distribution from a target one.
+    """Kullback-Leibler divergence of a predicted distribution from a target one, for soft targets.
 
         forward:      loss = sum_j y_j log(y_j / p_j)
         reverse:      loss = sum_j p_j log(p_j / y_j)
         generalized:  the same + sum_j p_j - y_j (forward) or + sum_j y_j - p_j (reverse)
 
-    with 0 log 0 = 0. Forward covers all of y, reverse keeps to one mode of it; the generalized form is for
-    measures that do not add up to 1. Where y = 1 and p = 0 the value is finite and the gradient is not 0,
-    as it is in Keras's `KLDivergence`, which also has no `from_logits` and is negative for measures that
-    do not add up to 1.
+    with 0 log 0 = 0. The forward divergence makes p cover all of y; the reverse one lets p keep to one mode
+    of y. The generalized form is for measures, whose sum may differ from 1. Where y = 1 and p = 0 the value
+    is finite and the gradient is not 0. In Keras's `KLDivergence` that gradient is 0; it has no
+    `from_logits`, and is negative for some measures.
 
     Args:
         direction: `"forward"` or `"reverse"`.
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        generalized: whether the distributions may add up to something other than 1.
-        from_logits: whether `y_pred` are logits; the logarithm of a softmax is then never taken.
+        generalized: whether target and prediction may have sums other than 1.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries, and for rows that do not add up to 1 unless `generalized`.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries, and for rows that do not add up to 1 unless `generalized` is set.
 
     Example:
 
@@ -141,17 +142,17 @@ class KLDivergenceLoss(DivergenceLoss):
         paper="Kullback & Leibler 1951",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="soft targets: several annotators, a teacher, a histogram",
-        avoid="hard labels (CrossentropyLoss is the same but for a constant, and faster)",
+        use="soft targets: several annotators, a teacher's probabilities, a histogram",
+        avoid="hard labels: CrossentropyLoss has the same gradient and is faster",
         elicits="class probability",
-        elicits_note="the reverse divergence: the normalised geometric mean of the targets",
+        elicits_note="for the reverse divergence the normalised geometric mean of the targets",
         gradient_bound="1 in a logit (forward)",
-        conditioning="as p nears y it has the digits of log p - log y, and of the sum of y",
-        cost="an exponential series of log p - log y for each class, for the digits where they are near",
+        conditioning="near p = y the accuracy is that of log p - log y, and of the sum of y",
+        cost="an exponential series of log p - log y for each class, which is accurate near p = y",
     )
 
     direction: str = parameter(default="forward", choices=("forward", "reverse"))
-    # Restated for its place in the constructor.
+    # Declared again, to keep its place among the arguments of the constructor.
     temperature: float = parameter(default=1.0, within="(0, inf)", live=True)
     generalized: bool = flag(default=False, kw_only=False)
 
@@ -162,8 +163,9 @@ class KLDivergenceLoss(DivergenceLoss):
     def validate(self) -> None:
         if self.generalized and self.temperature != 1.0:
             raise ValueError(
-                "`KLDivergenceLoss`: a temperature normalises the prediction, which `generalized` leaves as "
-                f"it is. Received: temperature={self.temperature}, generalized=True. Choose one of them."
+                "`KLDivergenceLoss`: `temperature` must be 1 with generalized=True, because a temperature "
+                f"normalises the prediction. Received: temperature={self.temperature}, generalized=True. "
+                "Choose one of them."
             )
 
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
@@ -183,27 +185,25 @@ class KLDivergenceLoss(DivergenceLoss):
 
 
 class JensenShannonLoss(DivergenceLoss):
-    """The Jensen-Shannon divergence: how far target and prediction are from their mixture.
+    """Jensen-Shannon divergence of target and prediction, for soft targets that may be wrong.
 
         loss = weight * KL(y || m) + (1 - weight) * KL(p || m),   m = weight * y + (1 - weight) * p
 
-    It is symmetric at a weight of 1/2, 0 where p = y, and never above the entropy of the weight, log 2 at a
-    half, however wrong the prediction: a sample of a wrong target pulls less than with `KLDivergenceLoss`,
-    and a hopeless one hardly. It compares a prediction with its target; `JensenShannonConsistencyLoss`
+    It is symmetric for a weight of 1/2 and 0 where p = y. It never exceeds the entropy of the weight, which
+    is log 2 for a weight of 1/2. A sample with a wrong target therefore pulls less than in
+    `KLDivergenceLoss`, and a hopelessly wrong prediction hardly pulls. `JensenShannonConsistencyLoss`
     compares several predictions with one another.
 
     Args:
         weight: the weight of the target in the mixture, in (0, 1).
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -223,11 +223,11 @@ class JensenShannonLoss(DivergenceLoss):
         paper="Lin 1991",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="soft targets of which some are wrong: the loss is bounded",
-        avoid="the model starts far from the targets: where p is near 0, so is the gradient in a logit",
+        use="soft targets of which some are wrong, because the loss is bounded",
+        avoid="models that start far from the targets: where p is near 0, so is the gradient in a logit",
         elicits="centre of distributions",
         gradient_bound="below 1 in a logit",
-        conditioning="as p nears y it has the digits of log p - log y",
+        conditioning="near p = y the accuracy is that of log p - log y",
         cost="the logarithm of the mixture, and two exponential series for each class",
     )
 
@@ -239,29 +239,27 @@ class JensenShannonLoss(DivergenceLoss):
 
 
 class RenyiLoss(DivergenceLoss):
-    """The Renyi divergence of order alpha of a predicted distribution from a target one.
+    """Renyi divergence of order alpha of a predicted distribution from a target one, for soft targets.
 
         loss = log(sum_j y_j^alpha p_j^(1 - alpha)) / (alpha - 1)
 
-    and KL(y || p) at alpha = 1, with values and gradients that are continuous there: the sum is divided by
-    that of y, which is 1 but for rounding, as Renyi has it for incomplete distributions. It grows with alpha:
-    the larger, the more a class counts that the target has and the prediction has not. It is a function of
-    the same sum as `AlphaDivergenceLoss`, and unlike that one not bounded for alpha < 1: on a one-hot target
-    it is -log p_t for every alpha.
+    and KL(y || p) at alpha = 1, where values and gradients are continuous. The sum is divided by sum_j y_j,
+    which is 1 up to rounding; this is Renyi's definition for incomplete distributions. The divergence grows
+    with alpha: a larger alpha penalises more the classes that the target has and the prediction lacks.
+    `AlphaDivergenceLoss` is another function of the same sum. It is bounded for alpha < 1, while this loss is
+    -log p_t for a one-hot target and every alpha.
 
     Args:
         alpha: the order, above 0; 1/2 is -2 log of the Bhattacharyya coefficient, 1 the Kullback-Leibler
             divergence.
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -283,14 +281,14 @@ class RenyiLoss(DivergenceLoss):
         paper="Renyi 1961",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="soft targets, with a say in how much a class counts that the prediction leaves out",
-        avoid="hard labels (CrossentropyLoss is the same, and faster)",
+        use="soft targets, with a tunable penalty on classes that the prediction leaves out",
+        avoid="hard labels: CrossentropyLoss has the same value and is faster",
         elicits="centre of distributions",
-        elicits_note="the mean of the targets at alpha = 1",
+        elicits_note="the mean of the targets for alpha = 1",
         gradient_bound="1 in a logit",
         identities=(Identity({"alpha": 1.0}, "KLDivergenceLoss"),),
-        conditioning="as p nears y it has the digits of log p - log y",
-        cost="a power, an exponential series and a further sum of exponentials for each class",
+        conditioning="near p = y the accuracy is that of log p - log y",
+        cost="a power, an exponential series and a second sum of exponentials for each class",
     )
 
     alpha: float = parameter(default=0.5, within="(0, inf)")
@@ -301,31 +299,29 @@ class RenyiLoss(DivergenceLoss):
 
 
 class AlphaDivergenceLoss(DivergenceLoss):
-    """The alpha-divergence of a predicted distribution from a target one (Amari).
+    """Alpha-divergence (Amari) of a predicted distribution from a target one, for soft targets.
 
         loss = (1 - sum_j y_j^alpha p_j^(1 - alpha)) / (alpha (1 - alpha))
 
-    which is KL(y || p) at alpha = 1 and KL(p || y) at alpha = 0, with values and gradients that are
-    continuous there; four times `HellingerLoss` at 1/2, half of Pearson's chi-square sum (y - p)^2 / p at 2,
-    and half of Neyman's sum (y - p)^2 / y at -1. Amari's own parameter is 1 - 2 alpha. A large alpha makes
-    the prediction cover the target, a small one keeps it to one mode. For alpha in (0, 1) it is at most
-    1 / (alpha (1 - alpha)), where `RenyiLoss`, of the same sum, has no bound.
+    It is KL(y || p) at alpha = 1 and KL(p || y) at alpha = 0, where values and gradients are continuous. It
+    is four times `HellingerLoss` at 1/2, half of Pearson's chi-square sum (y - p)^2 / p at 2, and half of
+    Neyman's sum (y - p)^2 / y at -1. Amari's own parameter is 1 - 2 alpha. A large alpha makes the prediction
+    cover the target; a small one lets it keep to one mode. For alpha in (0, 1) the value is at most 1 /
+    (alpha (1 - alpha)), while `RenyiLoss`, a function of the same sum, has no bound.
 
-    Each class is taken with its alpha y_j + (1 - alpha) p_j, whose sum is the 1 of the formula: that is never
-    negative, and 0 only where p = y.
+    The loss is computed as the sum of (alpha y_j + (1 - alpha) p_j - y_j^alpha p_j^(1 - alpha)) / (alpha (1 -
+    alpha)). Each of these terms is at least 0, and 0 only for p_j = y_j.
 
     Args:
         alpha: the parameter, in [-1, 2].
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -347,17 +343,17 @@ class AlphaDivergenceLoss(DivergenceLoss):
         paper="Amari 1985",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="between covering the target and keeping to one mode of it, or a bounded loss for soft targets",
-        avoid="alpha <= 0 where targets may be 0: it is infinite there, and held at what a float holds",
+        use="soft targets, to cover a target or keep to one of its modes, or for a bounded loss",
+        avoid="targets of 0 with alpha <= 0: their infinite value is replaced by a finite one",
         elicits="centre of distributions",
-        elicits_note="p_j proportional to the mean of y_j^alpha, to the power 1 / alpha",
+        elicits_note="p_j proportional to the mean of y_j^alpha, raised to the power 1 / alpha",
         gradient_bound="1 / alpha in a logit for alpha in (0, 1]; unbounded elsewhere",
         identities=(
             Identity({"alpha": 1.0}, "KLDivergenceLoss", {"generalized": True}),
             Identity({"alpha": 0.0}, "KLDivergenceLoss", {"direction": "reverse", "generalized": True}),
             Identity({"alpha": 0.5}, "HellingerLoss", times=4.0),
         ),
-        conditioning="as p nears y it has the digits of log p - log y",
+        conditioning="near p = y the accuracy is that of log p - log y",
         cost="a power and an exponential series for each class",
     )
 
@@ -369,25 +365,23 @@ class AlphaDivergenceLoss(DivergenceLoss):
 
 
 class HellingerLoss(DivergenceLoss):
-    """The squared Hellinger distance of a predicted distribution from a target one.
+    """Squared Hellinger distance of prediction and target, for soft targets that may be wrong.
 
         loss = 1/2 sum_j (sqrt(y_j) - sqrt(p_j))^2 = 1 - sum_j sqrt(y_j p_j)
 
-    The square, in [0, 1], and not its root, whose gradient has no limit where p = y. It is symmetric, and
-    bounded as `JensenShannonLoss` is, and `TotalVariationLoss` is, which it is at most: a sample that is
-    hopelessly wrong hardly pulls.
+    It is the square of the distance, in [0, 1]; the gradient of the distance itself has no limit at p = y. It
+    is symmetric, never above `TotalVariationLoss`, and bounded as that loss and `JensenShannonLoss` are. A
+    hopelessly wrong sample therefore hardly pulls.
 
     Args:
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -408,12 +402,12 @@ class HellingerLoss(DivergenceLoss):
         paper="Hellinger 1909",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="soft targets of which some are wrong: the loss is bounded and smooth",
-        avoid="the model starts far from the targets: where p is near 0, so is the gradient in a logit",
+        use="soft targets of which some are wrong, because the loss is bounded and smooth",
+        avoid="models that start far from the targets: where p is near 0, so is the gradient in a logit",
         elicits="centre of distributions",
         elicits_note="p_j proportional to the square of the mean of sqrt(y_j)",
         gradient_bound="1/2 in a logit",
-        conditioning="as p nears y it has the digits of log p - log y",
+        conditioning="near p = y the accuracy is that of log p - log y",
         cost="a power and an exponential series for each class",
     )
 
@@ -423,25 +417,24 @@ class HellingerLoss(DivergenceLoss):
 
 
 class TotalVariationLoss(DivergenceLoss):
-    """The total variation between target and prediction: the most by which they differ on any event.
+    """Total variation of target and prediction, for targets of which some are grossly wrong.
 
         loss = 1/2 sum_j |y_j - p_j|
 
-    In [0, 1]; on a one-hot target it is 1 - p_t. Each class pulls with its whole weight until it is met,
-    and then not at all, so that of several targets it takes a median; `HellingerLoss`, which is smooth, lies
-    between it and half of its square.
+    It is the largest difference between the two probabilities of any event, in [0, 1]; for a one-hot target
+    it is 1 - p_t. Each class pulls with constant force until its probability is met, and then not at all, so
+    that the best prediction for several targets is like a median. `HellingerLoss` is smooth, and lies between
+    half of the square of this loss and this loss.
 
     Args:
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -461,12 +454,15 @@ class TotalVariationLoss(DivergenceLoss):
         paper="Gibbs & Su 2002, math/0209021",
         labels="distributions over the last axis",
         predictions="logits or probabilities",
-        use="a share of the targets is grossly wrong",
-        avoid="probabilities must be right on average; p is near 0 at the start, and so is the gradient",
+        use="targets of which a share is grossly wrong",
+        avoid=(
+            "probabilities that must be right on average; a start with p near 0, where the gradient is "
+            "near 0 too"
+        ),
         elicits="centre of distributions",
-        elicits_note="each class between its targets, as a median",
+        elicits_note="each class between its targets, like a median",
         gradient_bound="1/4 in a logit",
-        cost="1 - p of every class, with its digits where p is near 1",
+        cost="1 - p of every class, accurate where p is near 1",
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
@@ -474,29 +470,27 @@ class TotalVariationLoss(DivergenceLoss):
 
 
 class EarthMoverLoss(DivergenceLoss):
-    """The work of moving the predicted distribution over ordered classes to where the target is.
+    """Work of moving the predicted distribution to the target one, for ordered classes.
 
         loss = mean_k |F_k(y) - F_k(p)|^power,   F_k the share of the classes up to k, for k = 1 ... C - 1
 
-    With `power=1` it is the first Wasserstein distance between the two, where the classes lie at
-    0, 1/(C - 1), 2/(C - 1) ... 1: from the first class to the last it is 1. With `power=2` it is the ranked
-    probability score, and smooth; the paper's root of it is not taken. A probability near the true class
-    costs less than one far away, which the other losses of this file cannot tell. `OrdinalLabels` with
-    `CrossentropyLoss` can, and learns faster from a hopeless sample.
+    With `power=1` it is the first Wasserstein distance for classes at 0, 1/(C - 1), 2/(C - 1) ... 1, so that
+    the distance from the first class to the last is 1. With `power=2` it is the ranked probability score,
+    which is smooth; the root that the paper takes is left out. Probability near the true class costs less
+    than probability far away; the other divergences do not know distances between classes. `OrdinalLabels`
+    with `CrossentropyLoss` does, and learns faster from a hopelessly wrong sample.
 
     Args:
-        power: of the differences, 1 or more; 2 for training in the paper, 1 for judging.
-        temperature: softens the prediction to softmax(z / temperature), above 0; the target is taken as
-            it is.
-        from_logits: whether `y_pred` are logits.
+        power: the power of the differences, 1 or more; the paper trains with 2 and evaluates with 1.
+        temperature, from_logits: as in `keras_losses.losses.divergence.DivergenceLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., C)`, the classes in their order. With `reduction="none"` the result
-    is `(...)`.
+    Shapes: `y_true` and `y_pred` `(..., C)`, with the classes in their order. With `reduction="none"` the
+    result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that differ and, in eager mode, for negative
-            entries and rows that do not add up to 1.
+        ValueError: if a hyper-parameter is out of range or the shapes differ; in eager mode also for negative
+            entries and for rows that do not add up to 1.
 
     Example:
 
@@ -515,14 +509,16 @@ class EarthMoverLoss(DivergenceLoss):
         family="divergence",
         formula="mean_k |F_k(y) - F_k(p)|^power, F_k the sum of the first k classes, k < C",
         paper="Hou 2016, 1611.05916",
-        labels="distributions over the last axis, its classes in their order",
+        labels="distributions over the last axis, with the classes in their order",
         predictions="logits or probabilities",
         use="ordered classes: ratings, ages, histograms",
-        avoid="classes without an order; a model that is sure and wrong learns slowly",
+        avoid="classes without an order; confident wrong predictions, from which it learns slowly",
         elicits="class probability",
-        elicits_note="at power = 1 the median of the cumulated targets, between them at other powers",
+        elicits_note=(
+            "for power = 1 the median of the cumulative targets; for powers other than 2 between them"
+        ),
         gradient_bound="power / 4 in a logit",
-        cost="the running sum over the classes, a product with a triangular matrix",
+        cost="the cumulative sum over the classes, as a product with a triangular matrix",
     )
 
     power: float = parameter(default=2.0, within="[1, inf)")
@@ -533,25 +529,26 @@ class EarthMoverLoss(DivergenceLoss):
 
 
 class DistillationLoss(DivergenceLoss):
-    """What a student's softened prediction has still to learn from its teacher's.
+    """Divergence of a student's softened prediction from its teacher's, for knowledge distillation.
 
         loss = temperature^2 * KL(softmax(t / temperature) || softmax(z / temperature))
 
     with the logits t of the teacher, as `y_true`, and z of the student. The temperature shows the student
-    how likely the teacher takes the wrong classes to be; its square keeps the gradient,
-    temperature * (p - y), of one size, so that a sum with `CrossentropyLoss` keeps its balance. It is
-    `KLDivergenceLoss` with both sides softened, and has the digits of their difference where they nearly
-    agree, as at high temperatures, at which it is half the variance of z - t over the classes.
+    which wrong classes the teacher takes to be likely. The factor temperature^2 keeps the size of the
+    gradient, temperature * (p - y), about the same for all temperatures, so that a sum with
+    `CrossentropyLoss` keeps its balance. It is `KLDivergenceLoss` with both sides softened, and stays
+    accurate where they nearly agree, as they do at high temperatures. There it is half the variance of z - t
+    over the classes.
 
     Args:
-        temperature: divides the logits of both, in (0, 1e6]; 2 to 20 in the paper, the higher the larger the
-            student.
+        temperature: divides the logits of both, in (0, 1e6]; 2 to 20 in the paper, higher for larger
+            students.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` and `y_pred` `(..., C)`. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that differ.
+        ValueError: if `temperature` is out of range or the shapes differ.
 
     Example:
 
@@ -572,12 +569,12 @@ class DistillationLoss(DivergenceLoss):
         paper="Hinton 2015, 1503.02531",
         labels="logits of a teacher",
         predictions="logits",
-        use="a small model is to do what a large one does, on images with labels or without",
-        avoid="the teacher's probabilities are all there is (KLDivergenceLoss takes them)",
+        use="small models that learn to imitate a large one, on inputs with or without labels",
+        avoid="teachers of which only the probabilities are known (KLDivergenceLoss takes them)",
         elicits="class probability",
-        elicits_note="the mean of the teacher's softened probabilities, as the softened prediction",
+        elicits_note="the softened prediction is the mean of the teacher's softened probabilities",
         gradient_bound="temperature in a logit",
-        conditioning="as z nears t it has the digits of the difference of their softened logits",
+        conditioning="near z = t the accuracy is that of the difference of their softened logits",
         cost="two softmaxes, and an exponential series of their difference for each class",
     )
 
@@ -585,69 +582,7 @@ class DistillationLoss(DivergenceLoss):
     from_logits = True
 
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        """Any number is a logit."""
+        """Accepts all values: any number is a logit."""
 
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
         return self.temperature**2 * numerics.relative_entropy_of_logits(self.softened(y), logits)
-
-
-class GaussianKLLoss(PackedLoss):
-    """How far the normal distributions that a model predicts are from the standard one.
-
-        loss = KL(N(mu, e^log_var) || N(0, 1)) = 1/2 sum_j mu_j^2 + e^log_var_j - 1 - log_var_j
-
-    The term that keeps the latent code of a variational autoencoder to its prior. As in the paper it is the
-    sum over the latent dimensions, not their mean: beside a reconstruction loss that is a mean over pixels
-    it has to be weighted down. The other losses of this file compare probabilities of classes.
-
-    `y_true` is not read, for the prior is fixed. Keras asks for one nevertheless: a zero for each sample.
-
-    Args:
-        name, reduction, dtype: as in `keras_losses.core.Loss`.
-
-    Shapes: `y_pred` `(..., 2 * d)`: all mu, then all log_var; `y_true` `(...)` or `(..., d)`, of any
-    numbers. With `reduction="none"` the result is `(...)`.
-
-    Raises:
-        ValueError: for shapes that do not match.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_losses import GaussianKLLoss
-    >>> code = np.array([[1.0, 2.0, 0.0, 0.0]])  # mu = (1, 2), variances of 1
-    >>> float(GaussianKLLoss()(np.zeros(1), code))  # (1 + 4) / 2
-    2.5
-
-    References:
-        - Kingma & Welling 2013, Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114
-    """
-
-    card = Card(
-        family="divergence",
-        formula="1/2 sum_j mu_j^2 + e^log_var_j - 1 - log_var_j",
-        paper="Kingma & Welling 2013, 1312.6114",
-        labels="any numbers: they are not read",
-        predictions="mu and log_var of each latent dimension: all mu, then all log_var",
-        use="the latent code of a variational autoencoder",
-        avoid="a prior that is not the standard normal distribution",
-        elicits="centre of distributions",
-        elicits_note="mu = 0 and log_var = 0, the prior itself",
-        gradient_bound="unbounded: mu in mu, e^log_var / 2 in log_var",
-        cost="an exponential series for each number",
-    )
-
-    @property
-    def parts(self) -> int:
-        return 2
-
-    def align(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-        y_true, y_pred = self.convert(y_true), self.convert(y_pred)
-        if len(y_pred.shape) > 1 and shapes.agree(y_true.shape, y_pred.shape[:-1]):
-            y_true = ops.zeros_like(shapes.parts_of(y_pred, self.parts)[0])
-        return super().align(y_true, y_pred)
-
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        y_true, y_pred = self.align(y_true, y_pred)
-        mean, log_variance = shapes.parts_of(y_pred, self.parts)
-        return 0.5 * ops.sum(ops.square(mean) + numerics.expm1_minus(log_variance), axis=-1)
