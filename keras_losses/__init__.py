@@ -72,7 +72,8 @@ from keras_losses.losses.robust import (
 from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
 from keras_losses.penalties.predictions import RegularizedLoss
 from keras_losses.penalties.weights import regularize
-from keras_losses.training.model import LossAwareModel, LossState
+from keras_losses.training.model import LossAwareModel
+from keras_losses.training.state import LossState
 from keras_losses.vocabulary import VocabularyCrossentropy, VocabularyEmbedding, VocabularyHead
 
 __version__ = "0.1.0"

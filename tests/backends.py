@@ -131,7 +131,7 @@ def with_setting(
         traces.append(None)
 
         def weighted(pred: Any, number: Any) -> Any:
-            vars(loss)["_live"] = {key: lambda: number}
+            loss._follow(key, lambda: number)
             values = loss(y_true, pred)
             return values if weights is None else values * weights
 

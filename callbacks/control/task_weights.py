@@ -262,7 +262,7 @@ class GradNorm(_TaskWeights):
             own = replace(step, instead=dict(zip(places, given, strict=True)))
             own = replace(own, y_pred=own.forward(step.x, step.training))
             found = {}
-            with step.model.loss_terms.asking(own):
+            with step.model.loss_terms.computing(own):
                 for output in step.model.loss_terms.outputs:
                     of = own.at(output).of_output
                     for log, name in output.terms.items():

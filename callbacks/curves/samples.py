@@ -40,7 +40,7 @@ class Examined:
         terms: LossTerms = model.loss_terms
         for output in terms.outputs:
             own = step.at(output)
-            with terms.asking(step):
+            with terms.computing(step):
                 losses = None if output.loss is None else _of_each(output.loss, own)
             if losses is None:
                 continue
@@ -59,7 +59,7 @@ class Examined:
         def loss(*weights: Any) -> list[Any]:
             own = replace(step, instead=dict(enumerate(weights)))
             own = replace(own, y_pred=own.forward(step.x))
-            with terms.asking(own):
+            with terms.computing(own):
                 parts = [
                     output.weight * ops.mean(_values(output.loss, own.at(output)))
                     for output in terms.outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.combine.around import AroundLoss, Penalty, any_loss
-from keras_losses.core import Card, Loss, parameter
+from keras_losses.core import Card, Loss, context, parameter
 from keras_losses.core.arithmetic import is_the_sum_of_losses
 from keras_losses.numerics import Tensor
 
@@ -132,9 +132,6 @@ class CompositeLoss(Loss):
     is_sum: ClassVar[bool] = True
     """Whether it is nothing but the sum of its terms, which may then be taken apart."""
 
-    seen: Callable[[CompositeLoss, list[Tensor], list[Tensor]], None] | None = None
-    """What is told the values of the terms, and what each adds, whenever the loss is called."""
-
     def validate(self) -> None:
         given = self._given_weights()
         losses: list[tuple[str, Any]] = []
@@ -189,8 +186,8 @@ class CompositeLoss(Loss):
 
     def weight(self, name: str) -> float | Tensor:
         """What the term is multiplied with: a number, or what a schedule says now."""
-        live = self._live.get(f"weights/{name}")
-        return self.weights[name] if live is None else self.convert(live())
+        read = self._reader(f"weights/{name}")
+        return self.weights[name] if read is None else self.convert(read())
 
     # The value ----------------------------------------------------------------------------------------
 
@@ -204,8 +201,9 @@ class CompositeLoss(Loss):
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         values, parts = self.values_and_parts(y_true, y_pred, sample_weight, reduction)
-        if self.seen is not None:
-            self.seen(self, list(values.values()), list(parts.values()))
+        listener = context.current().listener
+        if listener is not None:
+            listener(self, list(values.values()), list(parts.values()))
         return self._added(parts)
 
     def values_and_parts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -94,6 +94,10 @@ class Declared:
     def _stated(self, name: str) -> Any:
         """Return an argument as it is saved: the number or `Learned`, not a model's value of it."""
         return vars(self)[name] if name in vars(self) else getattr(self, name)
+
+    def _reader(self, name: str) -> Callable[[], Any] | None:
+        """Return a function that returns the current tensor of an argument; None if it is the number kept."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         """Return every argument of the constructor, read from its signature."""

@@ -45,17 +45,16 @@ class Parameter:
         object.__setattr__(self, "name", name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """The value of an instance: the one it keeps, or what its `_live` says of this name right now.
+        """Return the value of an instance: the one it keeps, or the current tensor if it has a reader.
 
-        `_live` maps names to functions without arguments that return a scalar tensor, so that a number can
-        change between the steps of a compiled function, or be learned.
+        With a reader a number can change between the steps of a compiled function, or be learned.
         """
         if instance is None:
             return self
+        read = instance._reader(self.name)
+        if read is not None:
+            return instance.convert(read())
         kept = vars(instance)
-        live = kept.get("_live")
-        if live and self.name in live:
-            return instance.convert(live[self.name]())
         if self.name not in kept:
             raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
         value = kept[self.name]

@@ -14,7 +14,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.combine.around import A_LOSS, AroundLoss, any_loss
-from keras_losses.core import Loss, flag, parameter
+from keras_losses.core import Loss, context, flag, parameter
 from keras_losses.numerics import Tensor, derivatives
 
 
@@ -25,19 +25,19 @@ class ModelPenalty(Loss):
     """
 
     _needs_model: ClassVar[bool] = True
-    _own = None
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
-        # One loss may be of several outputs.
-        self._own = next((step for step in self._steps if step.of_output(step.y_pred) is y_pred), None)
-        try:
+        # One loss may be of several outputs: this call is of the one with these predictions.
+        here = context.current()
+        steps = here.steps.get(self, ())
+        own = [step for step in steps if step.of_output(step.y_pred) is y_pred]
+        with context.computing(here.with_steps(self, own or steps)):
             return super()._reduced(y_true, y_pred, sample_weight, reduction)
-        finally:
-            self._own = None
 
     @property
     def _step(self) -> Any:
-        return self._own or next(iter(self._steps), None)
+        """The data of the step for the output; None where no model computes its loss."""
+        return next(iter(context.current().steps.get(self, ())), None)
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         # The labels are the inner loss's alone, as they came.

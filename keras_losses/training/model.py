@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import re
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_losses import keras_private
 from keras_losses.core import Loss
-from keras_losses.core.interval import Interval
-from keras_losses.training.outputs import compiled_outputs, losses_by_path
-from keras_losses.training.settings import Live
+from keras_losses.training.outputs import compiled_outputs
+from keras_losses.training.state import LossState
 from keras_losses.training.step import Step
 from keras_losses.training.terms import LossTerms
 from keras_losses.training.watch import WatchTerms
-
-
-class LossState(keras.layers.Layer):  # type: ignore[misc]
-    """The variables of what losses learn; `LossAwareModel` has one.
-
-    In a training loop of your own, make one and train its `trainable_variables` as well:
-
-    >>> from keras_losses import DistillationLoss, LossState
-    >>> from keras_losses.core import Learned
-    >>> state = LossState(DistillationLoss(4.0))
-    """
-
-    def __init__(self, losses: Any, name: str = "loss_state") -> None:
-        super().__init__(name=name, dtype="float32")
-        given = list(losses) if isinstance(losses, list | tuple) else [losses]
-        self._learned: list[tuple[Loss, str, Any]] = []
-        for turn, loss in enumerate(
-            dict.fromkeys(part for each in given for _, part in losses_by_path(each))
-        ):
-            name = re.sub(r"\W", "_", str(loss.name))
-            for parameter in loss._learned:
-                # Two losses may have one name, and Keras on PyTorch knows parameters by theirs, in which
-                # there is no dot; nowhere is there a slash.
-                variable = self.add_weight(
-                    shape=loss._shape_of(parameter),
-                    initializer="zeros",
-                    name=f"{name}_{turn}_{parameter}" if turn else f"{name}_{parameter}",
-                )
-                self._learned.append((loss, parameter, variable))
-        self.built = True
-        for loss, live in self.live().items():
-            loss._live = {**loss._live, **live}
-
-    def serves(self, losses: list[Loss]) -> bool:
-        """Whether it has what these losses learn, and nothing else."""
-        found = {part for loss in losses for _, part in losses_by_path(loss) if part._learned}
-        return found == {loss for loss, _, _ in self._learned}
-
-    def live(self) -> Live:
-        """For each loss, how to read what it has learned."""
-        found: Live = {}
-        for loss, parameter, variable in self._learned:
-            found.setdefault(loss, {})[parameter] = functools.partial(_value_of, loss, parameter, variable)
-        return found
-
-
-def _value_of(loss: Loss, parameter: str, variable: keras.Variable) -> Any:
-    interval = Interval(loss.hyperparameters[parameter].within or "(-inf, inf)")
-    return loss._learned[parameter].value(ops.convert_to_tensor(variable), interval)
 
 
 class RecordsTerms:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_losses.core import Loss, Parameter
+from keras_losses.core import Loss, Parameter, context
+from keras_losses.core.context import Context
 from keras_losses.core.interval import Interval
 from keras_losses.numerics import Tensor
 from keras_losses.training.outputs import Output, compiled_outputs, joined
@@ -18,7 +19,7 @@ from keras_losses.training.outputs import Output, compiled_outputs, joined
 WEIGHTS = "weights/"
 """The prefix of the weights of terms, such as `weights/dice_loss`, among the names of a loss's numbers."""
 
-Live = dict[Loss, dict[str, Callable[[], Any]]]
+Readers = dict[Loss, dict[str, Callable[[], Any]]]
 """For each loss, functions that return the current tensors of hyper-parameters, by name."""
 
 
@@ -144,6 +145,8 @@ class Settings:
 
     def __init__(self, track: Callable[[str, keras.Variable], None]) -> None:
         self._track = track
+        self._outputs: list[Output] = []
+        self._learned: Readers = {}
         self._numbers: dict[str, tuple[Setting, keras.Variable]] = {}
         self._memories: dict[str, keras.Variable] = {}
         self._loaded: dict[str, Any] = {}
@@ -153,11 +156,17 @@ class Settings:
 
         What was set or loaded for other losses is forgotten: new ones begin with the numbers they have.
         """
+        state = getattr(model, "loss_state", None)
+        self._learned = {} if state is None else state.readers()
+        self._outputs = compiled_outputs(model)
         known = settable_numbers(model)
-        numbers = {path: variable for path, (_, variable) in self._numbers.items() if path in known}
-        self._numbers = {path: (known[path], variable) for path, variable in numbers.items()}
-        for setting, variable in self._numbers.values():
-            variable.assign(setting.value)
+        before, self._numbers = self._numbers, {}
+        for setting, _ in before.values():
+            setting.loss._follow(setting.name, None)
+        for path, (_, variable) in before.items():
+            if path in known:
+                self._put_behind(variable, path, known[path])
+                variable.assign(known[path].value)
         self._memories, self._loaded = {}, {}
 
     def control(self, model: keras.Model, owner: str, name: str) -> Control:
@@ -189,11 +198,15 @@ class Settings:
             # Not a variable made by `Metric.add_variable`: Keras resets those, and adds up their replicas.
             variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
             self._track(f"set_{len(self._numbers)}", variable)
-            self._numbers[path] = (setting, variable)
+            self._put_behind(variable, path, setting)
             if path in self._loaded:
                 variable.assign(self._loaded[path])
             model.train_function = model.test_function = None
         return Control(owner, path, *self._numbers[path])
+
+    def _put_behind(self, variable: keras.Variable, path: str, setting: Setting) -> None:
+        self._numbers[path] = (setting, variable)
+        setting.loss._follow(setting.name, functools.partial(_copy, variable))
 
     def memory(self, name: str, initial: Any) -> keras.Variable:
         """Return an array that a callback keeps with the model, as a variable saved with the numbers."""
@@ -205,20 +218,22 @@ class Settings:
                 variable.assign(self._loaded[name])
         return self._memories[name]
 
-    def live(self) -> Live:
-        """Return, for each loss, how its numbers are read now."""
-        found: Live = {}
+    def readers(self) -> Readers:
+        """Return, for each loss of the model, how the numbers that are set or learned are read."""
+        losses = [loss for output in self._outputs for _, loss in output.losses]
+        found = {loss: dict(self._learned.get(loss, {})) for loss in losses}
         for setting, variable in self._numbers.values():
-            found.setdefault(setting.loss, {})[setting.name] = functools.partial(_copy, variable)
+            found[setting.loss][setting.name] = functools.partial(_copy, variable)
         return found
 
-    def current(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Return the numbers that are set, and those that the losses of the outputs learn, by path."""
+    def current(self) -> dict[str, float]:
+        """Return the numbers that are set or learned, as they are now, by path."""
         found = {path: ops.convert_to_numpy(variable) for path, (_, variable) in self._numbers.items()}
-        for output in outputs:
-            for path, loss in output.losses:
-                for name in loss._learned:
-                    found[joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
+        with context.computing(Context(self.readers())):
+            for output in self._outputs:
+                for path, loss in output.losses:
+                    for name in loss._learned:
+                        found[joined(path, name)] = ops.convert_to_numpy(getattr(loss, name))
         scalars: dict[str, float] = {}
         for path, values in found.items():
             each = {path: values} if values.ndim == 0 else {f"{path}/{k}": x for k, x in enumerate(values)}

@@ -89,13 +89,13 @@ class StepTerms:
         for output, place in places:
             self._calls.setdefault(output.loss, []).append(place)
 
-    @property
-    def losses(self) -> list[CompositeLoss]:
-        """The losses whose terms are written down."""
-        return list(self._calls)
-
     def record(self, loss: CompositeLoss, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
-        """Write down what a call of a loss came to: the values of its terms, and what each adds to it."""
+        """Write down what a call of a loss came to: the values of its terms, and what each adds to it.
+
+        Sums of losses inside other losses are called as well; they are not among the model's terms.
+        """
+        if loss not in self._calls:
+            return
         if not self._calls[loss]:
             raise ValueError(
                 f"The terms of {loss.name} are asked for more outputs than are known before the model is "

@@ -11,11 +11,12 @@ import numpy as np
 from keras import ops
 
 from keras_losses import keras_private, numerics
-from keras_losses.core import Loss
+from keras_losses.core import Loss, context
+from keras_losses.core.context import Context
 from keras_losses.numerics import Tensor
 from keras_losses.training.ledger import Ledger, Means
 from keras_losses.training.outputs import Output, compiled_outputs
-from keras_losses.training.settings import Control, Live, Settings
+from keras_losses.training.settings import Control, Settings
 from keras_losses.training.step import Step, StepTerms
 from keras_losses.training.watch import REGULARIZATION, Watch
 
@@ -99,11 +100,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def parameters(self) -> dict[str, float]:
         """Return the numbers of the losses that are set or learned, as they are now, by path."""
-        return self._settings.current(self.outputs)
-
-    def live(self) -> Live:
-        """Return, for each loss, how the numbers that are set are read."""
-        return self._settings.live()
+        return self._settings.current()
 
     # Recording ----------------------------------------------------------------------------------------
 
@@ -111,38 +108,29 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     def recording(self, step: Step) -> Iterator[Callable[[Tensor], None]]:
         """Record the losses that are called, once what this yields is given the model's whole loss."""
         terms = StepTerms(self.outputs, step.y_pred)
-        state = getattr(step.model, "loss_state", None)
-        learned = {} if state is None else state.live()
-        live = self.live()
-        for output in self.outputs:
-            for _, loss in output.losses:
-                loss._live = {**learned.get(loss, {}), **live.get(loss, {})}
-        for composite in terms.losses:
-            composite.seen = terms.record
         asks = any(loss._needs_model for output in self.outputs for _, loss in output.losses)
-        try:
-            with self.asking(step), keras_private.keeping_losses(step.model, keep=asks):
-                yield lambda total: self._add(step, total, terms)
-        finally:
-            for composite in terms.losses:
-                composite.seen = None
+        with (
+            self.computing(step, terms.record),
+            keras_private.keeping_losses(step.model, keep=asks),
+        ):
+            yield lambda total: self._add(step, total, terms)
         for hook in self.hooks.values():
             hook(step)
 
-    @contextlib.contextmanager
-    def asking(self, step: Step) -> Iterator[None]:
-        """Let the losses ask for the data of a step."""
+    def computing(
+        self, step: Step, listener: Callable[..., None] | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Open the context in which the model's losses are computed from the data of a step.
+
+        Args:
+            step: the data, which losses may ask for.
+            listener: is told the values of terms; see `keras_losses.core.context.Context`.
+        """
         steps: dict[Loss, list[Step]] = {}
         for output in self.outputs:
             for _, loss in output.losses:
                 steps.setdefault(loss, []).append(step.at(output))
-        for loss, of_outputs in steps.items():
-            loss._steps = of_outputs
-        try:
-            yield
-        finally:
-            for loss in steps:
-                loss._steps = ()
+        return context.computing(Context(self._settings.readers(), steps, listener))
 
     def _add(self, step: Step, total: Tensor, terms: StepTerms) -> None:
         self._penalised = bool(step.model.losses)

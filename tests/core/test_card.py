@@ -125,7 +125,7 @@ def test_a_tensor_stands_in_for_a_number():
     """A formula reads the tensor, in the dtype that is computed in; configs and repr keep the number."""
     for loss, key in ((FocalLoss(gamma=3.0), "gamma"), (OwnHuberLoss(delta=3.0), "delta")):
         config, words = loss.get_config(), repr(loss)
-        vars(loss)["_live"] = {key: lambda: ops.convert_to_tensor(0.5, dtype="float16")}
+        loss._follow(key, lambda: ops.convert_to_tensor(0.5, dtype="float16"))
         assert float(getattr(loss, key)) == 0.5
         assert keras.backend.standardize_dtype(getattr(loss, key).dtype) == "float32"
         assert loss.get_config() == config

@@ -593,7 +593,8 @@ def test_numbers_that_a_schedule_sets(mode):
     given, numbers = data(), {"z_loss": 0.2, "label_smoothing": 0.3, "soft_cap": 1.2}
     arrays = [given["hidden"], given["kernel"], given["bias"]]
     loss = VocabularyCrossentropy(chunk=4, soft_cap=5.0)
-    vars(loss)["_live"] = {name: functools.partial(tensor, np.float32(x)) for name, x in numbers.items()}
+    for name, x in numbers.items():
+        loss._follow(name, functools.partial(tensor, np.float32(x)))
     expected = of_hidden_states(**given, weights=np.full(TOKENS, 1 / TOKENS), **numbers)
     result, found = slopes(lambda *x: loss.of_hidden_states(given["ids"], *x), arrays, mode)
     np.testing.assert_allclose(result, expected["values"].mean(), rtol=2e-5)
