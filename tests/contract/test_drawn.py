@@ -104,7 +104,7 @@ def test_hyper_parameters_out_of_range(loss, key, data):
     wrong = data.draw(drawing.refused(LOSSES[loss].hyperparameters[key]), label=key)
     with pytest.raises((ValueError, TypeError)) as caught:
         build(loss, {**required(loss), key: wrong})
-    assert f"{loss}: `{key}`" in str(caught.value)
+    assert f"`{loss}`: `{key}`" in str(caught.value)
     assert f"Received: {key}={wrong!r}" in str(caught.value)
 
 
