@@ -1,23 +1,17 @@
 """Callbacks that decay the learning rate and show what the loss is doing."""
 
-from .control.finder import LearningRateCurve, find_learning_rate
 from .control.learning_rate import LearningRateDecay
 from .control.loss_parameters import LossParameterSchedule
 from .control.momentum import ScheduledAdam, ScheduledAdamW, ScheduledSGD
 from .control.plateau import PlateauDecay
+from .control.range_curve import LearningRateCurve
+from .control.range_test import find_learning_rate
 from .control.task_weights import DynamicWeightAverage, GradNorm
-from .curves.curves import LossCurves
-from .schedules.schedules import (
-    Chain,
-    CosineRestarts,
-    InverseSquareRoot,
-    OneCycle,
-    Polynomial,
-    Schedule,
-    Step,
-    Warmup,
-    WarmupStableDecay,
-)
+from .curves.loss_curves import LossCurves
+from .schedules.around import Chain, Warmup
+from .schedules.base import Schedule
+from .schedules.cycles import CosineRestarts, OneCycle
+from .schedules.decays import InverseSquareRoot, Polynomial, Step, WarmupStableDecay
 from .writers.live_plot import LivePlot
 from .writers.mlflow import MLflowWriter
 from .writers.report import LossReport

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from .writers.files import rewriting
+from .files import rewriting
 
 _KEPT = 1000  # entries; a checkpoint of the best epoch may be hundreds of epochs old
 

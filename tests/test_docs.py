@@ -67,12 +67,6 @@ ROOMS = re.findall(r"^\| `((?:keras_losses|callbacks)/[\w./]+)` \|", ARCHITECTUR
 """The rooms in the order of the page: a room imports only rooms before it."""
 
 
-UNDER_WORK = {
-    "keras_losses.callbacks.schedules.schedules": {"keras_losses.callbacks.control.optimizers"},
-}
-"""Imports against the direction that are still to be removed."""
-
-
 def source_files() -> dict[str, Path]:
     """Each module of the package with its file in the checkout."""
     files = {}
@@ -100,7 +94,7 @@ def imports(module: str, files: dict[str, Path]) -> set[str]:
                 found.add(f"{base}.{alias.name}" if f"{base}.{alias.name}" in files else base)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
             found.add(node.value)
-    return (found & set(files)) - {module} - UNDER_WORK.get(module, set())
+    return (found & set(files)) - {module}
 
 
 def room(path: Path) -> str:

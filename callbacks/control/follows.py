@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
-from ..control.optimizers import as_number, batches_per_iteration, batches_seen, compiled
+from ..arguments import as_number
+from ..schedules.compiled import compiled
+from .optimizers import batches_per_iteration, batches_seen
 
 
 class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..control.follows import FollowsSchedule
-from ..control.optimizers import batches_per_iteration, batches_seen, rate_variable
-from ..control.plateau import SCALED_RATE, SETS_RATE
-from ..schedules.schedules import check_length
+from ..schedules.length import check_length
+from .follows import FollowsSchedule
+from .optimizers import batches_per_iteration, batches_seen, rate_variable
+from .plateau import SCALED_RATE, SETS_RATE
 
 # Where, in the `params` that all callbacks of one fit share, those stand who want to hear of a new rate
 # in the middle of an epoch: whoever reads the rate before each batch may come before us in the list.

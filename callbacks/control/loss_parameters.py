@@ -10,7 +10,7 @@ import keras
 from keras_losses.training.settings import Control
 from keras_losses.training.terms import LossTerms
 
-from ..control.follows import FollowsSchedule
+from .follows import FollowsSchedule
 
 
 class LossParameterSchedule(FollowsSchedule):

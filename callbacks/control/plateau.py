@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-from ..arguments import in_range
-from ..control.optimizers import as_number, batches_seen, rate_variable, updating
-from ..schedules.schedules import Scaled, schedule_of
+from ..arguments import as_number, in_range
+from ..schedules.around import Scaled
 from ..state import Remembers
+from .optimizers import batches_seen, rate_variable, schedule_of, updating
 
 # Where, in the `params` that all callbacks of one fit share, a callback says that it sets the rate, and
 # PlateauDecay says what is to become of that rate.

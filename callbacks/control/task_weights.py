@@ -19,8 +19,8 @@ from keras_losses.training.step import Step
 from keras_losses.training.terms import LossTerms
 
 from ..arguments import in_range
-from ..control.optimizers import batches_seen
 from ..state import Remembers
+from .optimizers import batches_seen
 
 
 class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]

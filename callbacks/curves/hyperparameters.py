@@ -10,7 +10,8 @@ import keras
 from keras_losses.core import Loss
 from keras_losses.training.outputs import compiled_outputs, joined
 
-from ..control.optimizers import as_number, rate_source, updating
+from ..arguments import as_number
+from ..control.optimizers import rate_source, updating
 
 Value = float | str | bool
 

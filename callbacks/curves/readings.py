@@ -14,15 +14,14 @@ from keras_losses import keras_private
 from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
+from ..arguments import as_number
 from ..control.optimizers import (
-    as_number,
     batch_counter,
     batches_per_iteration,
     batches_seen,
-    compiled,
-    copies,
     rate_variable,
 )
+from ..schedules.compiled import compiled
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Reader:
         rate = rate_variable(model.optimizer)
         self._variables = [terms.sums.last, batch_counter(model.optimizer), *([] if rate is None else [rate])]
         self._places = [_place(model, variable) for variable in self._variables]
-        self._copies = copies(self._variables)
+        self._copies = _copies(self._variables)
 
     def read(self, batch: int | None = None) -> Reading:
         return Reading(self._copies(self._values()), time.time(), batch)
@@ -183,3 +182,19 @@ class OptimizerSchedule:
     def before(self, batches: Sequence[int]) -> list[float]:
         """The rates of the updates after which the optimizer had seen so many batches."""
         return [as_number(rate) for rate in self._rates_at([max(count - 1, 0) for count in batches])]
+
+
+def _copies(variables: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What takes the values of these variables as they are now, on the device, without waiting."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # What is read of a variable stays what it is when the variable is set: no copy of ours is needed.
+        return lambda values: [tf.convert_to_tensor(variable.value) for variable in variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # JAX gives the old buffers away. One by one: to get a list into a call takes longer than three calls.
+        copied = jax.jit(jax.numpy.copy)
+        return lambda values: [copied(value) for value in values]
+    return lambda values: [keras.ops.copy(value) for value in values]  # PyTorch sets them in place

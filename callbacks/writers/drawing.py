@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..writers.record import LEVELS, Record, Series
+from .record import LEVELS, Record, Series
 
 WIDTH = 10.0  # of a picture, in inches
 RUNS = {"train": "#2f74c0", "validation": "#d9601a"}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..writers import drawing
-from ..writers.record import Record
-from ..writers.writer import Writer
+from . import drawing
+from .record import Record
+from .writer import Writer
 
 
 class LivePlot(Writer):

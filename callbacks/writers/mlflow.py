@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..writers.files import Owner, rewriting
+from ..files import rewriting
+from .owner import Owner
 
 _LATEST = "keras_losses.latest_step"  # a tag: metrics can be asked for their values only, not their steps
 _SUPERSEDED = "keras_losses.superseded_by"

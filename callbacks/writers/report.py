@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..writers import drawing
-from ..writers.files import rewriting
-from ..writers.record import Record, Series
-from ..writers.writer import Writer
+from ..files import rewriting
+from . import drawing
+from .record import Record, Series
+from .writer import Writer
 
 _KEY = "keras-losses-record"  # of the record within the file
 

@@ -23,8 +23,9 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from ..writers.files import FileWriter, keep_copy, rewriting
-from ..writers.writer import EventWriter, record_header
+from ..files import keep_copy, rewriting
+from .event_file import EventWriter, record_header
+from .owner import FileWriter
 
 # Category, chart and the tags on it, in the order of the page; a metric has a chart of its own.
 _CHARTS = (

@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from ..writers.files import FileWriter, keep_copy, rewriting
+from ..files import keep_copy, rewriting
+from .owner import FileWriter
 
 _COLUMNS = ("run", "tag", "step", "value", "wall_time")
 

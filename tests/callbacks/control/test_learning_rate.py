@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_losses.callbacks import LearningRateDecay
-from keras_losses.callbacks.control import learning_rate, optimizers
+from keras_losses.callbacks.control import learning_rate
+from keras_losses.callbacks.schedules.compiled import compiled
 from tests.callbacks.small import TRACED, Interrupt, data, fit, model, one_execution_on_torch
 
 
@@ -229,7 +230,7 @@ def test_what_cannot_be_traced_leaves_tensorflow_as_it_was():
         def __call__(self, step):
             return 0.5 if float(step) < 2 else 0.25
 
-    assert [float(rate) for rate in optimizers.compiled(Branches())([0, 1, 2])] == [0.5, 0.5, 0.25]
+    assert [float(rate) for rate in compiled(Branches())([0, 1, 2])] == [0.5, 0.5, 0.25]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

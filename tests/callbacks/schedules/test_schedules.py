@@ -20,8 +20,10 @@ from keras_losses.callbacks import (
     Warmup,
     WarmupStableDecay,
 )
-from keras_losses.callbacks.schedules import schedules
-from keras_losses.callbacks.schedules.schedules import Scaled, check_length
+from keras_losses.callbacks.control.optimizers import batches_seen, schedule_of
+from keras_losses.callbacks.schedules import around, cycles, decays
+from keras_losses.callbacks.schedules.around import Scaled
+from keras_losses.callbacks.schedules.length import check_length
 from tests.callbacks.small import TRACED, fit, model
 
 # The formulas ------------------------------------------------------------------------------------------
@@ -357,7 +359,7 @@ def test_a_decay_of_another_length_than_the_training(length, made, warning):
         check_length(Polynomial(1.0, length), {"epochs": 5, "steps": None}, made)
         check_length(Step(1.0, 1), given, made)
         check_length(lambda epoch: 1.0, given, made)
-        check_length(keras.optimizers.SGD(0.1), given)
+        check_length(schedule_of(keras.optimizers.SGD(0.1)), given)
 
 
 def test_the_schedule_of_an_optimizer_is_looked_at():
@@ -365,8 +367,9 @@ def test_the_schedule_of_an_optimizer_is_looked_at():
         keras.optimizers.SGD,
         lambda rate: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(rate)),
     ):
+        with_schedule = optimizer(keras_schedules.CosineDecay(1.0, 9))
         with pytest.warns(UserWarning, match="CosineDecay comes to its end after 9 steps"):
-            check_length(optimizer(keras_schedules.CosineDecay(1.0, 9)), {"epochs": 5, "steps": 20})
+            check_length(schedule_of(with_schedule), {"epochs": 5, "steps": 20}, batches_seen(with_schedule))
 
 
 def test_learning_rate_decay_looks_at_it():
@@ -394,7 +397,7 @@ def test_learning_rate_decay_looks_at_it():
         (lambda: Warmup(lambda step: 0.1, 10), "LearningRateSchedule"),
         (lambda: Warmup(-0.1, 10), r"schedule=-0.1"),
         (lambda: Warmup(0.1, 0), "steps=0"),
-        (lambda: Warmup(0.1, 1, steps_per_epoch=0), "`steps_per_epoch` must be a number of steps, 1 or more"),
+        (lambda: Warmup(0.1, 1, steps_per_epoch=0), r"`steps_per_epoch` must be an integer in \[1, inf\)"),
         (lambda: Warmup(0.1, 1, steps_per_epoch=2.5), "steps_per_epoch=2.5"),
         (lambda: WarmupStableDecay(1.0, 10, 6, 5), "must fit into steps.*warmup=6.0, decay=5.0"),
         (lambda: CosineRestarts(1.0, 5, warmup=5), "warmup must be shorter than the first cycle"),
@@ -424,4 +427,4 @@ def test_plot():
 
 
 def test_the_examples():
-    assert doctest.testmod(schedules).failed == 0
+    assert all(doctest.testmod(module).failed == 0 for module in (around, cycles, decays))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_losses.callbacks import LossCurves, LossReport
-from keras_losses.callbacks.writers import drawing, files, report
+from keras_losses.callbacks import LossCurves, LossReport, files
+from keras_losses.callbacks.writers import drawing, report
 from keras_losses.callbacks.writers.record import Record
 from tests.callbacks import small
 
@@ -171,7 +171,7 @@ def test_other_suffixes(tmp_path):
 
 
 def test_without_matplotlib(tmp_path, monkeypatch):
-    """`test_writers` imports the callbacks without it, in a process of its own."""
+    """`test_event_file` imports the callbacks without it, in a process of its own."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"keras-losses\[plot\]"):
         LossReport(tmp_path / "report.html")

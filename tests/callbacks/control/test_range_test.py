@@ -13,7 +13,7 @@ import pytest
 
 from keras_losses import HuberLoss, LossAwareModel, PseudoHuberLoss, keras_private
 from keras_losses.callbacks import LearningRateCurve, LossParameterSchedule, find_learning_rate
-from keras_losses.callbacks.control import finder
+from keras_losses.callbacks.control import range_test
 from keras_losses.callbacks.control.optimizers import rate_variable
 from keras_losses.core import Learned
 from tests.callbacks import small
@@ -351,7 +351,7 @@ def trained():
 
 def interrupt(error, monkeypatch):
     """Presses Control-C, or fails, after the third step."""
-    add = finder._RangeTest._add
+    add = range_test._RangeTest._add
 
     def interrupted(self, loss):
         add(self, loss)
@@ -361,7 +361,7 @@ def interrupt(error, monkeypatch):
             np.random.rand()  # noqa: NPY002
             raise error
 
-    monkeypatch.setattr(finder._RangeTest, "_add", interrupted)
+    monkeypatch.setattr(range_test._RangeTest, "_add", interrupted)
 
 
 ENDINGS = {

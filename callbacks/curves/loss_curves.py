@@ -16,14 +16,15 @@ import numpy as np
 from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
+from ..arguments import as_number
 from ..control.learning_rate import LISTENERS
-from ..control.optimizers import as_number, batches_per_iteration, rate_source
-from ..curves.hyperparameters import hyperparameters
-from ..curves.readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
-from ..curves.samples import Examined
-from ..schedules.schedules import check_length
+from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
+from ..schedules.length import check_length
 from ..writers.tensorboard import TensorBoardWriter
 from ..writers.writer import Writer
+from .hyperparameters import hyperparameters
+from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
+from .samples import Examined
 
 
 class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
@@ -163,7 +164,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if not self._begun:
             # Only now: other callbacks may have restored the model when the training began.
             self._begun = True
-            check_length(self.model.optimizer, self.params)
+            optimizer = self.model.optimizer
+            check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
             self._record.training.begin(self._first_iteration, self._unfinished())
             self._writers.tell("begin", self._first_iteration, hyperparameters(self.model, self.params))
 

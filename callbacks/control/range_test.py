@@ -1,185 +1,23 @@
-"""The learning-rate range test: the loss at each of many rates, and what rate to train with."""
+"""The learning-rate range test: trains for some batches with ever larger rates, and puts all back."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random
 import sys
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-# Keras has no public way to the generator behind unseeded random numbers, without making one where there
-# is none; tests/test_private_keras.py watches these.
 from keras_losses import keras_private
 from keras_losses.training.terms import strategy_scope
 
-from ..arguments import is_number
-from ..control.optimizers import as_number, batches_per_iteration, rate_variable, updating
-from ..writers.drawing import need_matplotlib
-
-# fastai's: what its suggestions leave out of the curve's ends, and the interval and slope of `slide`.
-BEGINNING, END = 10, 5
-INTERVAL, SLOPE = 15, 0.005
-
-
-@dataclass(frozen=True)
-class LearningRateCurve:
-    """The loss at each learning rate of a range test, and the rates that it suggests.
-
-    The suggestions are fastai's, read off `smoothed` without the first tenth of the test and the last 5
-    points. Where the curve has none of a kind (it never falls, or is too short), the property raises
-    `ValueError`, and `suggestions` is without it.
-
-    Attributes:
-        rates: The learning rates, ascending.
-        losses: The loss of each, before its update: as in the logs, with regularisation.
-        smoothed: Their exponential moving average, corrected for its beginning at 0.
-        stopped: Why there is no further point: `"finished"`, `"diverged"` or `"nan"`. A loss that is
-            infinite (which is divergence) or NaN is not in the curve.
-        steps: How many rates there would have been.
-        spacing: `"exponential"` or `"linear"`.
-
-    Example:
-
-    >>> losses = (3.0, 3.0, 2.0, 1.0, 0.5, 0.6, 1.0, 2.0, 3.0, 4.0, 5.0)
-    >>> curve = LearningRateCurve(tuple(10.0**k for k in range(-9, 2)), losses, losses, "diverged", 10)
-    >>> f"{curve.minimum:.0e}"  # the lowest is at 1e-5
-    '1e-06'
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
-    stopped: str
-    steps: int
-    spacing: str = "exponential"
-
-    @property
-    def valley(self) -> float:
-        """Half-way down the longest descent: the one to begin with.
-
-        The descent is the longest strictly falling subsequence of the curve, of L points, taken for the L
-        points that end where it ends; the suggestion is the point after L/3 + L/6 of them.
-        """
-        rates, losses = self._inner("valley", 2)
-        lengths = np.ones(len(losses), int)
-        for i in range(1, len(losses)):
-            higher = lengths[:i][losses[:i] > losses[i]]
-            lengths[i] = 1 + higher.max(initial=0)
-        last = int(lengths.argmax())
-        length = int(lengths[last])
-        if length == 1:
-            raise self._without("valley", "the loss never falls")
-        return float(rates[max(last - length + length // 3 + length // 6, 0)])
-
-    @property
-    def steepest(self) -> float:
-        """Where the loss falls most for a change of the rate's logarithm."""
-        rates, losses = self._inner("steepest", 2)
-        slopes = np.diff(losses) / np.diff(np.log(rates))
-        if slopes.min() >= 0:
-            raise self._without("steepest", "the loss never falls")
-        return float(rates[slopes.argmin()])
-
-    @property
-    def minimum(self) -> float:
-        """A tenth of the rate with the lowest loss."""
-        rates, losses = self._inner("minimum", 1)
-        return float(rates[losses.argmin()]) / 10
-
-    @property
-    def slide(self) -> float:
-        """The left end of an interval of 15 points that slides down from the largest rate.
-
-        It stops when the slopes at its ends, in loss per point, are within 0.005 of each other, which
-        depends on the scale of the loss.
-        """
-        rates, losses = self._inner("slide", INTERVAL + 1)
-        slopes = np.gradient(losses)
-        left = len(losses) - 1 - INTERVAL
-        found = rates[left]
-        while left >= 0 and abs(slopes[left + INTERVAL] - slopes[left]) > SLOPE:
-            found = rates[left]
-            left -= 1
-        return float(found)
-
-    @property
-    def suggestions(self) -> dict[str, float]:
-        """Those of the four that the curve has, by name."""
-        found: dict[str, float] = {}
-        for name in ("valley", "steepest", "minimum", "slide"):
-            with contextlib.suppress(ValueError):
-                found[name] = getattr(self, name)
-        return found
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draws the curve and its suggestions with matplotlib, on `ax` or a new figure; returns the axes."""
-        need_matplotlib("LearningRateCurve.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")[1]
-        if self.spacing == "exponential":
-            ax.set_xscale("log")
-        ax.plot(self.rates, self.losses, color="#9aa5b1", linewidth=1, alpha=0.6)
-        ax.plot(self.rates, self.smoothed, color="#1f4e79", linewidth=2)
-        # The single losses of a test that diverges would flatten all the rest.
-        low, high = min(self.smoothed), max(self.smoothed)
-        low = max(min(self.losses), low - (high - low) / 2)
-        room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-        ax.set_ylim(low - room, high + room)
-        _mark(ax, self)
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss (thin: of each batch)")
-        ax.spines[["top", "right"]].set_visible(False)
-        return ax
-
-    def _inner(self, name: str, least: int) -> tuple[Any, Any]:
-        """Rates and losses without the ends, as arrays."""
-        kept = slice(self.steps // BEGINNING, len(self.rates) - END)
-        rates, losses = np.array(self.rates[kept]), np.array(self.smoothed[kept])
-        if len(rates) < least:
-            raise self._without(
-                name,
-                f"of its {len(self.rates)} points {len(rates)} are left without the ends; {least} are needed",
-            )
-        return rates, losses
-
-    def _without(self, name: str, why: str) -> ValueError:
-        return ValueError(
-            f"LearningRateCurve.{name}: the curve has none, as {why}. Try more steps, or a smaller min_rate."
-        )
-
-
-def _mark(ax: Any, curve: LearningRateCurve) -> None:
-    """The suggestions as points of the smoothed line, and their names and rates in a row over it."""
-    found = sorted(curve.suggestions.items(), key=lambda item: item[1])
-    scale = np.log if curve.spacing == "exponential" else np.asarray
-    left, right = (scale(limit) for limit in ax.get_xlim())
-    width, place = 0.12, -1.0  # as fractions of the axis
-    for turn, (name, rate) in enumerate(found):
-        # As close to its point as those before it, and the room for those after it, allow.
-        last = 1 - width * (len(found) - turn - 0.5)
-        place = min(max((scale(rate) - left) / (right - left), place + width, width / 2), last)
-        loss = np.interp(scale(rate), scale(curve.rates), curve.smoothed)
-        ax.plot(rate, loss, "o", color="#c8553d", markersize=6, zorder=3)
-        ax.annotate(
-            f"{name}\n{rate:.2g}",
-            (rate, loss),
-            (place, 1.02),
-            textcoords="axes fraction",
-            ha="center",
-            va="bottom",
-            fontsize=9,
-            color="#c8553d",
-            arrowprops={"arrowstyle": "-", "color": "#c8553d", "linewidth": 0.6, "shrinkB": 4},
-        )
+from ..arguments import as_number, is_number
+from .optimizers import batches_per_iteration, rate_variable, updating
+from .put_back import putting_back
+from .range_curve import LearningRateCurve
 
 
 def find_learning_rate(
@@ -261,7 +99,7 @@ def find_learning_rate(
     rates = [float(rate) for rate in space(min_rate, max_rate, steps)]
     x = _built(model, x)
     optimizer = model.optimizer
-    with _put_back(model):
+    with putting_back(model):
         once = isinstance(x, types.GeneratorType)
         test = _RangeTest(rates, _executions(model), smoothing, diverge, once, verbose)
         if rate_variable(optimizer) is None:
@@ -406,9 +244,6 @@ class _RangeTest(keras.callbacks.Callback):  # type: ignore[misc]
             self.progress.update(len(self.losses), [("loss", loss)], finalize=self.stopped is not None)
 
 
-# Building, and putting back ------------------------------------------------------------------------------
-
-
 def _built(model: Any, x: Any) -> Any:
     """Builds a model that has no weights yet on the first batch; what is to be used in place of `x`."""
     # Some layers, of a class's own, may be unbuilt in a model that calls itself built.
@@ -434,84 +269,3 @@ def _built(model: Any, x: Any) -> Any:
     with strategy_scope(model), keras.StatelessScope():
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, inputs))
     return x
-
-
-@contextlib.contextmanager
-def _put_back(model: Any) -> Iterator[None]:
-    """Afterwards the model, its optimizer and the random states are as they were."""
-    optimizer, learning_rate = model.optimizer, keras_private.rate_source(updating(model.optimizer))
-    attributes = {name: getattr(model, name, None) for name in ("history", "stop_training", "train_function")}
-    # fit leaves PyTorch's modules in the mode for inference, or, interrupted, in that for training.
-    modules = list(model.modules()) if keras.backend.backend() == "torch" else []
-    modes = [module.training for module in modules]
-    with contextlib.ExitStack() as last:
-        last.callback(_random_states())
-        generator = keras_private.seed_generator()
-        last.callback(keras_private.set_seed_generator, generator)
-        # On JAX and PyTorch the first `fit` after `compile` takes a batch to build them, for which it
-        # shuffles arrays once more.
-        last.callback(keras_private.unbuild_compiled_parts(model))
-        if not optimizer.built:
-            # As it is after the first step, from the initial values.
-            last.callback(_unbuild, optimizer, {id(variable) for variable in optimizer.variables})
-            with strategy_scope(model):
-                optimizer.build(model.trainable_variables)
-        seeds = [] if generator is None else [generator.state]
-        # On the host: the device may have no room for a second model.
-        values = [(variable, _copy(variable)) for variable in _variables(model, seeds)]
-        try:
-            yield
-        finally:
-            keras_private.drop_jax_training_state(model)
-            with strategy_scope(model):
-                if keras_private.rate_source(updating(optimizer)) is not learning_rate:
-                    optimizer.learning_rate = learning_rate
-                model.reset_metrics()  # also those that were made by the first step
-                for variable, value in values:
-                    variable.assign(value)
-            for name, attribute in attributes.items():
-                setattr(model, name, attribute)
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
-
-
-def _variables(model: Any, others: list[Any]) -> list[Any]:
-    groups = (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.metrics_variables,
-        model.optimizer.variables,
-        others,
-    )
-    return list({id(variable): variable for group in groups for variable in group}.values())
-
-
-def _copy(variable: Any) -> Any:
-    # NumPy may see the memory that PyTorch and TensorFlow write to, and JAX gives away. A variable of
-    # several replicas is an array only as a tensor.
-    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)), copy=True)
-
-
-def _unbuild(optimizer: Any, before: set[int]) -> None:
-    """Lets go of the slots, so that other variables may be trained than those of the test."""
-    for each in {id(o): o for o in (optimizer, updating(optimizer))}.values():
-        keras_private.forget_slots(each, before)
-
-
-def _random_states() -> Callable[[], None]:
-    """Notes the global random states, and returns what puts them back."""
-    # NumPy's old global state, as it is what Keras shuffles arrays with.
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    torch = sys.modules.get("torch")
-    on_cpu = torch.get_rng_state() if torch else None
-    on_gpus = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else None
-
-    def put_back() -> None:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if torch:
-            torch.set_rng_state(on_cpu)
-        if torch and on_gpus is not None:
-            torch.cuda.set_rng_state_all(on_gpus)
-
-    return put_back

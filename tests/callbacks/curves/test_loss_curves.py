@@ -13,8 +13,8 @@ from keras import ops
 
 from keras_losses import AbsoluteErrorLoss, HuberLoss, JacobianPenalty, LossAwareModel, SquaredErrorLoss
 from keras_losses.callbacks import LearningRateDecay, LossCurves, Writer
-from keras_losses.callbacks.curves import curves, samples
-from keras_losses.callbacks.writers import writer as writers
+from keras_losses.callbacks.curves import loss_curves, samples
+from keras_losses.callbacks.writers import event_file
 from tests.callbacks.small import (
     TARGETS,
     TRACED,
@@ -383,13 +383,13 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(tmp_path, monkeypatch):
     full = []
-    new_event_file = writers._new_event_file
+    new_event_file = event_file._new_event_file
 
     def fills_up(log_dir):
         full.append(log_dir)
         return open("/dev/full", "wb") if len(full) > 2 else new_event_file(log_dir)
 
-    monkeypatch.setattr(writers, "_new_event_file", fills_up)
+    monkeypatch.setattr(event_file, "_new_event_file", fills_up)
     (message,) = warnings_of(lambda: fit(model(), LossCurves(tmp_path), validation_data=data(), epochs=2))
     assert os.strerror(errno.ENOSPC) in message
     assert curve(tmp_path, "train", "batch/loss") == [(1, 2.5), (2, 12.5), (3, 25.0)]
@@ -415,4 +415,4 @@ def test_there_is_something_to_write_to(tmp_path):
 
 
 def test_the_example():
-    assert doctest.testmod(curves).failed == 0
+    assert doctest.testmod(loss_curves).failed == 0

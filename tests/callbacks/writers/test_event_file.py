@@ -17,8 +17,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
 from tensorboard.util.tensor_util import make_ndarray
 
-from keras_losses.callbacks.writers import writer as writers
-from keras_losses.callbacks.writers.writer import EventWriter
+from keras_losses.callbacks.writers import event_file
+from keras_losses.callbacks.writers.event_file import EventWriter
 
 
 def test_scalars_come_back(tmp_path):
@@ -62,9 +62,11 @@ def test_flush_is_enough_and_close_may_be_repeated(tmp_path):
 
 def test_no_file_is_written_twice(tmp_path, monkeypatch):
     made = tmp_path / f"events.out.tfevents.0000000001.{socket.gethostname()}.{os.getpid()}.0"
-    monkeypatch.setattr(writers, "_file_numbers", iter([0, 1]))  # as another process with the same name
-    monkeypatch.setattr(writers.time, "time", lambda: 1.0)
-    monkeypatch.setattr(writers.os, "listdir", lambda path: [])  # which makes its file just after we looked
+    monkeypatch.setattr(event_file, "_file_numbers", iter([0, 1]))  # as another process with the same name
+    monkeypatch.setattr(event_file.time, "time", lambda: 1.0)
+    monkeypatch.setattr(
+        event_file.os, "listdir", lambda path: []
+    )  # which makes its file just after we looked
     made.write_bytes(b"theirs")
     EventWriter(tmp_path).close()
     assert made.read_bytes() == b"theirs"
@@ -74,8 +76,8 @@ def test_no_file_is_written_twice(tmp_path, monkeypatch):
 def test_a_later_file_is_read_later(tmp_path, monkeypatch):
     # By name: "9" stands after "10", and a clock may go back.
     for step, (number, now) in enumerate([(9, 2.0), (10, 2.0), (11, 1.0)]):
-        monkeypatch.setattr(writers, "_file_numbers", iter([number]))
-        monkeypatch.setattr(writers.time, "time", lambda now=now: now)
+        monkeypatch.setattr(event_file, "_file_numbers", iter([number]))
+        monkeypatch.setattr(event_file.time, "time", lambda now=now: now)
         writer = EventWriter(tmp_path)
         writer.scalar("loss", 1.0, step)
         writer.close()
@@ -128,4 +130,4 @@ def test_neither_tensorflow_nor_matplotlib_is_imported(tmp_path):
 
 
 def test_the_example():
-    assert doctest.testmod(writers).failed == 0
+    assert doctest.testmod(event_file).failed == 0

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import shutil
-import time
 import weakref
-from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Mapping
 
-from ..writers.writer import Writer
+from .writer import Writer
 
 _owners: weakref.WeakValueDictionary[str, Owner] = weakref.WeakValueDictionary()
 
@@ -55,33 +51,3 @@ class FileWriter(Owner):
     def _forget(self, step: int) -> None:
         """Takes out what stands at later steps; the files are kept in `superseded/`."""
         raise NotImplementedError
-
-
-@contextlib.contextmanager
-def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to take the path's place, whole or not at all, once all of it is on the disk."""
-    path = os.path.realpath(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    unfinished = os.path.join(os.path.dirname(path), f"unfinished-{os.getpid()}-{time.time_ns()}")
-    try:
-        with open(unfinished, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(path):
-            shutil.copymode(path, unfinished)
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)
-        raise
-
-
-def keep_copy(path: str, directory: str, name: str) -> None:
-    """Copies a file that is about to be changed; an earlier copy of that name stays."""
-    os.makedirs(directory, exist_ok=True)
-    for number in itertools.count():
-        copy = os.path.join(directory, f"{name}.{number}" if number else name)
-        with contextlib.suppress(FileExistsError), open(copy, "xb") as file, open(path, "rb") as source:
-            shutil.copyfileobj(source, file)
-            return

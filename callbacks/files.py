@@ -1,0 +1,41 @@
+"""Files that are replaced as a whole, and copies of files that are about to change."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to take the path's place, whole or not at all, once all of it is on the disk."""
+    path = os.path.realpath(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    unfinished = os.path.join(os.path.dirname(path), f"unfinished-{os.getpid()}-{time.time_ns()}")
+    try:
+        with open(unfinished, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            shutil.copymode(path, unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def keep_copy(path: str, directory: str, name: str) -> None:
+    """Copies a file that is about to be changed; an earlier copy of that name stays."""
+    os.makedirs(directory, exist_ok=True)
+    for number in itertools.count():
+        copy = os.path.join(directory, f"{name}.{number}" if number else name)
+        with contextlib.suppress(FileExistsError), open(copy, "xb") as file, open(path, "rb") as source:
+            shutil.copyfileobj(source, file)
+            return

@@ -1,0 +1,178 @@
+"""Schedules that go up and down: one cycle as long as the training, and restarts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_losses.core import parameter
+
+from .base import FORMS, Schedule, power, share_done, share_left
+
+LAST_STEP = 2**31 - 1  # JAX counts steps in 32 bits
+
+
+class OneCycle(Schedule):
+    """Up to a high rate and down to a very low one, in one cycle as long as the training.
+
+        from peak / div up to peak                  in the steps 0 to pct_start * steps - 1
+        from peak down to peak / div_final          from there to step steps - 1, the last one
+
+    Both along half a cosine, or in straight lines. Step for step it is PyTorch's `OneCycleLR(optimizer, peak,
+    total_steps=steps, div_factor=div, final_div_factor=div_final / div)`; names and defaults are fastai's,
+    where `div_final` divides the peak. Later steps keep the last rate, where PyTorch raises an error.
+    The momentum that goes the other way is `momentum()`. `WarmupStableDecay` stays at its peak, so that one
+    may decide on the training's length late.
+
+    Args:
+        peak: The highest rate, above 0.
+        steps: The length of the training, above 0, in steps; in epochs with `steps_per_epoch`.
+        pct_start: The share of it in which the rate goes up, between 0 and 1.
+        div: The peak over the first rate, above 0.
+        div_final: The peak over the last rate, above 0.
+        form: `"cosine"` or `"linear"`.
+        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+
+    Raises:
+        TypeError, ValueError: For an argument out of its range.
+
+    References:
+        - Smith & Topin 2018, Super-Convergence, https://arxiv.org/abs/1708.07120
+
+    Example:
+
+    >>> from keras_losses.callbacks import OneCycle
+    >>> cycle = OneCycle(1.0, steps=9, pct_start=1 / 3, div=5, div_final=10, form="linear")
+    >>> cycle.preview(9).round(2).tolist()
+    [0.2, 0.6, 1.0, 0.85, 0.7, 0.55, 0.4, 0.25, 0.1]
+    """
+
+    peak: float = parameter(within="(0, inf)")
+    steps: float = parameter(within="(0, inf)")
+    pct_start: float = parameter(default=0.25, within="[0, 1]")
+    div: float = parameter(default=25.0, within="(0, inf)")
+    div_final: float = parameter(default=1e5, within="(0, inf)")
+    form: str = parameter(default="cosine", choices=("cosine", "linear"))
+
+    def rate(self, step: Any) -> Any:
+        form = FORMS[self.form]
+        last = self.steps_of(self.steps) - 1
+        top = max(self.pct_start * (last + 1) - 1, 0.0)
+        first, final = self.peak / self.div, self.peak / self.div_final
+        up = first + (self.peak - first) * form(share_done(step, 0, top))
+        down = final + (self.peak - final) * form(share_left(step, top, last - top))
+        return ops.where(step <= math.floor(top), up, down)
+
+    @property
+    def length(self) -> float:
+        return self.steps_of(self.steps)
+
+    def momentum(self, low: float = 0.85, high: float = 0.95) -> OneCycle:
+        """The momentum of the cycle: from `high` down to `low` while the rate goes up, and back.
+
+        It is for the `momentum` of `ScheduledSGD` and the `beta_1` of `ScheduledAdam`.
+        """
+        if not 0 < low <= high < 1:
+            raise ValueError(
+                f"OneCycle.momentum: it must be 0 < low <= high < 1. Received: low={low!r}, high={high!r}"
+            )
+        inverse = {"peak": low, "div": low / high, "div_final": low / high}
+        return OneCycle(**{**self.get_config(), **inverse})
+
+
+class CosineRestarts(Schedule):
+    """Down along half a cosine again and again, each time longer, from a lower peak, or after a warm-up.
+
+    Cycle i = 0, 1, ... has T_i = steps * t_mul^i steps and the peak P_i = initial * m_mul^i (not below
+    `final`). Of its steps t = 0, 1, ...
+
+        final + (P_i - final) * t / warmup                                              for t < warmup
+        final + (P_i - final) * (1 + cos(pi (t - warmup) / (T_i - warmup))) / 2         from then on
+
+    Without a warm-up it is timm's `CosineLRScheduler(t_initial=steps, cycle_mul=t_mul, cycle_decay=m_mul)`,
+    and with `final=0` Keras's `CosineDecayRestarts`, which looks for its place in the cycles with logarithms
+    in float32, and so may be a cycle off beside a restart; and which has neither warm-ups nor an end.
+
+    Args:
+        initial: The peak of the first cycle, above 0.
+        steps: The length of the first cycle, above 0, in steps; in epochs with `steps_per_epoch`.
+        t_mul: How many times as long as the one before a cycle is, 1 or more.
+        m_mul: How many times as high its peak is, above 0 and up to 1.
+        warmup: How much of each cycle is for going up, 0 or more and less than `steps`.
+        final: The rate to which each cycle goes, 0 or more.
+        cycles: After how many cycles the rate stays at `final`; by default it never does.
+        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+
+    Raises:
+        TypeError, ValueError: For an argument out of its range.
+
+    References:
+        - Loshchilov & Hutter 2017, SGDR: Stochastic Gradient Descent with Warm Restarts,
+          https://arxiv.org/abs/1608.03983
+
+    Example:
+
+    >>> from keras_losses.callbacks import CosineRestarts
+    >>> CosineRestarts(1.0, steps=2, t_mul=2, m_mul=0.5).preview(7).round(3).tolist()
+    [1.0, 0.5, 0.5, 0.427, 0.25, 0.073, 0.25]
+    """
+
+    initial: float = parameter(within="(0, inf)")
+    steps: float = parameter(within="(0, inf)")
+    t_mul: float = parameter(default=1.0, within="[1, inf)")
+    m_mul: float = parameter(default=1.0, within="(0, 1]")
+    warmup: float = parameter(default=0.0, within="[0, inf)")
+    final: float = parameter(default=0.0, within="[0, inf)")
+    cycles: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True)
+
+    def validate(self) -> None:
+        if self.steps_of(self.steps) <= self.steps_of(self.warmup):
+            raise ValueError(
+                "CosineRestarts: warmup must be shorter than the first cycle. "
+                f"Received: steps={self.steps!r}, warmup={self.warmup!r}"
+            )
+
+    def rate(self, step: Any) -> Any:
+        warmup = self.steps_of(self.warmup)
+        cycle, since, length = self._place(step)
+        peak = ops.maximum(self.initial * power(self.m_mul, cycle), self.final)
+        left = ops.clip((length - since) / (length - warmup), 0.0, 1.0)
+        share = FORMS["cosine"](left)
+        if warmup:
+            share = ops.where(since < warmup, since / warmup, share)
+        if self.cycles is not None:
+            share = ops.where(step < math.ceil(self.length), share, 0.0)
+        return self.final + (peak - self.final) * share
+
+    def _place(self, step: Any) -> tuple[Any, Any, Any]:
+        """The number of the step's cycle, how many steps of it are over, and how many it has."""
+        first = self.steps_of(self.steps)
+        if self.t_mul == 1.0:
+            return step // first, ops.cast(step % first, "float32"), float(first)
+        # Where each cycle begins, worked out beforehand: floor(log(...)) in float32 is off beside a restart.
+        begins, lengths = [0.0], [float(first)]
+        while len(begins) != self.cycles and begins[-1] + lengths[-1] < LAST_STEP:
+            begins.append(begins[-1] + lengths[-1])
+            lengths.append(lengths[-1] * self.t_mul)
+        whole = np.ceil(begins)
+        cycle = ops.sum(ops.cast(step >= ops.cast(whole[1:].astype("int32"), "int"), "int32"))
+        begin, before, length = (
+            ops.take(ops.convert_to_tensor(table), cycle)
+            for table in (
+                whole.astype("int32"),
+                (whole - begins).astype("float32"),
+                np.array(lengths, "float32"),
+            )
+        )
+        return cycle, ops.cast(step - ops.cast(begin, "int"), "float32") + before, length
+
+    @property
+    def length(self) -> float:
+        if self.cycles is None:
+            return math.inf
+        growth = self.t_mul
+        cycles = self.cycles if growth == 1.0 else (growth**self.cycles - 1) / (growth - 1)
+        return self.steps_of(self.steps) * cycles
