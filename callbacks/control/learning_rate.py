@@ -9,11 +9,7 @@ from typing import Any
 from ..schedules.length import check_length
 from .follows import FollowsSchedule
 from .optimizers import batches_per_iteration, batches_seen, rate_variable
-from .plateau import SCALED_RATE, SETS_RATE
-
-# Where, in the `params` that all callbacks of one fit share, those stand who want to hear of a new rate
-# in the middle of an epoch: whoever reads the rate before each batch may come before us in the list.
-LISTENERS = "keras_losses.learning_rate_listeners"
+from .rate_of_fit import RateOfFit
 
 
 class LearningRateDecay(FollowsSchedule):
@@ -74,8 +70,9 @@ class LearningRateDecay(FollowsSchedule):
                 "cannot be set. Give the optimizer a number, as in Adam(learning_rate=1e-3), or drop "
                 "this callback."
             )
+        self._rate_of_fit = RateOfFit.of(self)
+        self._rate_of_fit.is_set_by_a_callback()
         params = self.params or {}
-        params[SETS_RATE] = True
         if params.get("steps"):
             per_update = batches_per_iteration(self.model.optimizer)
             counted = params["steps"] if self.unit == "epoch" else per_update
@@ -83,8 +80,7 @@ class LearningRateDecay(FollowsSchedule):
             check_length(self.schedule, {**params, "steps": params["steps"] / counted}, made)
 
     def adjusted(self, value: float) -> float:
-        scaled = (self.params or {}).get(SCALED_RATE)
-        return value if scaled is None else float(scaled(value))
+        return self._rate_of_fit.reduced(value)
 
     def apply(self, value: float) -> None:
         if not (math.isfinite(value) and value >= 0):
@@ -92,5 +88,4 @@ class LearningRateDecay(FollowsSchedule):
         self.model.optimizer.learning_rate = value
 
     def changed(self, batch: int, value: float) -> None:
-        for listener in (self.params or {}).get(LISTENERS, ()):
-            listener(batch, value)
+        self._rate_of_fit.changed(batch, value)

@@ -13,12 +13,9 @@ from ..arguments import as_number, in_range
 from ..schedules.around import Scaled
 from ..state import Remembers
 from .optimizers import batches_seen, rate_variable, schedule_of, updating
+from .rate_of_fit import RateOfFit
 
-# Where, in the `params` that all callbacks of one fit share, a callback says that it sets the rate, and
-# PlateauDecay says what is to become of that rate.
-SETS_RATE = "keras_losses.sets_rate"
-SCALED_RATE = "keras_losses.scaled_rate"
-_SMALLEST = 1e-30  # of factors: below, products are no numbers of float32
+_SMALLEST_FACTOR = 1e-30  # products with smaller factors underflow in float32
 
 
 class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
@@ -121,8 +118,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
                 "Give the optimizer a number or a LearningRateSchedule."
             )
         self._restored = False
-        if self.params is not None:
-            self.params[SCALED_RATE] = self.scaled
+        self._rate_of_fit = RateOfFit.of(self)
+        self._rate_of_fit.reduce_by(self.scaled)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._restore()
@@ -164,8 +161,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         if rate <= self.min_rate * (1 + 1e-6):  # the optimizer holds it in float32
             return
         optimizer = updating(self.model.optimizer)
-        if (self.params or {}).get(SETS_RATE) or schedule_of(optimizer) is not None:
-            self._scale = max(self._scale * self.factor, _SMALLEST)
+        if self._rate_of_fit.set_by_callback or schedule_of(optimizer) is not None:
+            self._scale = max(self._scale * self.factor, _SMALLEST_FACTOR)
             self._scale_schedule()
         else:
             self._reduced_to = max(rate * self.factor, self.min_rate)

@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,8 +17,8 @@ from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..arguments import as_number
-from ..control.learning_rate import LISTENERS
 from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
+from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
 from ..writers.tensorboard import TensorBoardWriter
 from ..writers.writer import Writer
@@ -151,8 +151,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             raise ValueError("LossCurves: the model has no optimizer; compile it with one.")
         self._record.flush()  # what an interrupted fit has left
         self._begun = False
-        if self.params is not None:
-            self.params.setdefault(LISTENERS, []).append(self._record.training.rate_changed)
+        self._rate_of_fit = RateOfFit.of(self)
+        self._rate_of_fit.call_on_change(self._record.training.rate_changed)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._phase = "training"
@@ -167,13 +167,13 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             optimizer = self.model.optimizer
             check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
             self._record.training.begin(self._first_iteration, self._unfinished())
-            self._writers.tell("begin", self._first_iteration, hyperparameters(self.model, self.params))
+            self._writers.begin(self._first_iteration, hyperparameters(self.model, self.params))
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.batches and self._phase == "training":
             if len(self._record.training) >= self.flush_every:
                 self._record.flush()
-                self._writers.tell("flush")
+                self._writers.flush()
             self._record.training.add(self._reader.read(batch))
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -205,11 +205,11 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._record.epoch(step, logs or {})
         if self._examined is not None:
             self._record.examined(step, self._examined.of(self.model))
-        self._writers.tell("flush")
+        self._writers.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._writers.tell("end", _numbers(logs or {}))
-        self._writers.tell("close")
+        self._writers.end(_numbers(logs or {}))
+        self._writers.close()
 
     def _end_training(self) -> None:
         if self.batches:
@@ -281,12 +281,12 @@ class _Record:
     def examined(self, step: int, found: tuple[Mapping[str, np.ndarray], Mapping[str, float]]) -> None:
         now = time.time()
         for tag, values in found[0].items():
-            self._writers.tell("histogram", "train", tag, values, step, now)
+            self._writers.histogram("train", tag, values, step, now)
         for tag, value in found[1].items():
             self.scalar("train", tag, value, step, now)
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float | None = None) -> None:
-        self._writers.tell("scalar", run, tag, value, step, time.time() if wall_time is None else wall_time)
+        self._writers.scalar(run, tag, value, step, time.time() if wall_time is None else wall_time)
 
     def rate(self, reader: Reader) -> float:
         """The learning rate of the update before."""
@@ -295,25 +295,56 @@ class _Record:
         return as_number(reader.model.optimizer.learning_rate)
 
 
-class _Writers:
-    """All of them, and silence after the first failure of each."""
+class _Writers(Writer):
+    """Hands everything to several writers, and drops a writer after its first failure."""
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = list(writers)
 
-    def tell(self, what: str, *given: Any) -> None:
+    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         for writer in tuple(self._writers):
-            try:
-                getattr(writer, what)(*given)
-            except Exception as error:  # of a disk, a network, a library: none of them stops a training
-                self._writers.remove(writer)
-                with contextlib.suppress(Exception):  # what is in its buffer cannot be written either
-                    writer.close()
-                warnings.warn(
-                    f"LossCurves: {writer!r} failed ({type(error).__name__}: {error}). Training goes on "
-                    "without it.",
-                    stacklevel=4,
-                )
+            with self._guarded(writer):
+                writer.begin(step, hyperparameters)
+
+    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                writer.scalar(run, tag, value, step, wall_time)
+
+    def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                writer.histogram(run, tag, values, step, wall_time)
+
+    def flush(self) -> None:
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                writer.flush()
+
+    def end(self, figures: Mapping[str, float]) -> None:
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                writer.end(figures)
+
+    def close(self) -> None:
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                writer.close()
+
+    @contextlib.contextmanager
+    def _guarded(self, writer: Writer) -> Iterator[None]:
+        """Keep a failure of a disk, a network or a library from stopping the training."""
+        try:
+            yield
+        except Exception as error:
+            self._writers.remove(writer)
+            with contextlib.suppress(Exception):  # what is in its buffer cannot be written either
+                writer.close()
+            warnings.warn(
+                f"LossCurves: {writer!r} failed ({type(error).__name__}: {error}). Training goes on "
+                "without it.",
+                stacklevel=6,
+            )
 
 
 def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
@@ -329,4 +360,4 @@ def _close_quietly(record: _Record, writers: _Writers) -> None:
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         record.flush()
-        writers.tell("close")
+        writers.close()
