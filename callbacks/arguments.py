@@ -1,34 +1,46 @@
-"""What callbacks ask of the numbers that they are given."""
+"""Checks of arguments, with the declarations and messages of losses, and values as Python numbers."""
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_losses.core.interval import Interval
+from keras_losses.core.parameters import Parameter
+
+
+def number(owner: str, name: str, value: Any, within: str) -> float:
+    """Return a number of a range, such as `"(0, 1]"`; raise `TypeError` or `ValueError` for other values."""
+    checked: float = Parameter(within=within).check(owner, name, value)
+    return checked
+
+
+def whole_number(owner: str, name: str, value: Any, within: str) -> int:
+    """Return a whole number of a range, such as `"[1, inf)"`; raise an error for other values."""
+    checked: int = Parameter(within=within, integer=True).check(owner, name, value)
+    return checked
+
+
+def choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return one of the choices; raise `ValueError` for other values."""
+    checked: str = Parameter(choices=choices).check(owner, name, value)
+    return checked
 
 
 def is_number(value: Any) -> bool:
-    """Also NumPy's; no truth value is one."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def in_range(owner: str, name: str, value: Any, interval: str) -> float:
-    """The number, if it lies in the interval, such as `"(0, 1]"`; else `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in Interval(interval):
-        raise ValueError(f"{owner}: {name} must be a number in {interval}. Received: {value!r}")
-    return float(value)
+    """Whether a value is a number of Python or NumPy; booleans are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def as_number(value: Any) -> float:
-    """A Python float from a number, a NumPy scalar or a tensor of one; TypeError for all else."""
+    """Return a Python float from a number or a tensor with one; raise `TypeError` for other values."""
     if isinstance(value, keras.Variable):
         value = value.value
     if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, (str, bytes, bool, np.bool_)) or np.ndim(value) != 0:
         raise TypeError(f"not a number: {value!r}")
-    number: float = float(value)
-    return number
+    converted: float = float(value)
+    return converted

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from ..arguments import as_number
+from ..arguments import as_number, choice
 from ..schedules.compiled import compiled
 from .optimizers import batches_per_iteration, batches_seen
 
@@ -27,13 +27,11 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._owner = type(self).__name__
         if not callable(schedule):
             raise TypeError(
-                f"{self._owner}: schedule must be a keras.optimizers.schedules.LearningRateSchedule or "
+                f"{self._owner}: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or "
                 f"a function that returns a number. Received: {schedule!r}"
             )
-        if unit not in ("epoch", "step"):
-            raise ValueError(f"{self._owner}: unit must be 'epoch' or 'step'. Received: {unit!r}")
         self.schedule = schedule
-        self.unit = unit
+        self.unit = choice(self._owner, "unit", unit, ("epoch", "step"))
         self.verbose = verbose
         self._value_at = schedule
         self._value: float | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..arguments import as_number, in_range
+from ..arguments import as_number, number, whole_number
 from ..schedules.around import Scaled
 from ..state import Remembers
 from .optimizers import batches_seen, rate_variable, schedule_of, updating
@@ -51,7 +51,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         verbose: 1 says when the rate is reduced, 0 says nothing.
 
     Raises:
-        ValueError: For an argument out of its range; when training, if the learning rate is a function.
+        TypeError, ValueError: For an argument outside its domain.
+        ValueError: When training, if the learning rate is a function.
 
     Warns:
         UserWarning: Once, where the logs lack the value, or where it is NaN.
@@ -90,11 +91,11 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
                 f"more is. Received: {mode!r}"
             )
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
-        self.factor = in_range("PlateauDecay", "factor", factor, "(0, 1)")
-        self.min_delta = in_range("PlateauDecay", "min_delta", min_delta, "[0, inf)")
-        self.min_rate = in_range("PlateauDecay", "min_rate", min_rate, "[0, inf)")
-        self.patience = _whole("patience", patience, 1)
-        self.cooldown = _whole("cooldown", cooldown, 0)
+        self.factor = number("PlateauDecay", "factor", factor, "(0, 1)")
+        self.min_delta = number("PlateauDecay", "min_delta", min_delta, "[0, inf)")
+        self.min_rate = number("PlateauDecay", "min_rate", min_rate, "[0, inf)")
+        self.patience = whole_number("PlateauDecay", "patience", patience, "[1, inf)")
+        self.cooldown = whole_number("PlateauDecay", "cooldown", cooldown, "[0, inf)")
         self.keep_state(backup_dir, f"{monitor} {mode}")
         self._restored = False
         self._warned: set[str] = set()
@@ -221,11 +222,3 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         if message.split(" epoch ")[0] not in self._warned:
             self._warned.add(message.split(" epoch ")[0])
             warnings.warn(f"PlateauDecay: {message}", stacklevel=3)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"PlateauDecay: {name} must be a number of epochs, {least} or more. Received: {value!r}"
-        )
-    return value

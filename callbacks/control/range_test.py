@@ -14,7 +14,7 @@ import numpy as np
 from keras_losses import keras_private
 from keras_losses.training.terms import strategy_scope
 
-from ..arguments import as_number, is_number
+from ..arguments import as_number, choice, number, whole_number
 from .optimizers import batches_per_iteration, rate_variable, updating
 from .put_back import putting_back
 from .range_curve import LearningRateCurve
@@ -147,34 +147,27 @@ def _check(
     model: Any, min_rate: Any, max_rate: Any, steps: Any, spacing: Any, smoothing: Any, diverge: Any
 ) -> None:
     if not isinstance(model, keras.Model):
-        raise TypeError(f"find_learning_rate: model must be a keras.Model. Received: {type(model).__name__}.")
+        raise TypeError(
+            f"find_learning_rate: `model` must be a keras.Model. Received: {type(model).__name__}."
+        )
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(
-            "find_learning_rate: the model is not compiled. Call model.compile(optimizer, loss) first."
+            "find_learning_rate: `model` is not compiled with an optimizer. "
+            "Call model.compile(optimizer, loss) first."
         )
 
-    if not (is_number(min_rate) and is_number(max_rate) and 0 < min_rate < max_rate < math.inf):
+    owner = "find_learning_rate"
+    number(owner, "min_rate", min_rate, "(0, inf)")
+    number(owner, "max_rate", max_rate, "(0, inf)")
+    if not min_rate < max_rate:
         raise ValueError(
-            "find_learning_rate: min_rate and max_rate must be numbers, 0 < min_rate < max_rate. "
-            f"Received: {min_rate!r} and {max_rate!r}."
+            f"{owner}: `max_rate` must be above `min_rate`. "
+            f"Received: min_rate={min_rate!r}, max_rate={max_rate!r}."
         )
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 2:
-        raise ValueError(
-            f"find_learning_rate: steps must be a whole number, 2 or greater. Received: {steps!r}."
-        )
-    if spacing not in ("exponential", "linear"):
-        raise ValueError(
-            f'find_learning_rate: spacing must be "exponential" or "linear". Received: {spacing!r}.'
-        )
-    if not (is_number(smoothing) and 0 <= smoothing < 1):
-        raise ValueError(
-            f"find_learning_rate: smoothing must be a number from 0 to below 1. Received: {smoothing!r}."
-        )
-    if not (is_number(diverge) and diverge > 1):
-        raise ValueError(
-            "find_learning_rate: diverge must be a number above 1 (math.inf never stops). "
-            f"Received: {diverge!r}."
-        )
+    whole_number(owner, "steps", steps, "[2, inf)")
+    choice(owner, "spacing", spacing, ("exponential", "linear"))
+    number(owner, "smoothing", smoothing, "[0, 1)")
+    number(owner, "diverge", diverge, "(1, inf]")
 
 
 def _executions(model: Any) -> int:

@@ -18,7 +18,7 @@ from keras_losses.training.settings import WEIGHTS, Control
 from keras_losses.training.step import Step
 from keras_losses.training.terms import LossTerms
 
-from ..arguments import in_range
+from ..arguments import number
 from ..state import Remembers
 from .optimizers import batches_seen
 
@@ -139,7 +139,7 @@ class DynamicWeightAverage(_TaskWeights):
         backup_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(terms, backup_dir)
-        self.temperature = in_range(type(self).__name__, "temperature", temperature, "(0, inf)")
+        self.temperature = number(type(self).__name__, "temperature", temperature, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
         # Of the epoch before last and the last one; 0 where there has been none.
@@ -206,8 +206,8 @@ class GradNorm(_TaskWeights):
     ) -> None:
         super().__init__(terms, backup_dir)
         self.shared = shared if isinstance(shared, str) else shared.name
-        self.alpha = in_range(type(self).__name__, "alpha", alpha, "[0, inf)")
-        self.learning_rate = in_range(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
+        self.alpha = number(type(self).__name__, "alpha", alpha, "[0, inf)")
+        self.learning_rate = number(type(self).__name__, "learning_rate", learning_rate, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
         self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))

@@ -16,7 +16,7 @@ import numpy as np
 from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
-from ..arguments import as_number
+from ..arguments import as_number, whole_number
 from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
 from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
@@ -77,8 +77,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             (`gradient_norm/<path>`). It takes two passes forward and one backward an epoch.
 
     Raises:
-        ValueError: If `flush_every` is not a whole number, 1 or greater, or there is nothing to write to;
-            when training, if the model has no optimizer.
+        TypeError, ValueError: If `flush_every` is not a whole number, 1 or greater.
+        ValueError: If there is nothing to write to; when training, if the model has no optimizer.
 
     Example:
 
@@ -105,21 +105,20 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         examine: tuple[Any, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(flush_every, int) or flush_every < 1:
-            raise ValueError(
-                f"LossCurves: flush_every must be a whole number, 1 or greater. Received: {flush_every!r}"
-            )
+        self.flush_every = whole_number("LossCurves", "flush_every", flush_every, "[1, inf)")
         wrong = [writer for writer in writers if not isinstance(writer, Writer)]
         if wrong:
             raise TypeError(
-                "LossCurves: writers must be instances of keras_losses.callbacks.Writer, such as "
+                "LossCurves: `writers` must be instances of keras_losses.callbacks.Writer, such as "
                 f"CSVWriter('curves.csv'). Received: {wrong[0]!r}"
             )
         if log_dir is None and not writers:
-            raise ValueError("LossCurves: give it a log_dir for TensorBoard, or writers, or both.")
+            raise ValueError(
+                "LossCurves: `log_dir` is None and `writers` is empty. Give `log_dir` for TensorBoard, or "
+                "`writers`, or both."
+            )
         self.log_dir = log_dir
         self.batches = batches
-        self.flush_every = flush_every
         own = [] if log_dir is None else [TensorBoardWriter(log_dir)]
         self._writers = _Writers([*own, *writers])
         self._examined = None if examine is None else Examined(*examine)

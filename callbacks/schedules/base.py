@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_losses.core import Learned, parameter
+from keras_losses.core import parameter
 from keras_losses.core.declared import Declared
 from keras_losses.core.saving import PACKAGE
 
@@ -46,16 +46,6 @@ class Schedule(Declared, KerasSchedule):  # type: ignore[misc]
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         keras.saving.register_keras_serializable(PACKAGE)(cls)
-
-    def _checked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super()._checked(args, kwargs)
-        for name, value in checked.items():
-            if isinstance(value, Learned):
-                raise TypeError(
-                    f"{type(self).__name__}: `{name}` cannot be learned. Received: {name}={value!r}. "
-                    "Give it a number."
-                )
-        return checked
 
     def rate(self, step: Any) -> Any:
         """The rate of a step, which is a tensor of integers."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from . import drawing
 from .record import Record
 from .writer import Writer
@@ -26,7 +27,7 @@ class LivePlot(Writer):
         seconds: Between two drawings, 0 or more.
 
     Raises:
-        ValueError: If `seconds` is not a number, 0 or greater.
+        TypeError, ValueError: If `seconds` is not a number, 0 or greater.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -37,8 +38,7 @@ class LivePlot(Writer):
     """
 
     def __init__(self, seconds: float = 1.0) -> None:
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-            raise ValueError(f"LivePlot: seconds must be a number, 0 or greater. Received: {seconds!r}")
+        seconds = number("LivePlot", "seconds", seconds, "[0, inf]")
         self._display: Any = None
         if not _in_a_notebook():
             warnings.warn(

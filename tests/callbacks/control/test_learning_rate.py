@@ -213,7 +213,7 @@ def test_an_optimizer_with_a_schedule():
 
 
 def test_arguments():
-    with pytest.raises(ValueError, match=r"'epoch' or 'step'.*'batch'"):
+    with pytest.raises(ValueError, match=r"`unit` must be one of 'epoch', 'step'.*'batch'"):
         LearningRateDecay(halve, "batch")
     with pytest.raises(TypeError, match=r"0\.1"):
         LearningRateDecay(0.1)

@@ -297,7 +297,8 @@ def test_terms_that_are_none(make):
 )
 def test_numbers_out_of_range(make, name):
     for value in (-1.0, float("nan"), "1", True, *([] if name == "alpha" else [0.0])):
-        with pytest.raises(ValueError, match=rf"{name} must be a number in .*Received: {value!r}"):
+        message = rf"`{name}` must be a number in .*Received: {name}={value!r}"
+        with pytest.raises((TypeError, ValueError), match=message):
             make(value)
 
 
