@@ -309,10 +309,10 @@ def test_numbers_that_do_not_go_with_others():
 
 
 def test_arguments():
-    with pytest.raises(TypeError, match=r"LossParameterSchedule: `schedule` must be.*0\.1"):
+    with pytest.raises(TypeError, match=r"`?LossParameterSchedule`?: `schedule` must be.*0\.1"):
         LossParameterSchedule("delta", 0.1)
     with pytest.raises(
-        ValueError, match=r"ParameterSchedule: `unit` must be one of 'epoch', 'step'.*'batch'"
+        ValueError, match=r"ParameterSchedule`: `unit` must be one of 'epoch', 'step'.*'batch'"
     ):
         LossParameterSchedule("delta", lambda epoch: 1.0, "batch")
 

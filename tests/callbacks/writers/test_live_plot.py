@@ -93,7 +93,7 @@ def test_outside_of_a_notebook():
 
 @pytest.mark.parametrize("seconds", [-1, "1", True, float("nan"), None])
 def test_seconds(seconds):
-    with pytest.raises((TypeError, ValueError), match=r"LivePlot: `seconds` must be a number in \[0, inf\]"):
+    with pytest.raises((TypeError, ValueError), match=r"LivePlot`: `seconds` must be a number in \[0, inf\]"):
         LivePlot(seconds)
 
 
