@@ -73,7 +73,10 @@ def in_stateless_scope() -> bool:
 
 
 def logits_beside(probabilities: Any) -> Any:
-    """The logits that Keras keeps beside the output of a softmax or a sigmoid, or None."""
+    """The logits that Keras keeps beside the output of a softmax or a sigmoid, or None.
+
+    If Keras renames the attribute this is None, and losses compute from the probabilities.
+    """
     return getattr(probabilities, "_keras_logits", None)
 
 
@@ -199,6 +202,7 @@ def rate_source(optimizer: Any) -> Any:
 @needed_for("find_learning_rate")
 def set_rate_source(optimizer: Any, variable: keras.Variable) -> None:
     """Puts a variable in place of a schedule: public is only the way from a number to a schedule."""
+    rate_source(optimizer)  # a new name would be set without an error
     optimizer._learning_rate = variable
 
 

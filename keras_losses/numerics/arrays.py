@@ -11,14 +11,15 @@ from keras_losses.numerics.scalars import is_number
 
 
 def mean(x: Tensor) -> Tensor:
-    """The mean over the last axis; on PyTorch that of Keras goes through float32."""
+    """Return the mean over the last axis. Keras's own goes through float32 on PyTorch."""
     return ops.sum(x, axis=-1) / ops.cast(ops.shape(x)[-1], x.dtype)
 
 
 def sum_all(x: Tensor) -> Tensor:
-    """The sum of all values.
+    """Return the sum of all values.
 
-    XLA computes what is summed within the sum, and on JAX's CPU number by number unless that is in rows.
+    XLA fuses the summands into the sum. On JAX's CPU that is computed value by value, unless the sum is split
+    into rows.
     """
     if keras.backend.backend() != "jax":
         return ops.sum(x)
@@ -28,25 +29,26 @@ def sum_all(x: Tensor) -> Tensor:
 
 
 _ROW = 512
+"""Number of values in a row of `sum_all` on JAX."""
 
 
 def full_like(x: Tensor, value: float | Tensor) -> Tensor:
-    """The value in the shape and dtype of x; that of Keras cannot be traced without data on PyTorch."""
+    """Return a tensor of the shape and dtype of x. Keras's own cannot be traced without data on PyTorch."""
     return ops.zeros_like(x) + value
 
 
 def minimum(x: Tensor, bound: float | Tensor) -> Tensor:
-    """The smaller of x and a number; on PyTorch that of Keras is float32."""
+    """Return the smaller of x and a bound. Keras's own is float32 on PyTorch."""
     return ops.where(x > bound, ops.convert_to_tensor(bound, x.dtype), x)
 
 
 def maximum(x: Tensor, bound: float | Tensor) -> Tensor:
-    """The larger of x and a number; on PyTorch that of Keras is float32."""
+    """Return the larger of x and a bound. Keras's own is float32 on PyTorch."""
     return ops.where(x < bound, ops.convert_to_tensor(bound, x.dtype), x)
 
 
 def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
-    """x / whole up to 1, for x and whole from 0 up: 1 beside a whole of 0."""
+    """Return min(x / whole, 1) for x >= 0 and whole >= 0, and 1 where whole is 0 and x above it."""
     above, zeros = x > whole, ops.zeros_like(x)
     if not is_number(whole):
         whole = ops.where(whole > 0, whole, ops.ones_like(whole))
@@ -54,19 +56,19 @@ def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
 
 
 def absolute(x: Tensor) -> Tensor:
-    """|x|, with gradient 0 at 0; on JAX that of Keras is 1."""
+    """Return |x| with gradient 0 at 0. Keras's own has gradient 1 there on JAX."""
     return x * ops.stop_gradient(ops.sign(x)) if keras.backend.backend() == "jax" else ops.abs(x)
 
 
 def max_last(x: Tensor) -> Tensor:
-    """The largest over the last axis, which is not empty."""
-    # Keras refuses an empty batch without a start, and cannot trace a start without data on PyTorch.
+    """Return the maximum over the last axis, which must not be empty."""
+    # Keras refuses an empty batch without `initial`, and cannot trace `initial` without data on PyTorch.
     maybe_empty = keras.backend.backend() != "torch" or 0 in tuple(x.shape)
     return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
 def fraction(a: Tensor, rest: Tensor) -> Tensor:
-    """a / (a + rest) for a, rest >= 0; no two large slopes cancel in its gradient where either is 0."""
+    """Return a / (a + rest) for a, rest >= 0, with a gradient in which no large terms cancel near 0."""
     more, ones = a > rest, ops.ones_like(a)
     above = ops.where(more, rest / ops.where(more, a, ones), ones)
     below = ops.where(more, ones, a / ops.where(ops.logical_or(more, ops.equal(rest, 0)), ones, rest))
@@ -74,26 +76,29 @@ def fraction(a: Tensor, rest: Tensor) -> Tensor:
 
 
 def minus_max(x: Tensor) -> Tensor:
-    """x minus its largest over the last axis, which is nothing to a softmax and so needs no gradient."""
+    """Return x minus its maximum over the last axis.
+
+    A softmax does not depend on the maximum, so the maximum has no gradient.
+    """
     return x - ops.stop_gradient(ops.expand_dims(max_last(x), -1))
 
 
 def logsumexp(x: Tensor) -> Tensor:
-    """log sum_j e^x_j over the last axis; from 1e4 on the gradient of PyTorch's own is off by 1e-3."""
+    """Return log sum_j e^x_j over the last axis. PyTorch's own has a gradient off by 1e-3 from 1e4 on."""
     return ops.stop_gradient(max_last(x)) + ops.log(ops.sum(ops.exp(minus_max(x)), axis=-1))
 
 
 def divide_no_nan(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, or 0 where b is 0; on PyTorch that of Keras is float32."""
+    """Return a / b, or 0 where b is 0. Keras's own is float32 on PyTorch."""
     none = ops.equal(b, 0)
     return ops.where(none, ops.zeros_like(a), a / ops.where(none, ops.ones_like(b), b))
 
 
 def matmul(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix; on PyTorch Keras's `matmul` is float32, and TensorFlow 2.18's `einsum` is wrong."""
+    """Return x @ matrix. Keras's `matmul` is float32 on PyTorch, and TensorFlow 2.18's `einsum` is wrong."""
     return x @ matrix if len(x.shape) > 1 else (x[None] @ matrix)[0]
 
 
 def cumsum(x: Tensor) -> Tensor:
-    """The sums of the first, the first two ... of the last axis; on PyTorch Keras's `cumsum` is float32."""
+    """Return the cumulative sum over the last axis. Keras's own is float32 on PyTorch."""
     return matmul(x, ops.convert_to_tensor(np.triu(np.ones((x.shape[-1],) * 2)), dtype=x.dtype))

@@ -16,27 +16,28 @@ from keras_losses.numerics.scalars import is_number, without_gradient
 
 @dataclass(frozen=True)
 class Crossentropy:
-    """-log p and 1 - p of a probability p, each to its own last digits.
+    """-log p (`value`) and 1 - p (`complement`) of a probability p, each exact to its last digits.
 
-    Of a probability that was given as such, the slope of -log p is held from -log p = `steepest_from` on.
-    Those of all classes have the `logits` from which they were computed.
+    If the model gave probabilities, the slope of -log p is held constant from -log p = `steepest_from` on.
+    `logits` are those from which the values of all classes were computed.
     """
 
     value: Tensor
     rest: Callable[[], Tensor]
-    """What makes 1 - p when it is asked for: where nothing compiles, nothing else would leave it out."""
+    """A function that computes 1 - p. It runs when needed, because eager backends would not skip it."""
     steepest_from: float | Tensor = np.inf
     logits: Tensor | None = None
 
     @functools.cached_property
     def complement(self) -> Tensor:
+        """1 - p."""
         return self.rest()
 
     def map(self, function: Callable[..., Tensor], setting: float | Tensor, *others: Tensor | None) -> Tensor:
-        """function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p was held.
+        """Return function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p is held.
 
-        Of a power of p, by which that slope is multiplied, p = 0 would leave nothing. The gradient in the
-        setting, a hyper-parameter, is that of the function itself.
+        A function that multiplies this slope by a power of p would have no gradient left at p = 0. The
+        gradient in `setting`, a hyper-parameter, is that of the function itself.
         """
         if is_number(self.steepest_from, np.inf):
             return function(self.value, setting, *others)
@@ -46,7 +47,7 @@ class Crossentropy:
         return held + (exact - ops.stop_gradient(held))
 
     def one_minus_power(self, q: float) -> Tensor:
-        """(1 - p^q) / q, which is -log p at q = 0."""
+        """Return (1 - p^q) / q, which is -log p at q = 0."""
         if q == 0.0:
             return self.value
         if q == 1.0:

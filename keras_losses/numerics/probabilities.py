@@ -13,22 +13,21 @@ from keras_losses.numerics.crossentropy import Crossentropy
 from keras_losses.numerics.derivatives import Tensor
 from keras_losses.numerics.scalars import is_number
 
-# For each dtype the smallest positive number that survives every backend, and the gap below 1. float16
-# reaches far below its smallest normal number, and its subnormals survive the way to float32; those of the
-# wider dtypes are flushed to zero by XLA.
+# The smallest positive number of each dtype that survives on every backend. Subnormal numbers of float16
+# survive the conversion to float32. XLA flushes those of the wider dtypes to zero.
 _SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 
 
-# The steepest gradient whose square, for an optimizer that squares it, is finite; for float16 just one that
-# is finite itself.
+# The steepest gradient that an optimizer can square without overflow. For float16 only the gradient itself is
+# finite.
 _STEEPEST = {"float16": 2.0**14, "bfloat16": 2.0**63, "float32": 2.0**63, "float64": 2.0**511}
 
-
+# The gap between 1 and the largest number below it.
 GAP_BELOW_ONE = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 
 
 def crossentropy_of_probability(p: Tensor, dtype: str) -> Crossentropy:
-    """Of probabilities that came in `dtype`."""
+    """Return -log p and 1 - p for probabilities that came in `dtype`."""
     return Crossentropy(negative_log(p, dtype), lambda: 1.0 - p, float(np.log(_steepest(p, dtype))))
 
 
@@ -37,11 +36,11 @@ def _steepest(p: Tensor, dtype: str) -> float:
 
 
 def negative_log(x: Tensor, dtype: str, times: float | Tensor = 1.0) -> Tensor:
-    """-log x for x in [0, 1] that came in `dtype`: 0 stands for the smallest number of that dtype.
+    """Return -log x for x in [0, 1] that came in `dtype`, with 0 read as the smallest number of that dtype.
 
-    Near 0 the value is exact and the gradient stays at the steepest that the dtype can bear (1e19 in
-    float32), with what it will be multiplied by, `matmul`: it is finite, and a confidently wrong sample
-    still learns.
+    Near 0 the value is exact, and the gradient is held at the steepest one that the dtype can represent
+    (1e19 in float32) after a multiplication by `times`. So it is finite, and a confidently wrong sample still
+    learns.
     """
     smallest = max(_SMALLEST[dtype], _SMALLEST[keras.backend.standardize_dtype(x.dtype)])
     slope = _steepest(x, dtype) / _at_least_one(times)
@@ -55,9 +54,9 @@ def _at_least_one(times: float | Tensor) -> Any:
 
 
 def negative_log_complement(x: Tensor, dtype: str, times: float | Tensor = 1.0) -> Tensor:
-    """-log(1 - x) for x in [0, 1] that came in `dtype`: 1 stands for the largest number below 1.
+    """Return -log(1 - x) for x in [0, 1] that came in `dtype`, with 1 read as the largest number below 1.
 
-    As with `negative_log`, the gradient bears being multiplied by `matmul`.
+    As in `negative_log`, the gradient is finite after a multiplication by `times`.
     """
     computed = keras.backend.standardize_dtype(x.dtype)
     gap = max(GAP_BELOW_ONE[dtype], GAP_BELOW_ONE[computed])

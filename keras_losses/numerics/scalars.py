@@ -8,14 +8,14 @@ from keras import ops
 
 
 def is_number(x: Any, value: float | None = None) -> bool:
-    """Whether x is a plain number, and equal to `value` if one is given; a tensor is not, whatever it holds.
+    """Return whether x is a plain number, and equal to `value` if that is given. A tensor never is.
 
-    A formula may take a short cut at a number. A tensor may hold another at the next step, and is learned
-    through its gradient: for it there is one formula, which is exact at the special numbers and beside them.
+    A formula may take a short cut for a plain number. A tensor can have another value at the next step, and a
+    learned one needs its gradient. So a tensor takes one formula, which is exact at and near special values.
     """
     return isinstance(x, float | int) and (value is None or x == value)
 
 
 def without_gradient(x: Any) -> Any:
-    """A tensor without its gradient; numbers and None have none."""
+    """Return a tensor without its gradient; plain numbers and None come back unchanged."""
     return x if x is None or is_number(x) else ops.stop_gradient(x)

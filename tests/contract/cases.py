@@ -87,7 +87,7 @@ def batches(loss: str) -> tuple[Batch, ...]:
 
 def cases(loss: str) -> Sequence[Case]:
     """What the laws of a loss are tried on."""
-    return thorough.on_jax(every_case(loss), 4)
+    return thorough.on_jax(every_case(loss), 2)
 
 
 @functools.cache
