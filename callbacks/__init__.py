@@ -1,4 +1,4 @@
-"""Callbacks that decay the learning rate and show what the loss is doing."""
+"""Schedules, callbacks that control training, and callbacks that record the loss."""
 
 from .control.learning_rate import LearningRateDecay
 from .control.loss_parameters import LossParameterSchedule

@@ -1,4 +1,4 @@
-"""State of callbacks, kept in files: Keras saves the state of models, and of no callback."""
+"""State of callbacks in files, because Keras saves the state of models but of no callback."""
 
 from __future__ import annotations
 
@@ -7,47 +7,56 @@ import os
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .files import rewriting
 
-_KEPT = 1000  # entries; a checkpoint of the best epoch may be hundreds of epochs old
+_KEPT = 1000  # entries, because a checkpoint of the best epoch may be hundreds of epochs old
+
+
+class Remembered(NamedTuple):
+    """The state of a callback after a number of batches."""
+
+    batches: int
+    state: dict[str, Any]
 
 
 class Remembers:
-    """Keeps a callback's state beside the backup of the model, in one small file, from which it goes on.
+    """Base of callbacks that keep their state in one small file beside the backup of the model.
 
-    The file has the state of many moments, each with the optimizer's count of batches, which is saved with
-    the model. So a model that was restored from any backup, the last one or an older one, finds the state
-    that belonged to it, and what came later never was. The file is written whole, beside the old one, and
-    then put in its place: a kill leaves one of the two. One that cannot be written, or read, is warned of
-    once, and the training goes on.
+    The file holds the states of many moments, each with the optimizer's count of batches, which is saved with
+    the model. Therefore a model that was restored from any backup, the last one or an older one, finds the
+    state that belonged to it. States of later batches are dropped. The file is replaced as a whole, so a kill
+    leaves the old file or the new one. A file that cannot be written or read causes one warning, and training
+    goes on.
 
-    A callback that comes before those that save the model has written first, so that no kill comes between
-    a backup and the state that belongs to it.
+    A callback of this kind stands before callbacks that save the model. Its state is then written before the
+    backup that needs it.
     """
 
     _state_file: Path | None = None
     _warned_of_state = False
 
     def keep_state(self, backup_dir: str | os.PathLike[str] | None, of: str) -> None:
-        """Says where, if at all; `of` tells callbacks of one class apart."""
+        """Set the directory of the file, None for no file; `of` tells callbacks of one class apart."""
         owner = type(self).__name__
         if backup_dir is not None and not (isinstance(backup_dir, str | os.PathLike) and str(backup_dir)):
-            raise ValueError(f"{owner}: backup_dir must be a directory, or None. Received: {backup_dir!r}")
+            raise ValueError(
+                f"{owner}: `backup_dir` must be a directory, or None. Received: backup_dir={backup_dir!r}"
+            )
         if backup_dir is not None:
             self._state_file = Path(backup_dir) / f"{owner}-{zlib.crc32(of.encode()):08x}.json"
         self._state_of = of
 
     def remember(self, batches: int, state: dict[str, Any]) -> None:
-        """Writes the state after so many batches; those of later ones are dropped."""
+        """Write the state after a number of batches, and drop the states of later batches."""
         if self._state_file is None:
             return
-        states = [entry for entry in self._states() if entry[0] < batches]
+        states = [entry for entry in self._states() if entry.batches < batches]
         content = {
             "callback": type(self).__name__,
             "of": self._state_of,
-            "states": [*states, [batches, state]][-_KEPT:],
+            "states": [*states, Remembered(batches, state)][-_KEPT:],
         }
         try:
             with rewriting(self._state_file) as file:
@@ -55,17 +64,17 @@ class Remembers:
         except OSError as error:
             self._warn(f"its state cannot be written, and will be missing after a restart: {error}")
 
-    def remembered(self, batches: int) -> tuple[int, dict[str, Any]] | None:
-        """The last state up to so many batches, and after how many it was; None where there is none."""
-        states = [(at, state) for at, state in self._states() if at <= batches]
+    def remembered(self, batches: int) -> Remembered | None:
+        """Return the last state that is not later than a number of batches; None if there is none."""
+        states = [entry for entry in self._states() if entry.batches <= batches]
         return states[-1] if states else None
 
-    def _states(self) -> list[list[Any]]:
+    def _states(self) -> list[Remembered]:
         if self._state_file is None:
             return []
         try:
             content = json.loads(self._state_file.read_text(encoding="utf-8"))
-            return [[int(at), dict(state)] for at, state in content["states"]]
+            return [Remembered(int(batches), dict(state)) for batches, state in content["states"]]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What follows a schedule during training, from the place where training is."""
+"""Callbacks that set a number from a schedule, at the position of the optimizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     """Base of callbacks that set a number from a schedule, by epochs or by steps.
 
     The position in the schedule comes from `optimizer.iterations`, which is saved with the model. A subclass
-    says in `apply` what is set, and in `label` what that is called in the logs.
+    sets the number in `apply`, and names it in `label` as the logs do.
     """
 
     label: str
@@ -28,7 +28,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         if not callable(schedule):
             raise TypeError(
                 f"{self._owner}: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or "
-                f"a function that returns a number. Received: {schedule!r}"
+                f"a function that returns a number. Received: schedule={schedule!r}"
             )
         self.schedule = schedule
         self.unit = choice(self._owner, "unit", unit, ("epoch", "step"))
@@ -39,16 +39,16 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._counted_batches: int | None = None
 
     def apply(self, value: float) -> None:
-        """Sets it; `ValueError` for a number that cannot be."""
+        """Set the number; raise `ValueError` for one outside its domain."""
         raise NotImplementedError
 
     def adjusted(self, value: float) -> float:
-        """What is set, where that is not the schedule's number itself."""
+        """Return the number to set in place of the schedule's."""
         return value
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if getattr(self.model, "optimizer", None) is None:
-            raise ValueError(f"{self._owner}: the model has no optimizer; compile it with one.")
+            raise ValueError(f"{self._owner}: the model has no optimizer. Compile it with one.")
         keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
         if self.unit == "step" and keras_schedule:
             values = compiled(self.schedule)
@@ -75,7 +75,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             self._report()
 
     def changed(self, batch: int, value: float) -> None:
-        """Called with the value of a batch, in the middle of an epoch."""
+        """React to the value of a batch in the middle of an epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.model.stop_training:  # an epoch cut short says nothing about its length

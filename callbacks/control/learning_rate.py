@@ -1,4 +1,4 @@
-"""Learning-rate decay that reads from the optimizer how far the training is."""
+"""Learning-rate decay at the position that the optimizer has counted."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LearningRateDecay(FollowsSchedule):
         super().on_train_begin(logs)
         if rate_variable(self.model.optimizer) is None:
             raise ValueError(
-                "LearningRateDecay: the optimizer has a learning-rate schedule of its own, so its rate "
+                "LearningRateDecay: the optimizer already has a learning-rate schedule, so its rate "
                 "cannot be set. Give the optimizer a number, as in Adam(learning_rate=1e-3), or drop "
                 "this callback."
             )
@@ -84,7 +84,7 @@ class LearningRateDecay(FollowsSchedule):
 
     def apply(self, value: float) -> None:
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError("A learning rate is a finite number, 0 or greater.")
+            raise ValueError("A learning rate must be a finite number, 0 or greater.")
         self.model.optimizer.learning_rate = value
 
     def changed(self, batch: int, value: float) -> None:

@@ -1,4 +1,4 @@
-"""Hyper-parameters of losses that follow a schedule."""
+"""Schedules of the hyper-parameters of losses."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from keras_losses import keras_private
 
 
 class _ScheduledMomentum:
-    """What they share: a momentum that is a schedule, in the config as well.
+    """Base of optimizers whose momentum is a schedule, which the config holds as well.
 
-    In Keras the momentum is a Python number of the traced step, and changing it later does nothing. Here
-    it is computed in the step, from the counter that the learning rate's schedule is handed.
+    In Keras the momentum is a Python number of the traced step, so a later change has no effect. Here it is
+    computed in the step, from the counter that the learning rate's schedule receives.
     """
 
     def _momentum_of(self, schedule: Any, name: str) -> Any:
@@ -23,8 +23,8 @@ class _ScheduledMomentum:
             schedule = keras.saving.deserialize_keras_object(dict(schedule))
         if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             raise TypeError(
-                f"{type(self).__name__}: {name} must be a schedule, such as OneCycle(...).momentum(); for a "
-                f"number there is Keras's own optimizer. Received: {name}={schedule!r}"
+                f"{type(self).__name__}: `{name}` must be a schedule, such as OneCycle(...).momentum(). For "
+                f"a number use Keras's own optimizer. Received: {name}={schedule!r}"
             )
         return schedule
 
@@ -34,7 +34,7 @@ class _ScheduledMomentum:
 
 
 class _ScheduledBeta(_ScheduledMomentum):
-    """Of Adam and AdamW, which read `beta_1` where they need it."""
+    """Base of Adam and AdamW, which read `beta_1` in each step."""
 
     @property
     def beta_1(self) -> Any:
@@ -63,7 +63,7 @@ class ScheduledAdam(_ScheduledBeta, keras.optimizers.Adam):  # type: ignore[misc
         **kwargs: Those of `keras.optimizers.Adam`.
 
     Raises:
-        TypeError: If `beta_1` is no schedule.
+        TypeError: If `beta_1` is not a schedule.
 
     References:
         - Smith 2018, A disciplined approach to neural network hyper-parameters,
@@ -90,7 +90,7 @@ class ScheduledAdamW(_ScheduledBeta, keras.optimizers.AdamW):  # type: ignore[mi
         **kwargs: Those of `keras.optimizers.AdamW`.
 
     Raises:
-        TypeError: If `beta_1` is no schedule.
+        TypeError: If `beta_1` is not a schedule.
     """
 
     def __init__(self, learning_rate: Any, beta_1: Any, **kwargs: Any) -> None:
@@ -109,7 +109,7 @@ class ScheduledSGD(_ScheduledMomentum, keras.optimizers.SGD):  # type: ignore[mi
         **kwargs: Those of `keras.optimizers.SGD`.
 
     Raises:
-        TypeError: If `momentum` is no schedule.
+        TypeError: If `momentum` is not a schedule.
 
     References:
         - Smith 2018, A disciplined approach to neural network hyper-parameters,
@@ -123,7 +123,7 @@ class ScheduledSGD(_ScheduledMomentum, keras.optimizers.SGD):  # type: ignore[mi
     """
 
     def __init__(self, learning_rate: Any, momentum: Any, **kwargs: Any) -> None:
-        # Keras's own is a number, of which it takes only that it is not 0.
+        # Keras takes a number; it only has to differ from 0, so that Keras makes the slots.
         super().__init__(learning_rate=learning_rate, momentum=0.9, **kwargs)
         self._momentum = self._momentum_of(momentum, "momentum")
 

@@ -1,4 +1,4 @@
-"""What the callbacks ask of an optimizer, in one place: its counter, its rate, its schedule."""
+"""The counter, the rate and the schedule of an optimizer, as callbacks read them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from keras_losses import keras_private
 
 
 def updating(optimizer: Any) -> Any:
-    """The optimizer that holds the counter and the rate: mixed precision wraps it in another."""
+    """Return the optimizer that holds the counter and the rate, without the wrapper of mixed precision."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer
     return optimizer
 
 
 def batch_counter(optimizer: Any) -> Any:
-    """The variable that counts batches: `iterations` times the steps of gradient accumulation, and the rest.
+    """Return the variable that counts batches, also within the steps of gradient accumulation.
 
     `optimizer.iterations` is not enough: under gradient accumulation it is a rounded-down quotient, and
     no variable, so that it cannot be read from JAX's state in the middle of an epoch.
@@ -27,22 +27,23 @@ def batch_counter(optimizer: Any) -> Any:
 
 
 def batches_seen(optimizer: Any) -> int:
-    """The counter's number; waits for the device."""
+    """Return the number of batches so far; this waits for the device."""
     return int(keras.ops.convert_to_numpy(batch_counter(optimizer).value))
 
 
 def batches_per_iteration(optimizer: Any) -> int:
+    """Return the number of batches in an update, above 1 under gradient accumulation."""
     return int(updating(optimizer).gradient_accumulation_steps or 1)
 
 
 def rate_variable(optimizer: Any) -> Any | None:
-    """The variable that holds the learning rate, or None where a schedule or a function computes it."""
-    # Not `optimizer.learning_rate`, which computes a schedule's value, op by op, to be thrown away.
+    """Return the variable that holds the learning rate; None if a schedule or a function computes it."""
+    # Not `optimizer.learning_rate`: it would compute a schedule's value op by op for nothing.
     return next((v for v in updating(optimizer).variables if v.name == "learning_rate"), None)
 
 
 def rate_source(optimizer: Any) -> Callable[..., Any] | None:
-    """What computes the learning rate, a schedule or a function; None where it is a number."""
+    """Return the schedule or function that computes the learning rate; None if the rate is a number."""
     if rate_variable(optimizer) is not None:
         return None
     source: Callable[..., Any] = keras_private.rate_source(updating(optimizer))
@@ -50,6 +51,6 @@ def rate_source(optimizer: Any) -> Callable[..., Any] | None:
 
 
 def schedule_of(optimizer: Any) -> Any | None:
-    """An optimizer's learning-rate schedule, or None where its rate is a number or a function."""
+    """Return an optimizer's learning-rate schedule; None if its rate is a number or a function."""
     source = rate_source(optimizer)
     return source if isinstance(source, keras.optimizers.schedules.LearningRateSchedule) else None

@@ -1,4 +1,4 @@
-"""Learning-rate decay when a logged value stops getting better."""
+"""Learning-rate decay when a logged value has stopped improving."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SMALLEST_FACTOR = 1e-30  # products with smaller factors underflow in float32
 
 
 class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
-    """Multiplies the learning rate by a factor when a logged value has stopped getting better.
+    """Multiplies the learning rate by a factor when a logged value has stopped improving.
 
     After `patience` epochs in which the value was not better than the best by more than `min_delta`, the
-    rate is multiplied by `factor`; then `cooldown` epochs pass before epochs are counted again. It is in the
-    logs, and so in the `History`, as `learning_rate`, as it was for the epoch's last update.
+    rate is multiplied by `factor`; then `cooldown` epochs pass before epochs are counted again. The rate of
+    an epoch's last update is in the logs, and so in the `History`, as `learning_rate`.
 
     Unlike `keras.callbacks.ReduceLROnPlateau` it
 
@@ -41,14 +41,14 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         monitor: The value's name in the logs.
         mode: `"min"` where less is better, `"max"` where more is; `"auto"` is `"min"` for a name that ends in
             `loss`, and an error for all others.
-        factor: By what the rate is multiplied, above 0 and below 1.
-        patience: After how many epochs without a better value, 1 or more.
-        min_delta: By how much better is better, 0 or more.
-        cooldown: How many epochs are not counted after a reduction, 0 or more.
-        min_rate: The rate is not reduced below this; 0 or more.
-        backup_dir: Where the state is kept for other processes: the directory of `BackupAndRestore`, which
-            removes it when a training has come to its end, or of the checkpoints. None keeps it in memory.
-        verbose: 1 says when the rate is reduced, 0 says nothing.
+        factor: Factor of the rate, above 0 and below 1.
+        patience: Number of epochs without a better value before the rate is reduced, 1 or more.
+        min_delta: Smallest difference that counts as better, 0 or more.
+        cooldown: Number of epochs that are not counted after a reduction, 0 or more.
+        min_rate: Lower limit of reductions, 0 or more.
+        backup_dir: Directory in which the state is kept for other processes: that of `BackupAndRestore`,
+            which removes it at the end of training, or that of the checkpoints. None keeps it in memory.
+        verbose: 1 prints each reduction, 0 prints nothing.
 
     Raises:
         TypeError, ValueError: For an argument outside its domain.
@@ -87,8 +87,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
             mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(
-                f"PlateauDecay: mode must be 'min' where less of {monitor!r} is better, or 'max' where "
-                f"more is. Received: {mode!r}"
+                f"PlateauDecay: `mode` must be 'min' where less of {monitor!r} is better, or 'max' where "
+                f"more is. Received: mode={mode!r}"
             )
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
         self.factor = number("PlateauDecay", "factor", factor, "(0, 1)")
@@ -105,14 +105,14 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self.best: float | None = None
         self.wait = 0
         self.cooldown_left = 0
-        self._scale = 1.0  # of a rate that comes from a schedule
-        self._reduced_to: float | None = None  # by the last decision: the rate that the optimizer holds
+        self._scale = 1.0  # factor of a rate that comes from a schedule
+        self._reduced_to: float | None = None  # the rate that the last decision gave the optimizer
         self._decided_at = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is None:
-            raise ValueError("PlateauDecay: the model has no optimizer; compile it with one.")
+            raise ValueError("PlateauDecay: the model has no optimizer. Compile it with one.")
         if rate_variable(optimizer) is None and schedule_of(optimizer) is None:
             raise ValueError(
                 "PlateauDecay: the learning rate is a function without arguments, which cannot be reduced. "
@@ -126,7 +126,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self._restore()
 
     def scaled(self, rate: float) -> float:
-        """What becomes of a rate that another callback sets."""
+        """Return the reduced form of a rate that another callback sets."""
         self._restore()
         return max(self._scale * rate, min(rate, self.min_rate))
 
@@ -138,8 +138,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self._decided_at = batches
         if self.monitor not in logs:
             self._warn_once(
-                f"the logs of epoch {epoch + 1} have no {self.monitor!r}, so that it is not counted. "
-                f"They have: {', '.join(sorted(logs))}."
+                f"the logs of epoch {epoch + 1} have no {self.monitor!r}, so the epoch is not counted. "
+                f"The logs have: {', '.join(sorted(logs))}."
             )
         elif self._is_time(as_number(logs[self.monitor]), epoch):
             self._reduce(float(logs["learning_rate"]))
@@ -177,12 +177,12 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self.wait, self.cooldown_left = 0, self.cooldown
 
     def _rate(self, batches: int) -> float:
-        """The rate of the last update."""
+        """Return the rate of the last update."""
         variable = rate_variable(self.model.optimizer)
         if variable is not None:
             return as_number(variable)
         schedule = schedule_of(self.model.optimizer)
-        assert schedule is not None  # on_train_begin has seen to it
+        assert schedule is not None  # checked in on_train_begin
         return as_number(schedule(max(batches - 1, 0)))
 
     def _scale_schedule(self) -> None:
@@ -195,7 +195,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self.model.make_train_function(force=True)
 
     def _restore(self) -> None:
-        """Goes on from the state that belongs to the optimizer's, which others have restored by now."""
+        """Restore the state that belongs to the optimizer's, which other callbacks have restored by now."""
         if self._restored:
             return
         self._restored = True
@@ -207,14 +207,14 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         if isinstance(schedule, Scaled):
             self._scale = schedule.factor
         found = self.remembered(batches)
-        if found is None or found[0] < self._decided_at:
+        if found is None or found.batches < self._decided_at:
             return
-        self._decided_at, state = found
+        self._decided_at, state = found.batches, found.state
         self.best, self.wait, self.cooldown_left = state["best"], state["wait"], state["cooldown_left"]
         self._scale = state["scale"]
         self._scale_schedule()
         reduced_to = state["reduced_to"]
-        # What was saved may be from before the decision.
+        # The model may have been saved before the decision.
         if reduced_to is not None and self._decided_at == batches and schedule is None:
             optimizer.learning_rate = min(reduced_to, self._rate(batches))
 

@@ -1,4 +1,4 @@
-"""Weights of tasks that follow how fast each task learns."""
+"""Weights of tasks that depend on how fast each task learns."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .optimizers import batches_seen
 
 
 class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
-    """Base of callbacks that set the weights of the terms of the model's losses, which are then tasks."""
+    """Base of callbacks that set the weights of the terms of the model's losses; each term is a task."""
 
     memory: keras.Variable
-    """What else is kept with the model: zeros where nothing has been yet."""
+    """A variable saved with the model; zeros where nothing has been recorded yet."""
 
     def __init__(self, terms: Sequence[str] | None, backup_dir: str | os.PathLike[str] | None) -> None:
         super().__init__()
         if isinstance(terms, str) or (terms is not None and len(terms) < 2):
             raise ValueError(
-                f"{type(self).__name__}: terms must be two names of terms or more, or None for all. "
-                f"Received: {terms!r}"
+                f"{type(self).__name__}: `terms` must be two names of terms or more, or None for all. "
+                f"Received: terms={terms!r}"
             )
         self.terms = None if terms is None else list(terms)
         self.backup_dir = backup_dir
@@ -70,19 +70,18 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self.prepare(found)
 
     def prepare(self, terms: LossTerms) -> None:
-        """Makes `memory`."""
+        """Create `memory`."""
         raise NotImplementedError
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Others have restored the model by now, and with it what it keeps itself.
+        # Other callbacks have restored the model by now, and its own memory with it.
         began, self._began = self._began, True
         if began or np.any(ops.convert_to_numpy(self.memory)):
             return
         found = self.remembered(batches_seen(self.model.optimizer))
         if found is not None:
-            _, state = found
-            self.memory.assign(np.array(state["memory"], "float32"))
-            self._set(state["weights"])
+            self.memory.assign(np.array(found.state["memory"], "float32"))
+            self._set(found.state["weights"])
 
     def _remember(self) -> None:
         if self.backup_dir is None:
@@ -109,7 +108,7 @@ class DynamicWeightAverage(_TaskWeights):
         weight_k = K exp(r_k / temperature) / sum_j exp(r_j / temperature)
         r_k = (loss of task k in the last epoch) / (that in the epoch before)
 
-    Of K tasks, in the first two epochs with weights of 1. The tasks are the terms of a `CompositeLoss`, of
+    for K tasks. In the first two epochs all weights are 1. The tasks are the terms of a `CompositeLoss`, of
     all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
     as `weights/<term>`. They go on after a restart with `BackupAndRestore`, and when a `LossAwareModel` was
     saved and loaded; on a plain model that was loaded they need `backup_dir` for it. `GradNorm` looks at
@@ -142,7 +141,7 @@ class DynamicWeightAverage(_TaskWeights):
         self.temperature = number(type(self).__name__, "temperature", temperature, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
-        # Of the epoch before last and the last one; 0 where there has been none.
+        # Losses of the last two epochs, 0 for an epoch that has not been.
         self.memory = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -154,7 +153,7 @@ class DynamicWeightAverage(_TaskWeights):
         last = np.array([float((logs or {})[name]) for name in self.paths])
         before = ops.convert_to_numpy(self.memory)[1].astype("float64")
         self.memory.assign(np.stack([before, last]))
-        # A loss that is not a number is left to who watches for that: the weights stay.
+        # NaN and infinity do not change the weights; callbacks such as TerminateOnNaN act on them.
         if np.all(before > 0) and np.all(np.isfinite(last)):
             slowness = last / before / self.temperature
             shares = np.exp(slowness - np.max(slowness))
@@ -211,7 +210,7 @@ class GradNorm(_TaskWeights):
 
     def prepare(self, terms: LossTerms) -> None:
         self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
-        # Of one callback for these terms, however often the model is fitted with it.
+        # One hook for these terms, however often the model is fitted with the callback.
         terms.hooks[self.kept_as] = self.in_step
         self.model.train_function = None
 
@@ -229,13 +228,14 @@ class GradNorm(_TaskWeights):
         self._remember()
 
     def in_step(self, step: Step) -> None:
-        """Sets the weights for the next step, in graphs."""
+        """Set the weights for the next step, inside of the compiled step."""
         if not step.training:
             return
         if numerics.replicas() > 1:
             raise ValueError(
-                "GradNorm: each of several replicas would set the weights by gradients of its own. Train on "
-                "one device, or weight the tasks with DynamicWeightAverage."
+                "GradNorm: the model must have one replica, because each replica would set the weights by "
+                f"its own gradients. Received: {numerics.replicas()} replicas. Train on one device, or "
+                "weight the tasks with DynamicWeightAverage."
             )
         losses, norms = self._losses_and_norms(step)
         weights = ops.stack([control.variable.value for control in self.controls])
@@ -249,7 +249,7 @@ class GradNorm(_TaskWeights):
         sign = ops.sign(sizes - mean * ops.power(slowness, self.alpha))
         moved = weights * ops.exp(-self.learning_rate * sign * numerics.divide_no_nan(sizes, mean))
         moved = moved / ops.mean(moved)
-        # A step in which something is not a number is left to who watches for that.
+        # NaN and infinity do not change the weights; callbacks such as TerminateOnNaN act on them.
         moved = ops.where(ops.all(ops.isfinite(moved)), moved, weights)
         for task, control in enumerate(self.controls):
             control.variable.assign(moved[task])
@@ -279,15 +279,15 @@ class GradNorm(_TaskWeights):
         return values, sizes
 
     def _places(self, model: keras.Model) -> list[int]:
-        # Not `self.model`, which on JAX fills the variables with what is being computed.
+        # Not `self.model`: on JAX it fills the variables with traced values.
         layers = [layer for layer in _layers(model) if layer.name == self.shared]
         own = [v for layer in layers for v in layer.trainable_variables]
         places = [k for k, v in enumerate(model.trainable_variables) if any(v is each for each in own)]
         if not places:
             names = sorted({layer.name for layer in _layers(model) if layer.trainable_variables})
             raise ValueError(
-                "GradNorm: shared must be the name of a layer of the model with something to train. "
-                f"Received: {self.shared!r}. The model has: {', '.join(names)}."
+                "GradNorm: `shared` must be the name of a layer of the model with trainable weights. "
+                f"Received: shared={self.shared!r}. The model has: {', '.join(names)}."
             )
         return places
 

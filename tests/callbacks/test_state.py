@@ -127,7 +127,9 @@ def test_people_can_read_it(tmp_path):
 
 def test_what_is_no_directory():
     for backup_dir in ("", 3, True):
-        with pytest.raises(ValueError, match=r"Note: backup_dir must be a directory, or None. Received: "):
+        with pytest.raises(
+            ValueError, match=r"Note: `backup_dir` must be a directory, or None. Received: backup_dir="
+        ):
             Note(backup_dir)
 
 

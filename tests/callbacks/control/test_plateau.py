@@ -225,7 +225,7 @@ def test_without_the_callback_a_loaded_model_keeps_the_rate(tmp_path):
 
 
 def test_a_value_that_is_not_there():
-    with pytest.warns(UserWarning, match=r"epoch 1 have no 'val_loss'.*They have: .*loss") as seen:
+    with pytest.warns(UserWarning, match=r"epoch 1 have no 'val_loss'.*The logs have: .*loss") as seen:
         fit(model(), PlateauDecay(), targets=(1.0,), epochs=3)
     assert sum("val_loss" in str(each.message) for each in seen) == 1
 
@@ -247,15 +247,15 @@ def test_verbose(capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"monitor": "accuracy"}, "mode must be 'min' where less of 'accuracy' is better.*Received: 'auto'"),
-        ({"mode": "least"}, "Received: 'least'"),
+        ({"monitor": "accuracy"}, "`mode` must be 'min' where less of 'accuracy' is better.*mode='auto'"),
+        ({"mode": "least"}, "Received: mode='least'"),
         ({"factor": 1.0}, r"`factor` must be a number in \(0, 1\). Received: factor=1.0"),
         ({"factor": "0.1"}, "Received: factor='0.1'"),
         ({"min_delta": -1e-3}, "`min_delta` must be"),
         ({"min_rate": float("nan")}, "`min_rate` must be"),
         ({"patience": 0}, r"`patience` must be an integer in \[1, inf\). Received: patience=0"),
         ({"cooldown": 1.5}, r"`cooldown` must be an integer in \[0, inf\)"),
-        ({"backup_dir": ""}, "backup_dir must be a directory"),
+        ({"backup_dir": ""}, "`backup_dir` must be a directory"),
     ],
 )
 def test_arguments(given, message):
