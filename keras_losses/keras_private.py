@@ -235,19 +235,21 @@ def forget_slots(optimizer: Any, kept: set[int]) -> None:
 # Random numbers --------------------------------------------------------------------------------------
 
 
+_SEED_GENERATOR = "global_seed_generator"
+"""The key of the generator; Keras 3.10 has no name for it."""
+
+
 @needed_for("find_learning_rate")
 def seed_generator() -> Any:
     """The generator behind unseeded random numbers, or None if none has been drawn."""
     from keras.src.backend.common import global_state
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return global_state.get_global_attribute(_SEED_GENERATOR)
 
 
 @needed_for("find_learning_rate")
 def set_seed_generator(generator: Any) -> None:
     """Puts that generator in its place."""
     from keras.src.backend.common import global_state
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
+    global_state.set_global_attribute(_SEED_GENERATOR, generator)

@@ -18,6 +18,9 @@ from tests.backends import thorough_on_jax, value_and_gradient
 from tests.every_loss import LOSSES
 
 ROOT = Path(__file__).parent.parent
+needs_checkout = pytest.mark.skipif(
+    not (ROOT / "keras_losses").exists(), reason="the sources are in the repository"
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (
     'pip install -e ".[examples]" && python examples/quickstart.py',
@@ -49,6 +52,7 @@ def test_the_readme_has_every_callback(name):
     assert re.search(rf"`{name}[(`]", README)
 
 
+@needs_checkout
 def test_links_lead_to_what_exists():
     for document in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = document.read_text(encoding="utf-8")
@@ -101,11 +105,6 @@ def room(path: Path) -> str:
     """The room of a file: the first folder below the top one, or the file itself."""
     top, *rest = path.relative_to(ROOT).parts
     return f"{top}/{rest[0]}" if len(rest) == 1 else f"{top}/{rest[0]}/"
-
-
-needs_checkout = pytest.mark.skipif(
-    not (ROOT / "keras_losses").exists(), reason="the sources are in the repository"
-)
 
 
 @needs_checkout
