@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import keras
@@ -27,11 +26,6 @@ def choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return one of the choices; raise `ValueError` for other values."""
     checked: str = Parameter(choices=choices).check(owner, name, value)
     return checked
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number of Python or NumPy; booleans are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def as_number(value: Any) -> float:

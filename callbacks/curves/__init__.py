@@ -1,1 +1,1 @@
-"""What is recorded of a training."""
+"""The callback that records loss curves, and what it reads from a training."""

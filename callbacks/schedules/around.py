@@ -9,8 +9,8 @@ from typing import Any
 from keras import ops
 
 from keras_losses.core import parameter
+from keras_losses.core.interval import is_real_number
 
-from ..arguments import is_number
 from .base import SCHEDULE_OR_NUMBER, Schedule, rate_of, schedule_or_number, share_done
 from .length import length_of
 
@@ -75,7 +75,7 @@ def _links(value: Any) -> list[Any]:
             raise ValueError(f"link {number} is not a schedule and its steps")
         link[0] = schedule_or_number(link[0])
         last = number == len(links) - 1
-        if not (last and link[1] is None) and not (is_number(link[1]) and 0 < link[1] < math.inf):
+        if not (last and link[1] is None) and not (is_real_number(link[1]) and 0 < link[1] < math.inf):
             raise ValueError(f"link {number} does not say how many steps it lasts, above 0")
     return links
 

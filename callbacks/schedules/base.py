@@ -12,9 +12,10 @@ from keras import ops
 
 from keras_losses.core import parameter
 from keras_losses.core.declared import Declared
+from keras_losses.core.interval import is_real_number
 from keras_losses.core.saving import PACKAGE
 
-from ..arguments import as_number, is_number
+from ..arguments import as_number
 from ..writers.drawing import need_matplotlib
 from .compiled import compiled
 
@@ -91,7 +92,7 @@ SCHEDULE_OR_NUMBER = "a learning rate, 0 or more, or a keras.optimizers.schedule
 
 def schedule_or_number(value: Any) -> Any:
     """Return a learning rate as a float, or a schedule as it is; raise an error for other values."""
-    if is_number(value):
+    if is_real_number(value):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError
         return float(value)

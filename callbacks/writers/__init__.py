@@ -1,1 +1,1 @@
-"""Where curves are written to."""
+"""Writers that store the recorded curves: TensorBoard, MLflow, text files and reports."""

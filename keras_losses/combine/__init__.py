@@ -1,1 +1,1 @@
-"""Losses of losses."""
+"""Losses made of other losses: around one loss, sums of named terms, tasks with learned weights."""

@@ -5,15 +5,12 @@ The operators are here; the class of their results is declared by `is_the_sum_of
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from keras_losses.core.interval import is_real_number
+
 SumClass = TypeVar("SumClass", bound=type)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 class Arithmetic:
@@ -40,12 +37,12 @@ class Arithmetic:
         return _weighted_sum([self], [-1.0])
 
     def __mul__(self, weight: Any) -> Any:
-        return _weighted_sum([self], [float(weight)]) if _is_number(weight) else NotImplemented
+        return _weighted_sum([self], [float(weight)]) if is_real_number(weight) else NotImplemented
 
     __rmul__ = __mul__
 
     def __truediv__(self, number: Any) -> Any:
-        return _weighted_sum([self], [1.0 / float(number)]) if _is_number(number) else NotImplemented
+        return _weighted_sum([self], [1.0 / float(number)]) if is_real_number(number) else NotImplemented
 
 
 def is_the_sum_of_losses(cls: SumClass) -> SumClass:

@@ -52,7 +52,7 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
 
 
 def nonnegative_numbers(value: Any) -> list[float]:
-    """a sequence of numbers from 0 up"""
+    """Return a sequence as a list of checked numbers, which are 0 or above."""
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
         raise TypeError(f"it is of type {type(value).__name__}")
     return _from_0_up([float(number) for number in value])

@@ -66,10 +66,13 @@ class ClassificationLoss(Loss):
     def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
         if isinstance(y_true, Labels):
             return y_true, y_pred
-        owner = type(self).__name__
         y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
-        y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
-        return self._floats(class_labels(owner, y_true, y_pred.values, self.ignore_class)), y_pred
+        y_true, y_pred = classes_last(type(self).__name__, y_true, y_pred, self.axis)
+        return self._floats(self._encoded(y_true, y_pred.values)), y_pred
+
+    def _encoded(self, y_true: Tensor, outputs: Tensor) -> Labels:
+        """Return the labels of outputs `(..., C)` in their encoding."""
+        return class_labels(type(self).__name__, y_true, outputs, self.ignore_class)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         truth, predictions = self.align(y_true, y_pred)

@@ -1,9 +1,16 @@
-"""Ranges of numbers, written as a paper writes them."""
+"""Real numbers, and ranges of them, written as a paper writes them."""
 
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard
+
+
+def is_real_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number of Python or NumPy; booleans are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

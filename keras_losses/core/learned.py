@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,7 +10,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from keras_losses.core.interval import Interval
+from keras_losses.core.interval import Interval, is_real_number
 
 
 @keras.saving.register_keras_serializable("keras_losses")
@@ -46,7 +45,7 @@ class Learned:
 
     def __post_init__(self) -> None:
         for name, number in (("initial", self.initial), ("learning_rate", self.learning_rate)):
-            if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
+            if not is_real_number(number) or not math.isfinite(number):
                 raise ValueError(f"`Learned`: `{name}` must be a finite number. Received: {name}={number!r}.")
             object.__setattr__(self, name, float(number))
         if self.learning_rate <= 0:

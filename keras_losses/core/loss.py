@@ -11,9 +11,6 @@ import keras
 import numpy as np
 from keras import ops
 
-# Keras has no public way to read the mask that a layer left on its output (on JAX it is not an attribute of
-# the tensor but an entry of a table), nor to tell when it tries a model out on numbers of its own, before
-# training on PyTorch. tests/test_private_keras.py fails when these move.
 from keras_losses import config, keras_private, numerics
 from keras_losses.core.arithmetic import Arithmetic
 from keras_losses.core.card import Card

@@ -117,7 +117,7 @@ class GaussianNLLLoss(NormalLoss):
         mean, raw = numbers
         scale = self.positive(raw)
         values = normal_nll((y - mean) / scale, scale)
-        if numerics.is_number(self.beta, 0.0):
+        if self.beta == 0.0:
             return values
         return values * numerics.power(ops.stop_gradient(scale), 2.0 * self.beta)
 

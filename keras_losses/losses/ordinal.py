@@ -23,7 +23,7 @@ from keras_losses.core.checks import (
     nonnegative_numbers,
     weight_vector,
 )
-from keras_losses.core.labels import class_labels, classes_last, one_hot
+from keras_losses.core.labels import class_labels, one_hot
 from keras_losses.core.shapes import static_shape
 from keras_losses.numerics import Tensor
 
@@ -72,15 +72,10 @@ class OrdinalLoss(ClassificationLoss):
         if self.class_weight is not None:
             weight_vector(type(self).__name__, "class_weight", self.class_weight, self.num_classes)
 
-    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
-        if isinstance(y_true, Labels):
-            return y_true, y_pred
+    def _encoded(self, y_true: Tensor, outputs: Tensor) -> Labels:
         owner = type(self).__name__
-        y_true, y_pred = self._convert_labels(y_true), self._predictions(y_pred, multi_class=True)
-        y_true, y_pred = classes_last(owner, y_true, y_pred, self.axis)
-        self._check_outputs(y_pred.values, f"y_true of shape {static_shape(owner, 'y_true', y_true)}, ")
-        truth = class_labels(owner, y_true, y_pred.values, self.ignore_class, self.num_classes)
-        return self._floats(truth), y_pred
+        self._check_outputs(outputs, f"y_true of shape {static_shape(owner, 'y_true', y_true)}, ")
+        return class_labels(owner, y_true, outputs, self.ignore_class, self.num_classes)
 
     def _check_outputs(self, values: Tensor, received: str = "") -> None:
         owner = type(self).__name__

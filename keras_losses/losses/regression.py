@@ -203,7 +203,7 @@ class SmoothL1Loss(ElementwiseLoss):
         if numerics.is_number(beta, 0.0):
             return size
         near = numerics.minimum(size, beta)
-        share = near / beta if numerics.is_number(beta) else numerics.capped_share(size, beta)
+        share = near / beta if numerics.is_number(beta) else _capped_ratio(size, beta)
         return share * (size - 0.5 * near)
 
 
@@ -415,3 +415,10 @@ class WingLoss(ElementwiseLoss):
         size = numerics.absolute(y_true - y_pred)
         near = self.width * numerics.log1p(numerics.minimum(size, self.width) / self.curvature)
         return near + ops.relu(size - self.width)
+
+
+def _capped_ratio(x: Tensor, whole: Tensor) -> Tensor:
+    """Return min(x / whole, 1) for x >= 0 and whole >= 0, and 1 where whole is 0 and x above it."""
+    above, zeros = x > whole, ops.zeros_like(x)
+    divisor = ops.where(whole > 0, whole, ops.ones_like(whole))
+    return ops.where(above, ops.ones_like(x), ops.where(above, zeros, x) / divisor)

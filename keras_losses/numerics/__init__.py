@@ -5,7 +5,6 @@ from keras_losses import numerics
 
 from keras_losses.numerics.arrays import (
     absolute,
-    capped_share,
     cumsum,
     divide_no_nan,
     fraction,
@@ -70,7 +69,7 @@ from keras_losses.numerics.probabilities import (
     negative_log,
     negative_log_complement,
 )
-from keras_losses.numerics.scalars import is_number, without_gradient
+from keras_losses.numerics.scalars import is_number
 from keras_losses.numerics.softmax import (
     binary_crossentropy,
     crossentropy_of_others,
@@ -89,7 +88,6 @@ __all__ = [
     "absolute",
     "alpha_divergence",
     "binary_crossentropy",
-    "capped_share",
     "compiled_by_tensorflow",
     "compute_dtype",
     "crossentropy_of_others",
@@ -148,5 +146,4 @@ __all__ = [
     "tanh",
     "tanh_with_slope",
     "to_numpy",
-    "without_gradient",
 ]

@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from keras_losses.numerics.derivatives import Tensor
-from keras_losses.numerics.scalars import is_number
 
 
 def mean(x: Tensor) -> Tensor:
@@ -45,14 +44,6 @@ def minimum(x: Tensor, bound: float | Tensor) -> Tensor:
 def maximum(x: Tensor, bound: float | Tensor) -> Tensor:
     """Return the larger of x and a bound. Keras's own is float32 on PyTorch."""
     return ops.where(x < bound, ops.convert_to_tensor(bound, x.dtype), x)
-
-
-def capped_share(x: Tensor, whole: float | Tensor) -> Tensor:
-    """Return min(x / whole, 1) for x >= 0 and whole >= 0, and 1 where whole is 0 and x above it."""
-    above, zeros = x > whole, ops.zeros_like(x)
-    if not is_number(whole):
-        whole = ops.where(whole > 0, whole, ops.ones_like(whole))
-    return ops.where(above, ops.ones_like(x), ops.where(above, zeros, x) / whole)
 
 
 def absolute(x: Tensor) -> Tensor:

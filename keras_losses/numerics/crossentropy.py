@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_losses.numerics.derivatives import Tensor
 from keras_losses.numerics.elementary import one_minus_exp
-from keras_losses.numerics.scalars import is_number, without_gradient
+from keras_losses.numerics.scalars import is_number
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Crossentropy:
         """1 - p."""
         return self.rest()
 
-    def map(self, function: Callable[..., Tensor], setting: float | Tensor, *others: Tensor | None) -> Tensor:
+    def map(self, function: Callable[..., Tensor], setting: float, *others: Tensor | None) -> Tensor:
         """Return function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p is held.
 
-        A function that multiplies this slope by a power of p would have no gradient left at p = 0. The
-        gradient in `setting`, a hyper-parameter, is that of the function itself.
+        A function that multiplies this slope by a power of p would have no gradient left at p = 0.
         """
         if is_number(self.steepest_from, np.inf):
             return function(self.value, setting, *others)
-        exact = function(ops.stop_gradient(self.value), setting, *map(without_gradient, others))
+        fixed = [None if other is None else ops.stop_gradient(other) for other in others]
+        exact = function(ops.stop_gradient(self.value), setting, *fixed)
         beyond = ops.stop_gradient(ops.relu(self.value - self.steepest_from))
-        held = function(self.value - beyond, without_gradient(setting), *others)
+        held = function(self.value - beyond, setting, *others)
         return held + (exact - ops.stop_gradient(held))
 
     def one_minus_power(self, q: float) -> Tensor:

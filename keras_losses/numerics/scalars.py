@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import ops
-
 
 def is_number(x: Any, value: float | None = None) -> bool:
     """Return whether x is a plain number, and equal to `value` if that is given. A tensor never is.
@@ -14,8 +12,3 @@ def is_number(x: Any, value: float | None = None) -> bool:
     learned one needs its gradient. So a tensor takes one formula, which is exact at and near special values.
     """
     return isinstance(x, float | int) and (value is None or x == value)
-
-
-def without_gradient(x: Any) -> Any:
-    """Return a tensor without its gradient; plain numbers and None come back unchanged."""
-    return x if x is None or is_number(x) else ops.stop_gradient(x)

@@ -1,1 +1,1 @@
-"""Tools."""
+"""Tools for readers and maintainers of the library: the catalogue of its losses."""

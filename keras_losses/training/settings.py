@@ -12,14 +12,16 @@ from keras import ops
 
 from keras_losses.core import Loss, Parameter, context
 from keras_losses.core.context import Context
-from keras_losses.core.interval import Interval
 from keras_losses.numerics import Tensor
 from keras_losses.training.outputs import Output, compiled_outputs, joined
 
 WEIGHTS = "weights/"
 """The prefix of the weights of terms, such as `weights/dice_loss`, among the names of a loss's numbers."""
 
-Readers = dict[Loss, dict[str, Callable[[], Any]]]
+_ANY_WEIGHT = Parameter(within="(-inf, inf)")
+"""The declaration of the weight of a term."""
+
+ReadersByLoss = dict[Loss, dict[str, Callable[[], Any]]]
 """For each loss, functions that return the current tensors of hyper-parameters, by name."""
 
 
@@ -39,8 +41,7 @@ class Setting:
 
     def checked(self, owner: str, value: Any) -> float:
         """Return a value as a number; raise if the loss does not take it."""
-        of_weights = Parameter(within="(-inf, inf)")
-        declared = self.loss.hyperparameters.get(self.name, of_weights)
+        declared = self.loss.hyperparameters.get(self.name, _ANY_WEIGHT)
         number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
         self._make_with(number)
         return number
@@ -49,7 +50,7 @@ class Setting:
         """Raise `ValueError` if the loss, made as it is otherwise, takes no other number at all."""
         declared = self.loss.hyperparameters.get(self.name)
         refused = None
-        for number in Interval(declared.within or "").inside() if declared else ():
+        for number in declared.interval.inside() if declared and declared.interval else ():
             try:
                 if number != self.value:
                     self._make_with(number)
@@ -146,7 +147,7 @@ class Settings:
     def __init__(self, track: Callable[[str, keras.Variable], None]) -> None:
         self._track = track
         self._outputs: list[Output] = []
-        self._learned: Readers = {}
+        self._learned: ReadersByLoss = {}
         self._numbers: dict[str, tuple[Setting, keras.Variable]] = {}
         self._memories: dict[str, keras.Variable] = {}
         self._loaded: dict[str, Any] = {}
@@ -178,19 +179,9 @@ class Settings:
             name: the name or path of the number.
         """
         known = settable_numbers(model)
-        learned = [
-            joined(path, each)
-            for output in compiled_outputs(model)
-            for path, loss in output.losses
-            for each in loss._learned
-        ]
-        fixed = {
-            hyperparameter
-            for output in compiled_outputs(model)
-            for _, loss in output.losses
-            for hyperparameter, declared in loss.hyperparameters.items()
-            if not declared.live
-        }
+        losses = [item for output in compiled_outputs(model) for item in output.losses]
+        learned = [joined(path, each) for path, loss in losses for each in loss._learned]
+        fixed = {each for _, loss in losses for each, p in loss.hyperparameters.items() if not p.live}
         path = matching_path(owner, name, known, learned, fixed)
         if path not in self._numbers:
             setting = known[path]
@@ -218,7 +209,7 @@ class Settings:
                 variable.assign(self._loaded[name])
         return self._memories[name]
 
-    def readers(self) -> Readers:
+    def readers(self) -> ReadersByLoss:
         """Return, for each loss of the model, how the numbers that are set or learned are read."""
         losses = [loss for output in self._outputs for _, loss in output.losses]
         found = {loss: dict(self._learned.get(loss, {})) for loss in losses}

@@ -10,9 +10,8 @@ import keras
 from keras import ops
 
 from keras_losses.core import Loss
-from keras_losses.core.interval import Interval
 from keras_losses.training.outputs import losses_by_path
-from keras_losses.training.settings import Readers
+from keras_losses.training.settings import ReadersByLoss
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
@@ -21,7 +20,6 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
     In a custom training loop, make one and train its `trainable_variables` as well:
 
     >>> from keras_losses import DistillationLoss, LossState
-    >>> from keras_losses.core import Learned
     >>> state = LossState(DistillationLoss(4.0))
     """
 
@@ -51,14 +49,15 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         found = {part for loss in losses for _, part in losses_by_path(loss) if part._learned}
         return found == {loss for loss, _, _ in self._learned}
 
-    def readers(self) -> Readers:
+    def readers(self) -> ReadersByLoss:
         """Return, for each loss that learns, how its learned hyper-parameters are read."""
-        found: Readers = {}
+        found: ReadersByLoss = {}
         for loss, parameter, variable in self._learned:
             found.setdefault(loss, {})[parameter] = functools.partial(_value_of, loss, parameter, variable)
         return found
 
 
 def _value_of(loss: Loss, parameter: str, variable: keras.Variable) -> Any:
-    interval = Interval(loss.hyperparameters[parameter].within or "(-inf, inf)")
+    interval = loss.hyperparameters[parameter].interval
+    assert interval is not None  # only a number with a range takes `Learned`
     return loss._learned[parameter].value(ops.convert_to_tensor(variable), interval)
