@@ -18,25 +18,26 @@ from keras_losses.numerics.gamma import binet, log_factorial
 
 
 class PoissonNLLLoss(LikelihoodLoss):
-    """The negative log-likelihood of a Poisson distribution whose log rate the model predicts.
+    """Negative log-likelihood of a Poisson distribution, for counts of independent events.
 
         loss = e^z - y z + log y!,  z = log rate
 
-    Keras's `Poisson` takes the rate itself, adds an epsilon to it, and leaves log y! out, so that its values
-    do not compare with those of other distributions.
+    Keras's `Poisson` takes the rate itself, adds an epsilon to it, and leaves out log y!, so that its values
+    cannot be compared with those of other distributions. `PoissonLoss`, the deviance, is 0 where the rate is
+    y.
 
     The order of the outputs: log rate.
 
     Args:
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
-    Shapes: `y_true` and `y_pred` `(..., targets)`; `(...)` stands for one target. With `reduction="none"`
-    the result is `(...)`, the mean over the targets.
+    Shapes: `y_true` and `y_pred` `(..., targets)`, or `(...)` for one target. With `reduction="none"` the
+    result is `(...)`, the mean over the targets.
 
     `interval` needs SciPy.
 
     Raises:
-        ValueError: for shapes that do not match and, in eager mode, for labels that are no counts.
+        ValueError: if the shapes do not match; in eager mode also for labels that are not counts.
 
     Example:
 
@@ -55,12 +56,12 @@ class PoissonNLLLoss(LikelihoodLoss):
         paper="Nelder & Wedderburn 1972",
         labels="counts: 0, 1, 2 ...",
         predictions="log rate",
-        use="counts of events that do not know of each other: arrivals, claims, clicks",
-        avoid="counts that vary more than their mean (NegativeBinomialLoss), or are 0 too often",
+        use="counts of independent events: arrivals, claims, clicks",
+        avoid="counts with a variance above their mean (NegativeBinomialLoss) or with too many zeros",
         elicits="parameters of the distribution",
         elicits_note="the mean of the counts, as e^z",
         gradient_bound="unbounded: e^z - y",
-        conditioning="for large counts the terms cancel: the error is absolute, 1e-7 of y log y",
+        conditioning="for large counts the terms cancel: the rounding error is 1e-7 of y log y",
         cost="the logarithm of a factorial",
     )
 
@@ -84,13 +85,13 @@ class PoissonNLLLoss(LikelihoodLoss):
 
 
 class NegativeBinomialLoss(ScaledLikelihoodLoss):
-    """The negative log-likelihood of a negative binomial distribution: counts that vary more than their mean.
+    """Negative log-likelihood of a negative binomial distribution, for counts that vary more than their mean.
 
         loss = (y + 1/a) log(1 + a m) - y log(a m) - log[Gamma(y + 1/a) / (Gamma(1/a) y!)]
 
-    with the mean m = e^z and the dispersion a = softplus(raw) + floor: the variance is m + a m^2. (What
-    others call the total count, or size, is 1/a, and the probability a m / (1 + a m).) As a goes to 0 it is
-    `PoissonNLLLoss`, to the last digits.
+    with the mean m = e^z and the dispersion a = softplus(raw) + floor: the variance is m + a m^2. Others call
+    1/a the total count or size, and a m / (1 + a m) the probability. As a goes to 0 the loss becomes
+    `PoissonNLLLoss`, to full precision.
 
     The order of the outputs: log mean, raw dispersion.
 
@@ -104,8 +105,8 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
     `interval` needs SciPy.
 
     Raises:
-        ValueError: for a floor that is not above 0, shapes that do not match and, in eager mode, for labels
-            that are no counts.
+        ValueError: if `floor` is not above 0 or the shapes do not match; in eager mode also for labels that
+            are not counts.
 
     Example:
 
@@ -126,13 +127,13 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
         paper="Lawless 1987",
         labels="counts: 0, 1, 2 ...",
         predictions="log mean, raw dispersion: a = softplus(raw) + floor",
-        use="counts that vary more than their mean: demand, visits, reads of a gene",
-        avoid="counts that vary less than their mean",
+        use="counts with a variance above their mean: demand, visits, reads of a gene",
+        avoid="counts with a variance below their mean",
         elicits="parameters of the distribution",
         gradient_bound="(y + 1/a) in the log mean",
         conditioning=(
-            "exact for 1/a and counts from 1e-3 to 1e6: the error is 1e-6 of sum |terms|, which cancel for "
-            "large counts"
+            "accurate for 1/a and counts from 1e-3 to 1e6: the error is 1e-6 of the sum of |terms|, which "
+            "cancel for large counts"
         ),
         cost="three logarithms of gamma functions",
     )
@@ -150,15 +151,16 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
         dispersion = self.positive(raw)
         size, log_odds = 1.0 / dispersion, log_mean + ops.log(dispersion)
         total, zero = size + y, numerics.softplus(log_odds)
-        # Where a m < 1, y log a is left out, of the logarithms and of the ratio of gamma functions in which
-        # it cancels. Where a m > 1 the slopes would be differences of two that are y.
+        # For a m < 1, y log a cancels between the logarithms and the ratio of gamma functions, and is left
+        # out of both. For a m > 1 the gradient of that form would be a difference of two terms near y.
         below = total * zero - y * log_mean - (total - 0.5) * numerics.log1p(y / size)
         above = size * zero + y * numerics.softplus(-log_odds)
         above = above - ((total - 0.5) * ops.log(total) - (size - 0.5) * ops.log(size))
-        some = y > 0  # of a count of 0 nothing is left, nor of its slopes, which are large
-        left = ops.where(some, binet(total) - binet(size), ops.zeros_like(total))
-        many = ops.logical_and(log_odds > 0, some)
-        return ops.where(many, above, below) + y + log_factorial(y) - left
+        # For a count of 0 the remainders cancel exactly, and so do their gradients, which are large.
+        positive = y > 0
+        remainder = ops.where(positive, binet(total) - binet(size), ops.zeros_like(total))
+        use_above = ops.logical_and(log_odds > 0, positive)
+        return ops.where(use_above, above, below) + y + log_factorial(y) - remainder
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         log_mean, raw = numbers
@@ -173,12 +175,12 @@ class NegativeBinomialLoss(ScaledLikelihoodLoss):
 
 
 class ZeroInflatedPoissonLoss(LikelihoodLoss):
-    """The negative log-likelihood of Poisson counts among which there are zeros of another cause.
+    """Negative log-likelihood of a zero-inflated Poisson distribution, for counts with extra zeros.
 
         loss = -log[q + (1 - q) e^-rate]           where y = 0
                -log(1 - q) + rate - y z + log y!   elsewhere,   q = sigmoid(logit),  rate = e^z
 
-    Of the zeros `PoissonNLLLoss` knows only those that come of the rate.
+    `PoissonNLLLoss` explains only the zeros that come from the rate.
 
     The order of the outputs: logit of the extra zeros, log rate.
 
@@ -188,10 +190,10 @@ class ZeroInflatedPoissonLoss(LikelihoodLoss):
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 2 * targets)`. With
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
-    `parameters` gives "zeros", the probability q, and the rate. `interval` needs SciPy.
+    `parameters` returns "zeros", the probability q, and "rate". `interval` needs SciPy.
 
     Raises:
-        ValueError: for shapes that do not match and, in eager mode, for labels that are no counts.
+        ValueError: if the shapes do not match; in eager mode also for labels that are not counts.
 
     Example:
 
@@ -213,11 +215,11 @@ class ZeroInflatedPoissonLoss(LikelihoodLoss):
         paper="Lambert 1992",
         labels="counts: 0, 1, 2 ...",
         predictions="logit of the extra zeros, log rate z",
-        use="counts with more zeros than their rate explains: no visit because no customer",
-        avoid="counts that vary more than their mean beside the zeros, too",
+        use="counts with more zeros than their rate explains, because some samples never have any",
+        avoid="counts that vary more than their mean even without the extra zeros",
         elicits="parameters of the distribution",
         gradient_bound="1 in the logit; unbounded: e^z - y in the log rate",
-        conditioning="for large counts the terms cancel: the error is absolute, 1e-7 of y log y",
+        conditioning="for large counts the terms cancel: the rounding error is 1e-7 of y log y",
         cost="the logarithm of a factorial, and the logarithm of a mixture",
     )
 
@@ -229,21 +231,21 @@ class ZeroInflatedPoissonLoss(LikelihoodLoss):
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
         logit, log_rate = numbers
-        none, zeros = ops.equal(y, 0), ops.zeros_like(log_rate)
-        some = numerics.softplus(logit) + _poisson_nll(y, ops.where(none, zeros, log_rate))
-        # Of a rate beyond e^80 nothing is left in e^-rate, and its own slope would be infinite.
-        rate = ops.exp(numerics.minimum(ops.where(none, log_rate, zeros), 80.0))
-        return ops.where(none, self._zero(logit, rate), some)
+        is_zero, zeros = ops.equal(y, 0), ops.zeros_like(log_rate)
+        positive_nll = numerics.softplus(logit) + _poisson_nll(y, ops.where(is_zero, zeros, log_rate))
+        # For a rate of e^80, e^-rate is 0. The slope of a much larger rate would be infinite.
+        rate = ops.exp(numerics.minimum(ops.where(is_zero, log_rate, zeros), 80.0))
+        return ops.where(is_zero, self._zero_nll(logit, rate), positive_nll)
 
     @staticmethod
-    def _zero(logit: Tensor, rate: Tensor) -> Tensor:
-        """softplus(logit) - log(e^logit + e^-rate), from the side on which the two do not cancel."""
-        often, zeros = logit >= 0, ops.zeros_like(logit)
-        high, low = ops.where(often, logit, zeros), ops.where(often, zeros, logit)
-        of_often = numerics.softplus(-high) - numerics.softplus(-(high + rate))
+    def _zero_nll(logit: Tensor, rate: Tensor) -> Tensor:
+        """softplus(logit) - log(e^logit + e^-rate), without cancellation for each sign of the logit."""
+        likely, zeros = logit >= 0, ops.zeros_like(logit)
+        high, low = ops.where(likely, logit, zeros), ops.where(likely, zeros, logit)
+        for_likely = numerics.softplus(-high) - numerics.softplus(-(high + rate))
         both = low + rate
         either = ops.where(both > 0, low + numerics.softplus(-both), numerics.softplus(both) - rate)
-        return ops.where(often, of_often, numerics.softplus(low) - either)
+        return ops.where(likely, for_likely, numerics.softplus(low) - either)
 
     def transformed(self, numbers: list[Tensor]) -> dict[str, Tensor]:
         logit, log_rate = numbers

@@ -70,15 +70,15 @@ class TweedieLoss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         log_mu = y_pred if self.log_link else -numerics.negative_log(y_pred, self.compute_dtype)
-        none = ops.equal(y_true, 0)
-        log_y = ops.log(ops.where(none, ops.ones_like(y_true), y_true))
+        is_zero = ops.equal(y_true, 0)
+        log_y = ops.log(ops.where(is_zero, ops.ones_like(y_true), y_true))
         if self.power == 1.0:
             mu = ops.exp(y_pred) if self.log_link else y_pred
-            return 2.0 * ops.where(none, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
+            return 2.0 * ops.where(is_zero, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
         # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value is that of
         # a form of the deviance in which nothing cancels.
         terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, self.power)
-        value = _exact(none, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), self.power)
+        value = _exact(is_zero, ops.stop_gradient(log_y), ops.stop_gradient(log_mu), self.power)
         # Adds a gradient and no value. Where the terms overflow, their infinity is the right value.
         gradient_only = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
         return value + gradient_only
@@ -198,15 +198,16 @@ class GammaLoss(TweedieLoss):
 def _terms_of_mu(y: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
     """Half of the terms of the deviance with mu, up to terms that do not depend on mu."""
     a, b = 1.0 - p, 2.0 - p
-    some, zeros = y > 0, ops.zeros_like(y)
-    log_mu_of_some = ops.where(some, log_mu, zeros)
-    power = ops.exp(a * log_mu_of_some + log_y)
-    of_y = y * log_mu if a == 0.0 else ops.where(some, power, zeros) / a
+    positive, zeros = y > 0, ops.zeros_like(y)
+    log_mu_if_positive = ops.where(positive, log_mu, zeros)
+    power = ops.exp(a * log_mu_if_positive + log_y)
+    of_y = y * log_mu if a == 0.0 else ops.where(positive, power, zeros) / a
     return (log_mu if b == 0.0 else ops.exp(b * log_mu) / b) - of_y
 
 
-def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
-    s = ops.where(none, numerics.full_like(log_y, -1e30), log_y - log_mu)
+def _exact(is_zero: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
+    """Deviance: a series near y = mu, and forms in powers of y or of mu elsewhere."""
+    s = ops.where(is_zero, numerics.full_like(log_y, -1e30), log_y - log_mu)
     near = ops.abs(s) < 0.5
     series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
     from_y = ops.exp((2.0 - p) * log_y) * (numerics.expm1_over(s, p - 1.0) - numerics.expm1_over(s, p - 2.0))
@@ -218,7 +219,10 @@ def _exact(none: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
 
 
 def _near_the_mean(s: Tensor, p: float) -> Tensor:
-    """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2, in which the two agree in s."""
+    """(e^((p-1) s) - 1) / (p-1) - (e^((p-2) s) - 1) / (p-2) for |s| < 1/2.
+
+    A series without its linear terms, which are s in both and cancel.
+    """
     value = ops.zeros_like(s)
     for k in range(22 if numerics.is_double(s) else 13, 1, -1):  # Horner's scheme
         value = value * s + _products(p - 1.0, p - 2.0, k - 2) / float(math.factorial(k))

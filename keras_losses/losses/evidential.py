@@ -19,32 +19,32 @@ from keras_losses.numerics.gamma import binet, digamma_excess
 
 
 class EvidentialRegressionLoss(ScaledLikelihoodLoss):
-    """A normal distribution with a prior on its mean and variance: what is noise, and what is not known?
+    """Student's t likelihood with a predicted prior on mean and variance, for ranking samples by uncertainty.
 
         loss = -log St(y; gamma, beta (1 + nu) / (nu alpha), 2 alpha) + coefficient |y - gamma| (2 nu + alpha)
 
-    where St is Student's t distribution with that squared scale and 2 alpha degrees of freedom: what the
-    normal-inverse-gamma distribution of the model's parameters makes of y. The second term takes evidence
-    away where the prediction is wrong. With nu alone in both it is not settled by the data how much of the
-    variance is noise: read the uncertainties as ranks (Meinert 2023), or take `StudentTNLLLoss`, which is
-    the first term with nothing in it that the data do not settle.
+    where St is Student's t distribution with that squared scale and 2 alpha degrees of freedom. It is the
+    distribution of y under a normal-inverse-gamma prior with the predicted parameters. The second term
+    reduces the evidence where the prediction is wrong. The first term depends on nu and beta only through
+    beta (1 + nu) / nu, so the data do not determine how much of the variance is noise: read the uncertainties
+    as ranks (Meinert 2023), or use `StudentTNLLLoss`, the first term with parameters that the data determine.
 
     The order of the outputs: gamma, raw nu, raw alpha, raw beta; nu and beta are softplus(raw) + floor and
     alpha is 1 + softplus(raw) + floor.
 
     Args:
-        coefficient: the weight of the second term, from 0 up.
+        coefficient: the weight of the second term, 0 or more.
         floor: the smallest nu, alpha - 1 and beta, above 0; beta is in squared units of the target.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 4 * targets)`. With
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
-    `aleatoric` and `epistemic` are the variances of the noise and of the mean. `interval`, that of the
-    t distribution, needs SciPy.
+    `aleatoric` and `epistemic` return the variances of the noise and of the mean. `interval` returns that of
+    the t distribution and needs SciPy.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that do not match.
+        ValueError: if a hyper-parameter is out of range or the shapes do not match.
 
     Example:
 
@@ -67,12 +67,12 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
         paper="Amini et al. 2020",
         labels="real numbers",
         predictions="gamma, raw nu, raw alpha, raw beta: softplus(raw) + floor, and 1 more for alpha",
-        use="ranking samples by how little is known of them, from one model and one pass",
-        avoid="the size of the epistemic variance matters: nu is not settled by the data",
+        use="ranking samples by how little is known about them, from one model and one forward pass",
+        avoid="epistemic variances whose size matters: the data do not determine nu",
         elicits="parameters of the distribution",
-        elicits_note="nu and beta only together",
+        elicits_note="nu and beta are determined only together",
         gradient_bound="(2 alpha + 1) sqrt(nu / (8 beta (1 + nu))) + coefficient (2 nu + alpha) in gamma",
-        conditioning="the terms have both signs: the error is absolute, 1e-6 of sum |terms|",
+        conditioning="the terms have both signs: the rounding error is 1e-6 of the sum of |terms|",
         cost="two logarithms of gamma functions",
     )
 
@@ -104,11 +104,11 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
         return self._scipy_quantile("t", p, 2.0 * alpha, gamma, scale)
 
     def aleatoric(self, y_pred: Any) -> Any:
-        """The variance of the noise, beta / (alpha - 1), `(..., targets)`."""
+        """Variance of the noise, beta / (alpha - 1), `(..., targets)`."""
         return self._apply_to_predictions(y_pred, lambda x: self._variances(x)[0])
 
     def epistemic(self, y_pred: Any) -> Any:
-        """The variance of the mean, beta / (nu (alpha - 1)), `(..., targets)`."""
+        """Variance of the mean, beta / (nu (alpha - 1)), `(..., targets)`."""
         return self._apply_to_predictions(y_pred, lambda x: self._variances(x)[1])
 
     def _variances(self, y_pred: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,23 +117,23 @@ class EvidentialRegressionLoss(ScaledLikelihoodLoss):
 
 
 class EvidentialClassificationLoss(ClassificationLoss):
-    """A Dirichlet distribution over the class probabilities, so that a model can say that it does not know.
+    """Dirichlet distribution over the class probabilities, for models that can tell when they do not know.
 
         loss = risk + annealing KL(Dir(y + (1 - y) alpha) || Dir(1)),  alpha = 1 + evidence
 
         risk "squared_error":  sum_j (y_j - p_j)^2 + p_j (1 - p_j) / (S + 1),  p = alpha / S,  S = sum alpha
         risk "likelihood":     sum_j y_j log(S / alpha_j)
 
-    The evidence is softplus of the outputs; with a relu, a class whose output is below 0 would learn no more.
-    The risk is the mean squared error over that distribution, or the likelihood with the probabilities
-    integrated out; the divergence takes the evidence for wrong classes away. Cross-entropy has one
-    distribution for "all classes alike" and "never seen".
+    The evidence is the softplus of the outputs; with a relu, a class with an output below 0 would stop
+    learning. The risk is the mean squared error over the Dirichlet distribution, or the likelihood with the
+    probabilities integrated out. The divergence reduces the evidence for wrong classes. `CrossentropyLoss`
+    predicts the same uniform distribution for an input between all classes and for one unlike any of them.
 
     The order of the outputs: one for each class.
 
     Args:
         annealing: the weight of the divergence, in [0, 1]. The paper raises it from 0 to 1 over the first ten
-            epochs, so that evidence is not taken away before there is any.
+            epochs, so that evidence can grow before it is reduced.
         risk: `"squared_error"` or `"likelihood"`.
         class_weight, ignore_class, axis: as in `keras_losses.core.ClassificationLoss`.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
@@ -141,12 +141,12 @@ class EvidentialClassificationLoss(ClassificationLoss):
     Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot labels `(..., C)`. With
     `reduction="none"` the result is `(...)`.
 
-    `probabilities(y_pred)` are alpha / S, `uncertainty(y_pred)` is C / S: 1 where there is no evidence at
-    all. There is no interval: classes have no order.
+    `probabilities(y_pred)` returns alpha / S. `uncertainty(y_pred)` returns C / S, which is 1 without any
+    evidence. There is no interval, because classes have no order.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for labels
-            that are no classes.
+        ValueError: if a hyper-parameter is out of range or the shapes do not match; in eager mode also for
+            invalid labels.
 
     Example:
 
@@ -171,25 +171,28 @@ class EvidentialClassificationLoss(ClassificationLoss):
         formula="sum_j (y_j - p_j)^2 + p_j (1 - p_j)/(S + 1) + annealing KL(Dir(y + (1 - y) alpha), Dir(1))",
         paper="Sensoy et al. 2018",
         labels="class ids or one-hot labels",
-        predictions="scores, of which softplus is the evidence for a class",
-        use="inputs of no known class are to be told from those between two classes",
-        avoid="calibrated probabilities are wanted: evidence is held down, and so are they",
+        predictions="scores whose softplus is the evidence for a class",
+        use="telling inputs of no known class from inputs between two classes",
+        avoid=(
+            "probabilities that must be calibrated: the divergence keeps the evidence low, and so the "
+            "probabilities"
+        ),
         elicits="likeliest class",
-        elicits_note="without annealing, the class probabilities as the evidence grows",
-        gradient_bound="2 and below for the risk; log alpha and below for the divergence",
-        conditioning="beside terms that cancel by hand, none",
-        cost="the logarithm of a gamma function and a digamma function of every class",
+        elicits_note="the class probabilities for annealing=0, as the evidence grows",
+        gradient_bound="at most 2 for the risk, and at most log alpha for the divergence",
+        conditioning="none: the large terms that cancel are left out of the formula",
+        cost="the logarithm of a gamma function and a digamma function for every class",
     )
 
     annealing: float = parameter(default=1.0, within="[0, 1]", live=True)
     risk: str = parameter(default="squared_error", choices=("squared_error", "likelihood"))
 
     def per_sample(self, labels_: Labels, predictions: Predictions) -> Tensor:
-        y, found = labels.one_hot(labels_, self.compute_dtype), numerics.softplus(predictions.values)
-        values = self._risk(y, 1.0 + found)
+        y, evidence = labels.one_hot(labels_, self.compute_dtype), numerics.softplus(predictions.values)
+        values = self._risk(y, 1.0 + evidence)
         if numerics.is_number(self.annealing, 0.0):
             return values
-        return values + self.annealing * _divergence_from_uniform((1.0 - y) * found)
+        return values + self.annealing * _divergence_from_uniform((1.0 - y) * evidence)
 
     def _risk(self, y: Tensor, alpha: Tensor) -> Tensor:
         total, others = ops.sum(alpha, axis=-1, keepdims=True), numerics.sum_of_others(alpha)
@@ -201,7 +204,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
         return ops.sum(ops.square(residual) + variance, axis=-1)
 
     def probabilities(self, y_pred: Any) -> Any:
-        """The expected class probabilities: a tensor of a tensor, an array of an array."""
+        """Expected class probabilities: a tensor for a tensor, else an array."""
 
         def expected(alpha: Tensor) -> Tensor:
             return ops.moveaxis(alpha / ops.sum(alpha, axis=-1, keepdims=True), -1, self.axis)
@@ -209,7 +212,7 @@ class EvidentialClassificationLoss(ClassificationLoss):
         return self._of_alpha(y_pred, expected)
 
     def uncertainty(self, y_pred: Any) -> Any:
-        """C / S, from 1 down to 0 as evidence comes in: a tensor of a tensor, an array of an array."""
+        """C / S, which falls from 1 to 0 as evidence grows: a tensor for a tensor, else an array."""
         return self._of_alpha(y_pred, lambda alpha: alpha.shape[-1] / ops.sum(alpha, axis=-1))
 
     def _of_alpha(self, y_pred: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -220,15 +223,16 @@ class EvidentialClassificationLoss(ClassificationLoss):
 
 
 def _divergence_from_uniform(evidence: Tensor) -> Tensor:
-    """KL(Dir(1 + e) || Dir(1)) over the last axis, of which nothing is left where e is 0.
+    """KL(Dir(1 + e) || Dir(1)) over the last axis, which is exactly 0 for e = 0.
 
-    Stirling's formula of each gamma and digamma function: what is large in them cancels.
+    The gamma and digamma functions are written with Stirling's formula, whose large terms cancel and are left
+    out.
     """
     classes = evidence.shape[-1]
     alpha, extra = 1.0 + evidence, ops.sum(evidence, axis=-1)
     total, ones = classes + extra, ops.ones_like(extra)
     excess = digamma_excess(alpha) - ops.expand_dims(digamma_excess(total), -1)
     start = binet(ops.ones_like(alpha[..., :1]))
-    each = evidence * excess - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
+    per_class = evidence * excess - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
     of_total = binet(total) - binet(classes * ones)
-    return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(each, axis=-1)
+    return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(per_class, axis=-1)

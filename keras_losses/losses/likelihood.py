@@ -29,10 +29,10 @@ from keras_losses.numerics.gamma import binet
 
 
 class LocationScaleLoss(ScaledLikelihoodLoss):
-    """Base of those whose numbers are a location and a raw scale."""
+    """Base of the likelihoods with a location and a raw scale as outputs."""
 
     location: ClassVar[str] = "location"
-    """What the first of the parameters is called."""
+    """Name of the first parameter."""
 
     @property
     def parts(self) -> int:
@@ -47,7 +47,7 @@ class LocationScaleLoss(ScaledLikelihoodLoss):
 
 
 class NormalLoss(LocationScaleLoss):
-    """Base of those that predict a normal distribution."""
+    """Base of the losses that predict a normal distribution."""
 
     location = "mean"
 
@@ -56,29 +56,28 @@ class NormalLoss(LocationScaleLoss):
 
 
 class GaussianNLLLoss(NormalLoss):
-    """The negative log-likelihood of a normal distribution whose mean and scale the model predicts.
+    """Negative log-likelihood of a normal distribution, for noise whose size differs between samples.
 
         loss = r^2 / (2 s^2) + log s + log(2 pi) / 2,  r = y - mean,  s = softplus(raw) + floor
 
-    times the variance to the power `beta`, held constant when it is differentiated. With beta = 0 it is a
-    true likelihood, its constant included, which PyTorch's `GaussianNLLLoss` leaves out by default. With
-    beta = 1 the mean learns as with squared error, so that samples of a large predicted variance are not
-    given up; the paper recommends 0.5. It takes outliers harder than `StudentTNLLLoss` and
-    `GaussianCRPSLoss`.
+    times the variance to the power `beta`, which is held constant in the gradient. With beta = 0 it is a true
+    likelihood with its constant, which PyTorch's `GaussianNLLLoss` leaves out by default. With beta = 1 the
+    mean learns as with squared error, so that samples with a large predicted variance still count; the paper
+    recommends 0.5. Outliers count more than in `StudentTNLLLoss` and `GaussianCRPSLoss`.
 
     The order of the outputs: mean, raw scale.
 
     Args:
         beta: the power of the variance that weights the loss, in [0, 1].
-        floor: the smallest scale, above 0, in the units of the target. The gradient in the mean is at most
-            |r| / floor^2: the default is for targets of about unit scale, and is that of PyTorch.
+        floor: the smallest scale, above 0, in the units of the target. It limits the gradient in the mean to
+            |r| / floor^2; the default is meant for targets of about unit scale, and is that of PyTorch.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 2 * targets)`. With
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that do not match.
+        ValueError: if a hyper-parameter is out of range or the shapes do not match.
 
     Example:
 
@@ -103,12 +102,12 @@ class GaussianNLLLoss(NormalLoss):
         paper="Nix & Weigend 1994; Seitzer et al. 2022",
         labels="real numbers",
         predictions="mean, raw scale: s = softplus(raw) + floor",
-        use="the noise differs between samples and is roughly Gaussian, and the model should say how large",
-        avoid="outliers (StudentTNLLLoss); the mean fits badly where the noise is large: then beta=0.5",
+        use="roughly Gaussian noise whose size differs between samples and should be predicted",
+        avoid="outliers (StudentTNLLLoss); a mean that fits badly where the noise is large (then beta=0.5)",
         elicits="parameters of the distribution",
-        elicits_note="the mean and the standard deviation, if that is above the floor",
-        gradient_bound="unbounded: |r| / s^2 in the mean, which floor holds to |r| / floor^2",
-        conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        elicits_note="the mean and the standard deviation, if it is above the floor",
+        gradient_bound="unbounded: |r| / s^2 in the mean, at most |r| / floor^2",
+        conditioning="the terms have both signs: the rounding error is 1e-7 of the sum of |terms|",
     )
 
     beta: float = parameter(default=0.0, within="[0, 1]")
@@ -123,12 +122,12 @@ class GaussianNLLLoss(NormalLoss):
 
 
 class LaplaceNLLLoss(LocationScaleLoss):
-    """The negative log-likelihood of a Laplace distribution whose location and scale the model predicts.
+    """Negative log-likelihood of a Laplace distribution, for medians with noise whose size differs.
 
         loss = |r| / s + log(2 s),  r = y - location,  s = softplus(raw) + floor
 
-    Its location is the median, and its scale the mean distance from it: `AbsoluteErrorLoss` that knows how
-    large the noise is.
+    The location is the median, and the scale the mean distance from it. The loss is `AbsoluteErrorLoss` that
+    also predicts how large the noise is.
 
     The order of the outputs: location, raw scale.
 
@@ -140,7 +139,7 @@ class LaplaceNLLLoss(LocationScaleLoss):
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
     Raises:
-        ValueError: for a floor that is not above 0 and shapes that do not match.
+        ValueError: if `floor` is not above 0 or the shapes do not match.
 
     Example:
 
@@ -160,12 +159,12 @@ class LaplaceNLLLoss(LocationScaleLoss):
         paper="Laplace 1774",
         labels="real numbers",
         predictions="location, raw scale: s = softplus(raw) + floor",
-        use="the noise differs between samples and has outliers; the median is wanted",
-        avoid="the last digits matter: the gradient in the location does not shrink as the error does",
+        use="noise with outliers whose size differs between samples, where the median is wanted",
+        avoid="convergence to the last digits: the gradient in the location does not shrink with the error",
         elicits="parameters of the distribution",
-        elicits_note="the median and the mean distance from it",
+        elicits_note="the median, and the mean distance from it",
         gradient_bound="1 / floor in the location, unbounded in the raw scale",
-        conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        conditioning="the terms have both signs: the rounding error is 1e-7 of the sum of |terms|",
     )
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
@@ -179,29 +178,29 @@ class LaplaceNLLLoss(LocationScaleLoss):
 
 
 class StudentTNLLLoss(LocationScaleLoss):
-    """The negative log-likelihood of Student's t distribution, for targets with outliers.
+    """Negative log-likelihood of Student's t distribution, for targets with outliers.
 
         loss = (df + 1) / 2 log(1 + z^2 / df) + log s + log(df pi) / 2
                + log[Gamma(df / 2) / Gamma((df + 1) / 2)]
 
-    with z = (y - location) / s and s = softplus(raw) + floor. Far outliers have hardly any gradient, which
-    those of `GaussianNLLLoss` and even `LaplaceNLLLoss` have. As df grows it becomes the former.
+    with z = (y - location) / s and s = softplus(raw) + floor. Far outliers have hardly any gradient, unlike
+    in `GaussianNLLLoss` and even `LaplaceNLLLoss`. As df grows, the loss becomes `GaussianNLLLoss`.
 
     The order of the outputs: location, raw scale and, where df is None, raw df: df = softplus(raw) + floor.
 
     Args:
-        df: the degrees of freedom, above 0, or None for a third output from which they are learned.
+        df: the degrees of freedom, above 0; None for a third output from which they are predicted.
         floor: the smallest scale, in the units of the target, and the smallest df, above 0.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred` `(..., 2 * targets)`, or
-    `(..., 3 * targets)` where df is learned. With `reduction="none"` the result is `(...)`, the mean over
+    `(..., 3 * targets)` where df is predicted. With `reduction="none"` the result is `(...)`, the mean over
     the targets.
 
-    `mean` is the location: the median, and for df > 1 the mean. `interval` needs SciPy.
+    `mean` returns the location, which is the median and, for df > 1, the mean. `interval` needs SciPy.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that do not match.
+        ValueError: if a hyper-parameter is out of range or the shapes do not match.
 
     Example:
 
@@ -222,13 +221,13 @@ class StudentTNLLLoss(LocationScaleLoss):
         paper="Lange, Little & Taylor 1989",
         labels="real numbers",
         predictions="location, raw scale and, without df, raw df: softplus(raw) + floor",
-        use="heavy tails: outliers should not move the location, nor blow up the scale",
-        avoid="few samples and df learned: its gradient is small, and df from 3 to 7 does as well",
+        use="targets with heavy tails, whose outliers must neither move the location nor inflate the scale",
+        avoid="few samples with predicted df: its gradient is small, and a fixed df from 3 to 7 does as well",
         elicits="parameters of the distribution",
         gradient_bound="(df + 1) / (2 sqrt(df) s) in the location, (df + 1) / s in the scale",
         conditioning=(
-            "exact for df from 1e-3 to 1e6: the error is 1e-6 of sum |terms|. In the raw df the slope "
-            "is a difference of terms as large as 1 / df"
+            "accurate for df from 1e-3 to 1e6: the error is 1e-6 of the sum of |terms|. In the raw df the "
+            "slope is a difference of terms as large as 1 / df"
         ),
         cost="two logarithms of gamma functions",
     )
@@ -255,12 +254,12 @@ class StudentTNLLLoss(LocationScaleLoss):
 
 
 class LogNormalNLLLoss(LocationScaleLoss):
-    """The negative log-likelihood of a log-normal distribution: sizes, times and prices above 0.
+    """Negative log-likelihood of a log-normal distribution, for sizes, times and prices above 0.
 
         loss = r^2 / (2 s^2) + log s + log(2 pi) / 2 + log y,  r = log y - location
 
-    with s = softplus(raw) + floor. It is `GaussianNLLLoss` of log y, as a density of y: of a model of y and
-    one of log y, the lower value is then the better one.
+    with s = softplus(raw) + floor. It is `GaussianNLLLoss` of log y plus log y, a density of y. Its value can
+    therefore be compared with that of a model of y itself: the lower one is better.
 
     The order of the outputs: location and raw scale, those of log y.
 
@@ -272,8 +271,8 @@ class LogNormalNLLLoss(LocationScaleLoss):
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
     Raises:
-        ValueError: for a floor that is not above 0, shapes that do not match and, in eager mode, for
-            targets that are not above 0.
+        ValueError: if `floor` is not above 0 or the shapes do not match; in eager mode also for targets that
+            are not above 0.
 
     Example:
 
@@ -296,12 +295,12 @@ class LogNormalNLLLoss(LocationScaleLoss):
         paper="Aitchison & Brown 1957",
         labels="numbers above 0",
         predictions="location and raw scale of log y: s = softplus(raw) + floor",
-        use="positive targets whose errors are relative: prices, times, concentrations",
-        avoid="targets of 0; the mean is wanted and s is large: it goes with e^(s^2 / 2)",
+        use="positive targets with relative errors: prices, times, concentrations",
+        avoid="targets of 0; means of wide distributions, which depend on s as e^(s^2 / 2)",
         elicits="parameters of the distribution",
         elicits_note="the mean and the standard deviation of log y",
         gradient_bound="unbounded: |r| / s^2 in the location",
-        conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        conditioning="the terms have both signs: the rounding error is 1e-7 of the sum of |terms|",
         cost="a softplus and two logarithms",
     )
 
@@ -320,30 +319,31 @@ class LogNormalNLLLoss(LocationScaleLoss):
 
 
 class GaussianMixtureLoss(ScaledLikelihoodLoss):
-    """The negative log-likelihood of a mixture of normal distributions: a mixture density network.
+    """Negative log-likelihood of a mixture of normal distributions, for mixture density networks.
 
         loss = -log sum_k w_k N(y; m_k, s_k),  w = softmax(logits),  s_k = softplus(raw_k) + floor
 
-    through logsumexp: a component that no sample wants has weight and gradient 0, never NaN. One answer of
-    several may be right, as in an inverse problem, where the mean of `GaussianNLLLoss` lies between them.
+    It is computed with logsumexp, so that a component far from every sample, or with weight 0, has gradient 0
+    and never NaN. Where several answers may be right, as in inverse problems, the mean of `GaussianNLLLoss`
+    lies between them; here each answer can have a component.
 
     The order of the outputs: the logits of the components, their means, their raw scales.
 
     Args:
         components: the number of components, from 1 to 64.
         floor: the smallest scale of a component, above 0, in the units of the target. It keeps a component
-            from shrinking on to a single sample, where the likelihood has no bound.
+            from shrinking to a single sample, where the likelihood has no bound.
         name, reduction, dtype: as in `keras_losses.core.Loss`.
 
     Shapes: `y_true` `(..., targets)`, or `(...)` for one target, and `y_pred`
-    `(..., 3 * components * targets)`. With `reduction="none"` the result is `(...)`, the mean over the
-    targets. Of several targets each has a mixture of its own.
+    `(..., 3 * components * targets)`. Each target has its own mixture. With `reduction="none"` the result is
+    `(...)`, the mean over the targets.
 
-    `parameters` gives weights, means and scales `(..., targets, components)`. `interval` needs SciPy. With
-    modes apart from one another a central interval holds what is between them, too.
+    `parameters` returns weights, means and scales `(..., targets, components)`. `interval` needs SciPy. A
+    central interval also covers the gap between separate modes.
 
     Raises:
-        ValueError: for hyper-parameters out of range and shapes that do not match.
+        ValueError: if a hyper-parameter is out of range or the shapes do not match.
 
     Example:
 
@@ -364,12 +364,12 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
         paper="Bishop 1994",
         labels="real numbers",
         predictions="logits, means and raw scales of the components: s = softplus(raw) + floor",
-        use="several answers may be right, or the noise has no usual shape",
-        avoid="all outputs start alike: components that are the same stay so; start the means apart",
+        use="targets with several right answers, or with noise of an unusual shape",
+        avoid="outputs that all start alike: equal components stay equal, so start their means apart",
         elicits="parameters of the distribution",
-        elicits_note="a local optimum of them",
+        elicits_note="a local optimum",
         gradient_bound="unbounded: |y - m_k| / s_k^2 in a mean",
-        conditioning="the terms have both signs: the error is absolute, 1e-7 of sum |terms|",
+        conditioning="the terms have both signs: the rounding error is 1e-7 of the sum of |terms|",
         cost="a logarithm of a sum of exponentials over the components",
     )
 
@@ -402,9 +402,9 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
         ndtr = import_scipy(type(self).__name__, "scipy.special").ndtr
         weights, means, scales = (numerics.to_numpy(x) for x in distribution.values())
         weights = weights / weights.sum(axis=-1, keepdims=True)
-        # It lies between those of the components.
-        of_each = means + NormalDist().inv_cdf(p) * scales
-        low, high = of_each.min(axis=-1), of_each.max(axis=-1)
+        # The quantile lies between those of the components: halve this range until it is found.
+        component_quantiles = means + NormalDist().inv_cdf(p) * scales
+        low, high = component_quantiles.min(axis=-1), component_quantiles.max(axis=-1)
         for _ in range(100):
             middle = 0.5 * (low + high)
             below = (weights * ndtr((middle[..., None] - means) / scales)).sum(axis=-1) < p
@@ -413,13 +413,13 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
 
 
 class BetaNLLLoss(ScaledLikelihoodLoss):
-    """The negative log-likelihood of a beta distribution: shares and rates between 0 and 1.
+    """Negative log-likelihood of a beta distribution, for shares and rates between 0 and 1.
 
         loss = log B(m k, (1 - m) k) - (m k - 1) log y - ((1 - m) k - 1) log(1 - y)
 
-    with the mean m = sigmoid(logit) and the concentration k = softplus(raw) + floor, which are the shapes
-    a = m k and b = (1 - m) k: the variance is m (1 - m) / (1 + k). Cross-entropy on the same targets finds
-    the mean alone, and takes the ends 0 and 1 as well. (The beta of `GaussianNLLLoss` is something else.)
+    with the mean m = sigmoid(logit) and the concentration k = softplus(raw) + floor. The shapes are a = m k
+    and b = (1 - m) k, and the variance is m (1 - m) / (1 + k). Cross-entropy on the same targets predicts the
+    mean alone, and also takes targets of 0 and 1. The `beta` of `GaussianNLLLoss` is unrelated.
 
     The order of the outputs: logit of the mean, raw concentration.
 
@@ -433,8 +433,8 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
     `interval` needs SciPy.
 
     Raises:
-        ValueError: for a floor that is not above 0, shapes that do not match and, in eager mode, for targets
-            that are not between 0 and 1.
+        ValueError: if `floor` is not above 0 or the shapes do not match; in eager mode also for targets that
+            are not between 0 and 1.
 
     Example:
 
@@ -456,10 +456,10 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
         labels="numbers between 0 and 1, without both ends",
         predictions="logit of the mean m, raw concentration: k = softplus(raw) + floor",
         use="shares and rates, with an interval that stays between 0 and 1",
-        avoid="targets of exactly 0 or 1 (cross-entropy takes them)",
+        avoid="targets of exactly 0 or 1 (CrossentropyLoss takes them)",
         elicits="parameters of the distribution",
         gradient_bound="unbounded: k / 4 |log odds of y| in the logit",
-        conditioning="the terms have both signs: the error is absolute, 1e-6 of sum |terms|",
+        conditioning="the terms have both signs: the rounding error is 1e-6 of the sum of |terms|",
         cost="three logarithms of gamma functions",
     )
 
@@ -475,7 +475,7 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
         log_k, log_m, log_rest = ops.log(k), -numerics.softplus(-logit), -numerics.softplus(logit)
         a, b = (k * m for m in _sigmoid_and_complement(logit))
         log_y, log_other = ops.log(y), ops.log1p(-y)
-        # Stirling's formula of each gamma function, whose large terms go together, and what it leaves.
+        # Stirling's formula for each gamma function: `far` combines its large terms, `near` the remainders.
         far = a * (log_m - log_y) + b * (log_rest - log_other) + log_y + log_other
         near = binet(a, log_m + log_k) + binet(b, log_rest + log_k) - binet(k)
         return far + near + 0.5 * (LOG_TWO_PI - log_m - log_rest - log_k)
@@ -493,12 +493,12 @@ class BetaNLLLoss(ScaledLikelihoodLoss):
 
 
 class GaussianCRPSLoss(NormalLoss):
-    """The continuous ranked probability score of a normal distribution: absolute error that knows its scale.
+    """Continuous ranked probability score of a normal distribution, for calibrated intervals.
 
         loss = r erf(z / sqrt 2) + s [2 phi(z) - 1 / sqrt pi],  r = y - mean,  z = r / s
 
-    with s = softplus(raw) + floor; it is the integral of (F(x) - 1[x >= y])^2. In the units of the target,
-    above 0, and |r| where s is small: outliers count as in `AbsoluteErrorLoss`, far less than in
+    with s = softplus(raw) + floor. It is the integral of (F(x) - 1[x >= y])^2, above 0 and in the units of
+    the target, and approaches |r| for a small s. Outliers count as in `AbsoluteErrorLoss`, far less than in
     `GaussianNLLLoss`, and a scale that is too small costs no more than the error.
 
     The order of the outputs: mean, raw scale.
@@ -511,7 +511,7 @@ class GaussianCRPSLoss(NormalLoss):
     `reduction="none"` the result is `(...)`, the mean over the targets.
 
     Raises:
-        ValueError: for a floor that is not above 0 and shapes that do not match.
+        ValueError: if `floor` is not above 0 or the shapes do not match.
 
     Example:
 
@@ -532,12 +532,12 @@ class GaussianCRPSLoss(NormalLoss):
         paper="Gneiting et al. 2005",
         labels="real numbers",
         predictions="mean, raw scale: s = softplus(raw) + floor",
-        use="calibrated intervals, robust to outliers, with a value in the units of the target",
-        avoid="rare events in the tails matter: they hardly count",
+        use="calibrated intervals for targets with outliers, with a value in the units of the target",
+        avoid="rare events in the tails, which hardly count",
         elicits="parameters of the distribution",
-        elicits_note="of the normal distribution, if that is what the targets have",
+        elicits_note="those of the normal distribution, if the targets are normal",
         gradient_bound="1 in the mean, 0.6 in the scale",
-        cost="the normal distribution's function and density",
+        cost="the distribution function and the density of the normal distribution",
     )
 
     def score(self, y: Tensor, numbers: list[Tensor]) -> Tensor:
@@ -549,7 +549,7 @@ class GaussianCRPSLoss(NormalLoss):
 
 
 def _sigmoid_and_complement(logit: Tensor) -> tuple[Tensor, Tensor]:
-    """sigmoid(logit) and the rest, with the slopes of the smaller: that of 1 - 1e-8 has no digits."""
+    """sigmoid(logit) and 1 - sigmoid(logit), both with the accurate gradient of the smaller of the two."""
     above = logit > 0
     small = ops.sigmoid(ops.where(above, -logit, logit))
     return ops.where(above, 1.0 - small, small), ops.where(above, small, 1.0 - small)

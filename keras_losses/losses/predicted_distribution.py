@@ -35,12 +35,30 @@ class Support:
     """Test of each label; that labels are whole numbers is tested where `integers` is set."""
     member: float
     """A possible label, which stands in for impossible ones while the value is computed."""
+    advice: str
+    """What to do about other labels, for the error message."""
     integers: bool = False
 
 
-POSITIVE = Support("numbers above 0", lambda y: y > 0, 1.0)
-COUNTS = Support("whole numbers from 0 up", lambda y: y >= 0, 0.0, integers=True)
-SHARES = Support("numbers between 0 and 1, without both ends", lambda y: (y > 0) & (y < 1), 0.5)
+POSITIVE = Support(
+    words="numbers above 0",
+    contains=lambda y: y > 0,
+    member=1.0,
+    advice="`TweedieLoss` takes targets of 0, and `GaussianNLLLoss` takes all numbers.",
+)
+COUNTS = Support(
+    words="whole numbers from 0 up",
+    contains=lambda y: y >= 0,
+    member=0.0,
+    advice="`TweedieLoss` takes amounts that are not whole, and `GaussianNLLLoss` takes all numbers.",
+    integers=True,
+)
+SHARES = Support(
+    words="numbers between 0 and 1, without both ends",
+    contains=lambda y: (y > 0) & (y < 1),
+    member=0.5,
+    advice="`CrossentropyLoss` with one output takes 0 and 1 too.",
+)
 
 
 class LikelihoodLoss(PackedLoss):
@@ -119,7 +137,7 @@ class LikelihoodLoss(PackedLoss):
         if wrong.any():
             raise ValueError(
                 f"`{type(self).__name__}`: `y_true` must hold {self.support.words}. "
-                f"Received: {values[wrong][0]:g}."
+                f"Received: {values[wrong][0]:g}. {self.support.advice}"
             )
 
     def _distribution(self, y_pred: Tensor) -> dict[str, Tensor]:

@@ -144,9 +144,9 @@ class HuberLoss(ElementwiseLoss):
     delta: float = parameter(default=1.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.absolute(y_true - y_pred)
-        near = numerics.minimum(size, self.delta)
-        return near * (size - 0.5 * near)
+        absolute = numerics.absolute(y_true - y_pred)
+        near = numerics.minimum(absolute, self.delta)
+        return near * (absolute - 0.5 * near)
 
 
 class SmoothL1Loss(ElementwiseLoss):
@@ -198,13 +198,13 @@ class SmoothL1Loss(ElementwiseLoss):
     beta: float = parameter(default=1.0, within="[0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.absolute(y_true - y_pred)
+        absolute = numerics.absolute(y_true - y_pred)
         beta = self.beta
         if numerics.is_number(beta, 0.0):
-            return size
-        near = numerics.minimum(size, beta)
-        share = near / beta if numerics.is_number(beta) else _capped_ratio(size, beta)
-        return share * (size - 0.5 * near)
+            return absolute
+        near = numerics.minimum(absolute, beta)
+        fraction = near / beta if numerics.is_number(beta) else _capped_ratio(absolute, beta)
+        return fraction * (absolute - 0.5 * near)
 
 
 class PseudoHuberLoss(ElementwiseLoss):
@@ -255,8 +255,8 @@ class PseudoHuberLoss(ElementwiseLoss):
     delta: float = parameter(default=1.0, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.absolute(y_true - y_pred)
-        return size * self.delta * numerics.tan_of_half(size / self.delta)
+        absolute = numerics.absolute(y_true - y_pred)
+        return absolute * self.delta * numerics.tan_of_half(absolute / self.delta)
 
 
 class LogCoshLoss(ElementwiseLoss):
@@ -412,9 +412,9 @@ class WingLoss(ElementwiseLoss):
     curvature: float = parameter(default=2.0, within="(0, inf)")
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.absolute(y_true - y_pred)
-        near = self.width * numerics.log1p(numerics.minimum(size, self.width) / self.curvature)
-        return near + ops.relu(size - self.width)
+        absolute = numerics.absolute(y_true - y_pred)
+        near = self.width * numerics.log1p(numerics.minimum(absolute, self.width) / self.curvature)
+        return near + ops.relu(absolute - self.width)
 
 
 def _capped_ratio(x: Tensor, whole: Tensor) -> Tensor:

@@ -64,10 +64,10 @@ class TukeyBiweightLoss(ElementwiseLoss):
     c: float = parameter(default=4.685, within="(0, inf)", live=True)
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        size = numerics.minimum(numerics.absolute(y_true - y_pred), self.c)
-        x = ops.square(size / self.c)
+        clipped = numerics.minimum(numerics.absolute(y_true - y_pred), self.c)
+        x = ops.square(clipped / self.c)
         # This is c^2/6 (1 - (1 - x)^3) multiplied out: beside the 1, small residuals would be rounded away.
-        return ops.square(size) * (3.0 - x * (3.0 - x)) / 6.0
+        return ops.square(clipped) * (3.0 - x * (3.0 - x)) / 6.0
 
 
 class BarronLoss(ElementwiseLoss):
@@ -408,7 +408,7 @@ def _robust_for_any(u: Tensor, alpha: Tensor) -> Tensor:
 
 def log1p_square(x: Tensor) -> Tensor:
     """log(1 + x^2) for x >= 0, however large."""
-    large = x > 1e9  # where float64 cannot tell the 1
+    large = x > 1e9  # here 1 + x^2 rounds to x^2, even in float64
     near, far = ops.where(large, ops.zeros_like(x), x), ops.where(large, x, ops.ones_like(x))
     return ops.where(large, 2.0 * ops.log(far), numerics.log1p(ops.square(near)))
 
@@ -425,9 +425,9 @@ def barron_log_partition(alpha: Tensor) -> Tensor:
 
         Z = sqrt(2 - alpha) times the integral of cosh v exp(-(2 - alpha) (cosh^alpha v - 1) / alpha)
 
-    which falls like e^-v or faster and is analytic beside the real line: there the trapezoidal rule is exact
-    to the last digits, and so are its derivatives, in float32 to 2e-4. It takes 640 exponentials for each
-    alpha, of which there are as many as outputs at most.
+    The integrand falls like e^-v or faster and is analytic beside the real line, so that the trapezoidal rule
+    is exact up to rounding. So are its derivatives, in float32 to 2e-4. The rule takes 640 exponentials for
+    each alpha; there are at most as many alphas as outputs.
     """
     log_cosh = ops.convert_to_tensor(_LOG_COSH, dtype=alpha.dtype)
     wide = ops.expand_dims(alpha, -1)

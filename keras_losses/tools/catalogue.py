@@ -41,6 +41,7 @@ FAMILIES = {
     "counts": "Predicted distributions of counts",
     "evidential": "Evidential losses",
     "divergence": "Soft targets",
+    "latent": "Latent variables",
     "composite": "Sums",
     "penalties": "Penalties",
 }

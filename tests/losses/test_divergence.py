@@ -54,7 +54,7 @@ LIMITS = [
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("loss", "at", "spread"), LIMITS)
 def test_continuous_in_alpha(loss, at, spread, dtype, from_logits):
-    """Values and gradients at alpha +- 1e-9 ... 1e-3 are those at alpha, to digits and the difference."""
+    """Values and gradients at alpha +- 1e-9 ... 1e-3 equal those at alpha, up to rounding and the step."""
     y = histograms(20, 5)
     z = spread * Seeded("logits").random.normal(0, 2, (20, 5))
     pred = z if from_logits else softmax(z, -1)
@@ -82,7 +82,7 @@ def test_continuous_in_alpha(loss, at, spread, dtype, from_logits):
     ],
 )
 def test_limit_is_kullback_leiblers(loss, alpha, direction):
-    """Next to alpha = 1 the value is KL(y || p), next to 0 that of the alpha-divergence is KL(p || y)."""
+    """Next to alpha = 1 the value is KL(y || p); next to alpha = 0 the alpha-divergence is KL(p || y)."""
     y, p = histograms(20, 5), histograms(20, 5, "p")
     with double_precision():
         exact = value(double(KLDivergenceLoss, direction=direction), y, p)
@@ -92,7 +92,7 @@ def test_limit_is_kullback_leiblers(loss, alpha, direction):
 @thorough_on_jax
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_earth_mover_is_wasserstein_distance(classes):
-    """At power 1 it is SciPy's distance between distributions over 0, 1/(C - 1) ... 1."""
+    """For power 1 it is SciPy's distance between distributions over 0, 1/(C - 1) ... 1."""
     y, p = histograms(20, classes), histograms(20, classes, "p")
     places = np.linspace(0, 1, classes)
     exact = [wasserstein_distance(places, places, a, b) for a, b in zip(y, p, strict=True)]
@@ -103,7 +103,7 @@ def test_earth_mover_is_wasserstein_distance(classes):
 
 @thorough_on_jax
 def test_jensen_shannon_is_scipys():
-    """The square of SciPy's distance, and the mirrored divergence has the mirrored weight."""
+    """It is the square of SciPy's distance, and swapping both distributions swaps the weights."""
     distance = pytest.importorskip("scipy.spatial.distance")
     y, p = histograms(20, 5), histograms(20, 5, "p")
     with double_precision():
@@ -159,7 +159,7 @@ SMOOTH = [
 @thorough_on_jax
 @pytest.mark.parametrize(("loss", "options", "curvature"), SMOOTH)
 def test_digits_near_the_target(loss, options, curvature):
-    """A prediction 1e-3 off has a value with four digits in float32, where 1e-7 of its terms is its size."""
+    """A prediction 1e-3 off has a value accurate to 3e-3 in float32, although its terms round by its size."""
     y = np.array([[0.5, 0.25, 0.25]], "float32")  # which float32 has exactly, and their logarithms nearly
     z = np.log(y.astype("float64")) + 1e-3 * np.array([[1.0, -1.0, 0.5]])
     exact = curvature * ((softmax(z, -1) - y) ** 2 / y).sum(-1)
@@ -176,7 +176,7 @@ def test_digits_near_the_target(loss, options, curvature):
     [(1.0, 2e-6), (2.0, 2e-4), (20.0, 2e-4), (1e6, 2e-4)],
 )
 def test_a_student_that_nearly_agrees(temperature, digits, classes):
-    """Of a student that is the teacher rounding is left; next to it are the digits of the difference."""
+    """An equal student leaves rounding errors; a close one keeps the accuracy of the difference."""
     t = Seeded("teacher").random.normal(0, 3, (10, classes)).astype("float32")
     loss = DistillationLoss(temperature=temperature, reduction="none")
     found, gradient = value_and_gradient(loss, t, t)
@@ -191,9 +191,10 @@ def test_a_student_that_nearly_agrees(temperature, digits, classes):
 
 @thorough_on_jax
 def test_a_student_that_agrees_but_for_some_classes():
-    """Neither are digits lost where a class that is next to nothing to both is far apart, or few classes are
-    off. Measured from the largest of 1000 equal ones, all others are off by as much, of which the value is a
-    thousandth; so are its digits, but not the gradient's.
+    """Accuracy holds where a class with almost no probability differs a lot, and where few classes differ.
+
+    In the second row all other classes are off by as much, measured from the largest of 1000 equal ones. The
+    value is a thousandth of that, and loses as many digits; the gradient loses none.
     """
     t, z = np.zeros((2, 3, 1000), "float32")
     t[0, 3], z[0, 3], z[0, 5] = -20.0, -23.0, -1e-3
@@ -206,14 +207,14 @@ def test_a_student_that_agrees_but_for_some_classes():
 
 
 def distillation_of(t, z, temperature):
-    """The value in its digits, and the gradient in z, in float64."""
+    """Accurate value, and the gradient in z, in float64."""
     a, b = (log_softmax(x.astype("float64") / temperature, -1) for x in (t, z))
     terms = np.exp(a) * (np.expm1(b - a) - (b - a))
     return temperature**2 * terms.sum(-1), temperature * np.exp(a) * np.expm1(b - a)
 
 
 def test_high_temperatures_match_logits():
-    """Hinton 2015, section 2.1: (d - mean d) / C in a logit for d = z - t, of half the variance of d."""
+    """Hinton 2015, section 2.1: for d = z - t the gradient in a logit is (d - mean d) / C."""
     t, z = np.array([[0.0, 0.0, 0.0]], "float32"), np.array([[3.0, 0.0, 0.0]], "float32")
     found, gradient = value_and_gradient(DistillationLoss(temperature=1e6, reduction="none"), t, z)
     np.testing.assert_allclose(found, [((9 + 0 + 0) / 3 - 1) / 2], rtol=3e-6)
@@ -222,7 +223,7 @@ def test_high_temperatures_match_logits():
 
 @pytest.mark.parametrize("far", [1e2, 1e4])
 def test_gradient_of_a_distant_student(far):
-    """temperature * (p - y), however far apart they are."""
+    """The gradient is temperature * (p - y), however far apart they are."""
     t, z = np.array([[far, 0.0, -far]], "float32"), np.array([[-far, far, 0.0]], "float32")
     found, gradient = value_and_gradient(DistillationLoss(temperature=3.0, reduction="none"), t, z)
     np.testing.assert_allclose(found, [9 * 2 * far / 3], rtol=1e-6)
@@ -251,7 +252,7 @@ def test_classes_that_neither_has(name):
 @thorough_on_jax
 @pytest.mark.parametrize("alpha", [1e-3, 0.05, 0.5, 0.95, 1.0, 2.0, 9.0])
 def test_a_one_hot_target_is_the_crossentropy_of_renyi(alpha):
-    """Of a target with classes of 0 nothing but p_t is left, for every alpha above 0."""
+    """For a one-hot target the value depends only on p_t, for every alpha above 0."""
     z = np.array([[2.0, -1.0, 0.5], [1e4, -1e4, 0.0], [0.0, 5.0, 0.0]], "float32")
     found, gradient = value_and_gradient(
         RenyiLoss(alpha=alpha, from_logits=True, reduction="none"), np.eye(3), z
@@ -264,7 +265,7 @@ def test_a_one_hot_target_is_the_crossentropy_of_renyi(alpha):
 @thorough_on_jax
 @pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.05, 0.5, 0.95, 1.0, 2.0])
 def test_gradient_where_p_is_zero(alpha):
-    """It is as steep as where the slope of -log p is held, not flattened by the power of p = 0."""
+    """At p = 0 the gradient is as steep as where the slope of -log p becomes bounded."""
     y, p = np.array([[0.5, 0.5]]), np.array([[0.0, 1.0]], "float32")
     _, gradient = value_and_gradient(AlphaDivergenceLoss(alpha=alpha, reduction="none"), y, p)
     held = 2.0**63
@@ -278,7 +279,7 @@ def test_gradient_where_p_is_zero(alpha):
 @thorough_on_jax
 @pytest.mark.parametrize(("temperature", "alpha"), [(0.25, 0.75), (0.5, 0.5), (2.0, 0.5)])
 def test_gradient_where_p_is_zero_and_softened(temperature, alpha):
-    """Where a power of p undoes the temperature, it is that of p itself: of 4 (1 - sqrt(p^2)) at a half."""
+    """Where a power of p undoes the temperature, the gradient is that of p itself."""
     y, p = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]], "float32")
     loss = AlphaDivergenceLoss(alpha=alpha, temperature=temperature, reduction="none")
     _, gradient = value_and_gradient(loss, y, p)
@@ -290,7 +291,7 @@ def test_gradient_where_p_is_zero_and_softened(temperature, alpha):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_expm1_minus(dtype):
-    """e^x - 1 - x has its digits from 1e-6 to where it is beyond a float."""
+    """e^x - 1 - x is accurate from 1e-6 to where it overflows."""
     x = np.array([1e-6, -1e-6, 1e-3, -0.3, 0.99, -0.99, 1.01, -1.01, 3.0, -20.0, 80.0]).astype(dtype)
     wide = x.astype("longdouble")
     terms = [wide**2 / 2]
@@ -305,7 +306,7 @@ def test_expm1_minus(dtype):
 
 
 def test_total_variation_keeps_its_digits():
-    """1 - p_t of a nearly perfect sample comes out with all digits, as does its gradient."""
+    """1 - p_t of a nearly perfect sample is accurate, and so is its gradient."""
     z = np.array([[25.0, 0.0, 0.0]], "float32")
     loss = TotalVariationLoss(from_logits=True, reduction="none")
     found, gradient = value_and_gradient(loss, np.array([[1.0, 0.0, 0.0]]), z)

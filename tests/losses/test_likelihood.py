@@ -40,7 +40,7 @@ each_dtype = pytest.mark.parametrize("dtype", DIGITS)
 
 
 def raw(x, floor):
-    """The output that stands for a positive parameter."""
+    """Output that stands for a positive parameter."""
     x = np.maximum(np.asarray(x, "float64") - floor, 1e-9)
     return x + np.log(-np.expm1(-x))
 
@@ -50,7 +50,7 @@ def grid(*axes):
 
 
 def scores(loss, y, numbers, dtype):
-    """Values and gradients, with what they should be computed from: the outputs as they are in `dtype`."""
+    """Values and gradients, with the outputs as they are in `dtype`, which the reference must start from."""
     pred = np.stack(numbers, -1).astype(dtype)
     with double_precision():
         loss = type(loss)(**{**loss.get_config(), "dtype": dtype, "reduction": "none"})
@@ -69,7 +69,7 @@ def near(found, exact, terms, dtype, what=""):
 @thorough_on_jax
 @each_dtype
 def test_student_t_over_its_range(dtype):
-    """Values and gradients for df from 1e-3 to 1e6, near and far, to 1e-6 and 1e-10 of their terms."""
+    """Values and gradients are accurate for df from 1e-3 to 1e6, near and far."""
     r, s, df = grid([0.0, 1e-3, 0.7, 30.0, 1e4], [0.01, 1.0, 100.0], SIZES)
     loss = StudentTNLLLoss(floor=1e-4)
     pred, found, slopes = scores(loss, r, [0 * r, raw(s, 1e-4), raw(df, 1e-4)], dtype)
@@ -94,14 +94,14 @@ def test_student_t_over_its_range(dtype):
 
 
 def on(pred, floor):
-    """df, location and scale of outputs."""
+    """Degrees of freedom, location and scale of outputs."""
     return positive(pred[:, 2], floor), pred[:, 0], positive(pred[:, 1], floor)
 
 
 @thorough_on_jax
 @each_dtype
 def test_negative_binomial_over_its_range(dtype):
-    """Values and gradients for counts to 1e6, means and 1 / dispersion from 1e-3 to 1e6."""
+    """Values and gradients are accurate for counts to 1e6, and means and 1 / dispersion from 1e-3 to 1e6."""
     y, m, size = grid([0.0, 1.0, 2.0, 17.0, 1e3, 1e6], np.geomspace(1e-3, 1e6, 7), np.geomspace(1e-3, 1e6, 7))
     loss = NegativeBinomialLoss(floor=1e-7)
     pred, found, slopes = scores(loss, y, [np.log(m), raw(1 / size, 1e-7)], dtype)
@@ -124,7 +124,7 @@ def test_negative_binomial_over_its_range(dtype):
 @thorough_on_jax
 @each_dtype
 def test_the_others_over_their_range(dtype):
-    """scipy.stats, to 1e-6 and 1e-10 of the terms."""
+    """The other losses equal scipy.stats, to 1e-6 and 1e-10 of the terms."""
     size = np.geomspace(0.01, 1e4, 9)
     far, s = grid([-1e4, -3.0, 0.0, 0.2, 50.0], size)
     counts, rate = grid([0.0, 1.0, 2.0, 30.0, 1e3, 1e6], np.geomspace(1e-3, 1e6, 10))
@@ -151,7 +151,7 @@ def test_the_others_over_their_range(dtype):
 
 
 def test_references_agree_with_scipy():
-    """The references that are written out are scipy.stats' own, where those have digits."""
+    """The references that are written out equal scipy.stats, where that is accurate."""
     y, a, b = np.array([0.0, 3.0, 40.0]), np.array([0.3, -1.0, 2.0]), np.array([-1.0, 0.5, 2.0])
     pred, k = np.stack([a, b], -1), np.logaddexp(0, b) + 0.5
     m = special.expit(a)
@@ -175,7 +175,7 @@ def test_references_agree_with_scipy():
 
 
 def test_crps_is_its_integral():
-    """The integral over x of (F(x) - 1[x >= y])^2."""
+    """The value is the integral over x of (F(x) - 1[x >= y])^2."""
     for y, mean, s in ((0.0, 0.0, 1.0), (2.0, -1.0, 0.5), (-3.0, 1.0, 4.0)):
         below = integrate.quad(lambda x: stats.norm.cdf(x, mean, s) ** 2, -40, y, points=[mean])[0]  # noqa: B023
         above = integrate.quad(lambda x: stats.norm.sf(x, mean, s) ** 2, y, 40, points=[mean])[0]  # noqa: B023
@@ -188,7 +188,7 @@ def test_crps_is_its_integral():
 
 @thorough_on_jax
 def test_what_the_best_constants_are():
-    """Of normal, Laplace, log-normal, Poisson and negative binomial ones, in closed form."""
+    """Best constants in closed form: normal, Laplace, log-normal, Poisson and negative binomial."""
     y = np.array([0.5, 1.0, 1.5, 2.0, 11.0])
     logs, counts, median = np.log(y), np.array([0.0, 1.0, 1.0, 2.0, 11.0]), np.median(y)
     cases = [
@@ -230,7 +230,7 @@ def test_limits():
 
 @thorough_on_jax
 def test_beta_1_gives_the_mean_the_gradient_of_squared_error():
-    """r, whatever the variance; the loss itself has the variance as its weight."""
+    """The gradient in the mean is r for any variance; the loss itself is weighted by the variance."""
     pred = np.array([[1.0, -2.0], [1.0, 3.0]], "float32")
     _, slopes = value_and_gradient(GaussianNLLLoss(beta=1.0, reduction="sum"), np.array([4.0, -1.0]), pred)
     np.testing.assert_allclose(slopes[:, 0], [-3.0, 2.0], rtol=1e-6)
@@ -238,7 +238,7 @@ def test_beta_1_gives_the_mean_the_gradient_of_squared_error():
 
 @thorough_on_jax
 def test_a_component_that_dies():
-    """Far from every sample, or of weight 0, it has gradient 0, and the rest is as if it were not there."""
+    """A component far from every sample, or of weight 0, has gradient 0 and changes nothing else."""
     loss, y = GaussianMixtureLoss(2, reduction="none"), np.array([0.3, 0.3, 0.3])
     pred = np.array(
         [
@@ -261,7 +261,7 @@ def test_a_component_that_dies():
 
 @thorough_on_jax
 def test_evidence_for_nothing_and_for_a_class():
-    """Without evidence all is uncertain, and the divergence is 0; with much, the risk is 0."""
+    """Without evidence the uncertainty is 1 and the divergence 0; with much evidence the risk is 0."""
     z = np.array([[-1e4, -1e4, -1e4], [1e4, -1e4, -1e4]], "float32")
     loss = EvidentialClassificationLoss(reduction="none")
     np.testing.assert_allclose(loss.uncertainty(z), [1, 3 / (3 + 1e4)], rtol=1e-6)
@@ -314,7 +314,7 @@ def outputs(loss, targets=2):
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize(("loss", "true"), READ.values(), ids=READ)
 def test_intervals_and_means(loss, true, level):
-    """The mean, and the central interval, are those of scipy.stats."""
+    """The mean, and the central interval, equal those of scipy.stats."""
     pred = outputs(loss)
     true = true({name: x.astype("float64") for name, x in loss.parameters(pred).items()})
     np.testing.assert_allclose(loss.mean(pred), true.mean(), rtol=1e-5)
@@ -327,7 +327,7 @@ def test_intervals_and_means(loss, true, level):
 
 
 def test_interval_of_a_mixture():
-    """Half of what is outside is on either side, for modes apart and for one."""
+    """The tails have equal probability, for modes apart and for one mode."""
     loss = GaussianMixtureLoss(3)
     pred = np.concatenate([outputs(loss), 5 * outputs(loss)])
     found = {name: x.astype("float64") for name, x in loss.parameters(pred).items()}
@@ -340,7 +340,7 @@ def test_interval_of_a_mixture():
 
 
 def test_interval_with_zeros_of_another_cause():
-    """The smallest counts up to which there is so much probability; the mean has the zeros in it."""
+    """The ends are the smallest counts with enough probability below; the mean includes the extra zeros."""
     loss = ZeroInflatedPoissonLoss()
     pred = np.array([[-2.0, 2.0], [0.0, 1.0], [4.0, 3.0], [-1e4, 1.0]], "float32")
     found = {name: x[:, 0].astype("float64") for name, x in loss.parameters(pred).items()}
@@ -352,7 +352,7 @@ def test_interval_with_zeros_of_another_cause():
 
 
 def test_the_order_of_the_outputs():
-    """All targets' first number, then all targets' second, as the docstrings name them."""
+    """First the first number of every target, then the second, as the docstrings name them."""
     floor = np.array([1e-3, 1e-6])
     pred = np.array([[1.0, 2.0, 3.0, 4.0]], "float32")
     softplus = np.logaddexp(0, pred[0].astype("float64"))
@@ -382,7 +382,7 @@ def test_the_order_of_the_outputs():
 
 
 def test_uncertainties_of_evidential_regression():
-    """beta / (alpha - 1), and that over nu."""
+    """They are beta / (alpha - 1), and that divided by nu."""
     loss = EvidentialRegressionLoss()
     pred = outputs(loss)
     found = loss.parameters(pred)
@@ -421,7 +421,7 @@ def test_levels_and_shapes_that_are_refused(loss):
 
 
 def test_without_scipy(monkeypatch):
-    """What needs SciPy says how to get it; what does not goes without."""
+    """Intervals that need SciPy say how to install it; the others work without it."""
     monkeypatch.setitem(sys.modules, "scipy.stats", None)
     monkeypatch.setitem(sys.modules, "scipy.special", None)
     for loss in OBJECTS:
@@ -433,7 +433,7 @@ def test_without_scipy(monkeypatch):
 
 
 def test_labels_that_cannot_be_are_nan_in_a_graph_and_nothing_without_weight():
-    """Where nothing is checked; and a sample of weight 0 with such a label leaves no trace."""
+    """Impossible labels give NaN where nothing is checked; with weight 0 they change nothing."""
     for loss, y in ((LogNormalNLLLoss, 0.0), (BetaNLLLoss, 1.0), (PoissonNLLLoss, -1.0)):
         loss = loss(reduction="none")
         assert isinstance(loss, LikelihoodLoss)

@@ -13,7 +13,7 @@ Y = np.random.default_rng(1).gamma(2.0, 1.0, 101).astype("float32")
 
 
 def constants(loss):
-    """The best constants, by fit: what is left of a model with nothing but a bias."""
+    """Best constants found by `fit`, with a model that has only a bias."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(len(LEVELS))])
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 800)
     model.compile(keras.optimizers.Adam(schedule), loss=loss)
@@ -22,7 +22,7 @@ def constants(loss):
 
 
 def expectile(y, tau):
-    """The point at which the distances above, times tau, are those below, times 1 - tau, by halving."""
+    """Point at which tau times the distances above equals 1 - tau times those below, by bisection."""
     low, high = y.min(), y.max()
     for _ in range(60):
         middle = (low + high) / 2
@@ -32,7 +32,7 @@ def expectile(y, tau):
 
 
 def test_the_best_quantiles():
-    """Of 101 targets the 11th, 26th, 51st and 91st: a step away from any of them costs more."""
+    """For 101 targets they are the 11th, 26th, 51st and 91st: a step away from any of them costs more."""
     best, loss = np.sort(Y)[[10, 25, 50, 90]], QuantileLoss(quantiles=LEVELS, reduction="none")
     outputs = best + np.concatenate([np.zeros((1, 4)), 0.03 * np.eye(4), -0.03 * np.eye(4)])
     every = np.repeat(outputs.astype("float32"), len(Y), axis=0)
@@ -41,7 +41,7 @@ def test_the_best_quantiles():
 
 
 def test_the_best_expectiles():
-    """That of 0.5 is the mean; at each the distances on either side balance, and the gradient is 0."""
+    """The expectile 0.5 is the mean; at each one the distances on both sides balance."""
     best = np.array([expectile(Y.astype("float64"), tau) for tau in LEVELS], "float32")
     np.testing.assert_allclose(best[2], Y.mean(), rtol=1e-6)
     _, gradient = value_and_gradient(ExpectileLoss(tau=LEVELS), Y, np.tile(best, (len(Y), 1)))
@@ -51,7 +51,7 @@ def test_the_best_expectiles():
 @pytest.mark.thorough
 @pytest.mark.parametrize("non_crossing", [False, True])
 def test_quantiles_are_reached(non_crossing):
-    """Of 101 targets the best constants are the 11th, 26th, 51st and 91st."""
+    """For 101 targets the best constants are the 11th, 26th, 51st and 91st."""
     found = constants(QuantileLoss(quantiles=LEVELS, non_crossing=non_crossing))
     np.testing.assert_allclose(found, np.sort(Y)[[10, 25, 50, 90]], atol=0.03)
 
@@ -59,7 +59,7 @@ def test_quantiles_are_reached(non_crossing):
 @pytest.mark.thorough
 @pytest.mark.parametrize("non_crossing", [False, True])
 def test_expectiles_are_reached(non_crossing):
-    """That of 0.5 is the mean; the others balance the distances on either side."""
+    """The expectile 0.5 is the mean; the others balance the distances on both sides."""
     found = constants(ExpectileLoss(tau=LEVELS, non_crossing=non_crossing))
     np.testing.assert_allclose(found[2], Y.mean(), atol=1e-2)
     np.testing.assert_allclose(found, [expectile(Y.astype("float64"), tau) for tau in LEVELS], atol=1e-2)
@@ -67,7 +67,7 @@ def test_expectiles_are_reached(non_crossing):
 
 @pytest.mark.parametrize("kind", [QuantileLoss, ExpectileLoss])
 def test_levels_do_not_cross(kind):
-    """Whatever the outputs are, the levels are in order, and they are those that the loss is of."""
+    """For any outputs the levels are in order, and they are the levels that the loss scores."""
     outputs = np.random.default_rng(2).normal(0, 20, (50, 2 * len(LEVELS))).astype("float32")
     y = np.random.default_rng(3).normal(0, 20, (50, 2)).astype("float32")
     ordered = kind(LEVELS, non_crossing=True)
@@ -80,7 +80,7 @@ def test_levels_do_not_cross(kind):
 
 
 def test_pinball_is_that_of_scikit_learn():
-    """Of each quantile by itself, and their mean over several."""
+    """Each quantile by itself, and the mean over several, equal scikit-learn's loss."""
     metrics = pytest.importorskip("sklearn.metrics")
     y, f = np.random.default_rng(4).normal(0, 3, (2, 30))
     exact = [metrics.mean_pinball_loss(y, f, alpha=q) for q in LEVELS]
@@ -99,7 +99,7 @@ def test_a_target_that_is_hit_has_no_gradient():
 
 
 def test_intervals():
-    """The ends are the two quantiles that leave half of what is outside on either side."""
+    """The ends are the two quantiles that leave equal probability on both sides."""
     loss = QuantileLoss([0.05, 0.25, 0.75, 0.95])
     outputs = np.arange(8, dtype="float32").reshape(2, 4)
     for level, columns in ((0.9, (0, 3)), (0.5, (1, 2))):
@@ -112,14 +112,14 @@ def test_intervals():
 
 @pytest.mark.parametrize("level", [0.8, 0.0, 1.0, 2.0])
 def test_intervals_that_are_not_predicted(level):
-    """The message has the level, and the quantiles that there are."""
+    """The message has the level, and the quantiles that are predicted."""
     with pytest.raises(ValueError, match=rf"Received: level={level}, for a loss with quantiles=\[0.05, 0"):
         QuantileLoss([0.05, 0.95]).interval(np.zeros((2, 2)), level)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 5)])
 def test_outputs_that_are_not_a_multiple_of_the_levels(shape):
-    """Neither the loss nor what reads its outputs takes them."""
+    """Both the loss and the methods that read its outputs refuse them."""
     loss, outputs = QuantileLoss([0.1, 0.9]), np.zeros(shape, "float32")
     for function in (loss.levels, lambda x: loss.interval(x, 0.8), lambda x: loss(np.zeros(4), x)):
         with pytest.raises(ValueError, match="2 outputs for each target in its last axis"):

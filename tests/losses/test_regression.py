@@ -21,7 +21,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.mark.parametrize("loss", [PseudoHuberLoss(), LogCoshLoss(), BarronLoss(), BarronLoss(alpha=0.0)])
 @pytest.mark.parametrize("size", [1e-30, 1e-12, 1e-6, 1e-4, 1e-3])
 def test_small_residuals_keep_their_digits(loss, size):
-    """r^2 / 2 and its gradient r in float32, where 1 + r^2 is 1."""
+    """Small residuals give r^2 / 2 and the gradient r in float32, where 1 + r^2 rounds to 1."""
     # The next term of the series is r^4 / 8 at most.
     small = np.array([size], "float32")
     found, gradient = value_and_gradient(loss, np.zeros(1, "float32"), small)
@@ -34,14 +34,14 @@ def test_small_residuals_keep_their_digits(loss, size):
 )
 @pytest.mark.parametrize("size", [1e19, 1e30, 3e37])
 def test_huge_residuals_are_finite(loss, size):
-    """|r| with the gradient 1 where r^2 is beyond float32."""
+    """Huge residuals give |r| with gradient 1, although r^2 overflows float32."""
     found, gradient = value_and_gradient(loss, np.zeros(1, "float32"), np.array([size], "float32"))
     np.testing.assert_allclose(found, size, rtol=1e-5)
     np.testing.assert_allclose(gradient, [1], rtol=1e-5)
 
 
 def test_keras_loses_the_digits_of_log_cosh():
-    """What the docstring says of Keras's own; if it has been mended, the docstring has to be, too."""
+    """Keras's own loss is wrong, as the docstring says; if this test fails, change the docstring."""
     pair = np.zeros((1, 1), "float32"), np.full((1, 1), 1e-4, "float32")
     assert float(keras.losses.LogCosh()(*pair)) != pytest.approx(5e-9, rel=0.1)
     assert float(LogCoshLoss()(*pair)) == pytest.approx(5e-9, rel=1e-6)
@@ -49,7 +49,7 @@ def test_keras_loses_the_digits_of_log_cosh():
 
 @pytest.mark.parametrize("power", [1.0, pytest.param(2.0, marks=pytest.mark.thorough)])
 def test_support_vector_regression(power):
-    """A linear model trained by fit has the objective of scikit-learn's LinearSVR to 1%."""
+    """A linear model trained by `fit` reaches the objective of scikit-learn's LinearSVR to 1%."""
     svm = pytest.importorskip("sklearn.svm")
     x = RANDOM.normal(0, 1, (200, 3)).astype("float32")
     y = (x @ np.array([1.0, -2.0, 0.5]) + 0.3 * RANDOM.standard_t(2, 200)).astype("float32")
@@ -75,7 +75,7 @@ def test_support_vector_regression(power):
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the references are the same for all backends")
 def test_references_agree_with_pytorch():
-    """Smooth L1 and Huber of the oracles are PyTorch's."""
+    """Smooth L1 and Huber of the oracles equal PyTorch's."""
     torch = pytest.importorskip("torch")
     y, f = RANDOM.normal(0, 3, 20), RANDOM.normal(0, 3, 20)
     functional, pair = torch.nn.functional, (torch.tensor(f), torch.tensor(y))

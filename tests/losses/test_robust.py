@@ -19,7 +19,7 @@ RESIDUALS = RANDOM.normal(0, 1, SIZE) * 10 ** RANDOM.uniform(-6, 4, SIZE)
 
 
 def robust(alpha, residuals=RESIDUALS, scale=1.0, dtype="float64"):
-    """Values and gradients of one shape, with the targets 0."""
+    """Values and gradients for one alpha, with all targets 0."""
     with double_precision():
         loss = BarronLoss(alpha=alpha, scale=scale, dtype=dtype, reduction="none")
         return value_and_gradient(loss, np.zeros_like(residuals), residuals.astype(dtype))
@@ -32,7 +32,7 @@ def samples():
 
 @thorough_on_jax
 def test_barron_grows_with_the_residual(samples):
-    """The farther off, the larger the loss: the gradient has the sign of the residual, and is finite."""
+    """The loss grows with the residual: the gradient has its sign, and is finite."""
     assert sum(len(values) for values, _ in samples.values()) >= 100_000
     for alpha, (values, gradient) in samples.items():
         possible = np.isfinite(barron(np.zeros(SIZE), RESIDUALS, alpha=alpha, scale=1.0))
@@ -44,7 +44,7 @@ def test_barron_grows_with_the_residual(samples):
 
 @thorough_on_jax
 def test_barron_has_a_bounded_gradient(samples):
-    """At most |r| / scale^2, and from alpha = 1 down at most 1 / scale."""
+    """The gradient is at most |r| / scale^2, and for alpha <= 1 at most 1 / scale."""
     for alpha, (_, gradient) in samples.items():
         if alpha <= 2:
             assert (np.abs(gradient) <= np.abs(RESIDUALS) * (1 + 1e-9)).all()
@@ -54,7 +54,7 @@ def test_barron_has_a_bounded_gradient(samples):
 
 @thorough_on_jax
 def test_barron_sees_the_ratio_of_residual_and_scale():
-    """Residuals and scale in other units have the same value."""
+    """Residuals and scale in other units give the same value."""
     for alpha in (-math.inf, -3.3, 0.0, 0.7, 1.0, 1.9, 2.0, 3.0):
         expected, _ = robust(alpha, RESIDUALS[:50])
         for unit in (0.1, 7.3):
@@ -73,7 +73,7 @@ def test_barron_does_not_fall_with_alpha(samples):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("alpha", [2.0, 1.0, 0.0, -2.0])
 def test_barron_is_smooth_in_alpha(alpha, dtype):
-    """Value and gradient change by as little as alpha does, on both sides of the limits."""
+    """Value and gradient change as little as alpha does, on both sides of the limits."""
     residuals = RESIDUALS[np.abs(RESIDUALS) < 100]
     here = robust(alpha, residuals, dtype=dtype)
     rounding = {"float32": 4e-6, "float64": 1e-12}[dtype]
@@ -88,7 +88,7 @@ def test_barron_is_smooth_in_alpha(alpha, dtype):
 
 @thorough_on_jax
 def test_barron_nears_welsch():
-    """From alpha = -1000 to -infinity what is left of the difference falls as 1 / alpha."""
+    """From alpha = -1000 to -infinity the difference from the limit falls as 1 / alpha."""
     near = RESIDUALS[np.abs(RESIDUALS) < 10]
     limit = robust(-math.inf, near)
     for alpha in (-1e3, -1e6, -1e12):
@@ -98,7 +98,7 @@ def test_barron_nears_welsch():
 
 @thorough_on_jax
 def test_tukey_is_nearly_as_efficient_as_the_mean():
-    """95% on Gaussian noise with c = 4.685: var(psi) / E[psi']^2 is 1 / 0.95."""
+    """On Gaussian noise with c = 4.685 the efficiency is 95%: var(psi) / E[psi']^2 is 1 / 0.95."""
     x = np.linspace(-12, 12, 200_001)
     density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) * (x[1] - x[0])
     with double_precision():
