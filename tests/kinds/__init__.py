@@ -1,7 +1,7 @@
-"""The kinds of data that losses take: one object for each, in a file for each family of kinds.
+"""The kinds of data that losses take: one object for each, grouped by files.
 
-A kind says everything that a test or a benchmark has to know of its data (kind.py); the oracle of a loss
-names the kind with `takes`. CONTRIBUTING.md shows how to add one.
+The oracle of a loss names the kind with `takes`; `python -m tests.kinds` lists all kinds. The base class in
+kind.py describes the members of a kind, and CONTRIBUTING.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from tests.kinds.kind import KINDS, Kind
 from tests.oracles import REGISTRY
 
 for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+    if _module.name != "__main__":
+        importlib.import_module(f"{__name__}.{_module.name}")
 importlib.import_module("tests.example")
 
 
 def kind_of(loss: str) -> Kind:
-    """The kind of data that a loss takes, by the loss's name."""
+    """Kind of data that the loss of this name takes."""
     return KINDS[REGISTRY[loss].takes]

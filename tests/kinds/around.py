@@ -55,7 +55,7 @@ class InnerForm(Form):
 
 
 class Around(Kind):
-    """One loss inside, or, of a sum, the same loss twice."""
+    """Labels and predictions of an inner loss; a sum has the same loss twice."""
 
     around = True
 

@@ -160,17 +160,17 @@ ORDERED = (
 
 
 class Classes(Kind):
-    """Labels of one output, of several outputs by themselves, or of classes that exclude one another."""
+    """Classes as ids, one-hot or soft labels, one binary output, or several 0/1 labels per sample."""
 
     keeps_logits = True
 
     def __init__(self, name: str, one: bool, several: bool, exclusive: bool, scores: bool = False) -> None:
         super().__init__(name)
         self.one_output, self.several, self.class_ids, self.scores = one, several, exclusive, scores  # type: ignore[misc]
-        """`scores`: predictions are logits, which the loss is not told, and labels are not soft."""
+        """`scores`: predictions are always logits, the loss has no `from_logits`, and labels are not soft."""
         self.keeps_logits = not scores  # type: ignore[misc]
         self.choice = several and exclusive
-        """Whether the loss is told which of both it is."""
+        """Whether the loss has `multi_label` to tell both readings apart."""
         forms = (*(_one_output() * one), *(_several_labels() * several), *(_exclusive() * exclusive))
         if scores:
             as_logits = (replace(form, from_logits=True) for form in forms if form.name != "soft")
@@ -187,6 +187,17 @@ class Classes(Kind):
                 *((SEVERAL_LABELS,) if several else ()),
                 of_classes,
             )
+
+    @property
+    def description(self) -> str:
+        encodings = [
+            "class ids, one-hot and soft labels" if self.class_ids and not self.scores else "",
+            "class ids and one-hot labels" if self.scores else "",
+            "one binary output" if self.one_output else "",
+            "several 0/1 labels per sample" if self.several else "",
+        ]
+        predictions = "logits" if self.scores else "logits or probabilities"
+        return f"{predictions.capitalize()} of classes: {'; '.join(filter(None, encodings))}."
 
     def make(self, source: Source, form: Form) -> Batch:
         assert isinstance(form, ClassForm)
@@ -317,9 +328,9 @@ def softmax_of_each(x: Any) -> Any:
 
 
 class Joined(Kind):
-    """Several predictions of a sample, one after another in the last axis.
+    """Class labels against several predictions of each sample, packed in the last axis.
 
-    Of a pair the second is the mean of earlier predictions, which is always one of probabilities.
+    In a pair, the second prediction is the mean of earlier ones and always consists of probabilities.
     """
 
     class_ids = False
@@ -398,7 +409,7 @@ class Joined(Kind):
         return np.tile(truth, batch.y_pred.shape[-1] // CLASSES).astype("float32")
 
     def last_layer(self, loss: Any, units: int) -> keras.layers.Layer:
-        # Also from logits: of a pair the second is one of probabilities.
+        # Also with `from_logits`, because the second prediction of a pair consists of probabilities.
         return keras.layers.Dense(units, activation=softmax_of_each)
 
 

@@ -1,7 +1,7 @@
-"""What a kind of data is: the form of labels and predictions that a loss takes, as one object.
+"""Base class of the kinds of data: the form of labels and predictions that a loss takes, as one object.
 
-A kind makes data from a `Source`. With `Seeded` the data are the fixed batches of the contract tests; with
-Hypothesis (tests/contract/drawing.py) the same code makes data that nobody thought of.
+A kind makes data from a `Source`. `Seeded` draws the fixed batches of the contract tests. Hypothesis
+(tests/contract/drawing.py) draws further data with the same code.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Shape = tuple[int, ...]
 T = TypeVar("T")
 
 CLASSES = 3
-"""Number of classes or outputs in most batches, and of the numbers in the examples of hyper-parameters."""
+"""Number of classes or outputs in most batches, and length of hyper-parameters with a number for each."""
 
 LOGITS = (-1e4, -88.0, -17.0, 0.0, 17.0, 88.0, 1e4)
-"""Logits and scores from hopeless to perfect; beyond 88 exp overflows in float32."""
+"""Logits and scores from entirely wrong to entirely right; beyond 88 exp overflows in float32."""
 
 
 class Source(abc.ABC):
@@ -40,11 +40,11 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def numbers(self, shape: Shape) -> np.ndarray:
-        """Real numbers of an ordinary size, about -4 to 4."""
+        """Real numbers of ordinary size, about -4 to 4."""
 
     @abc.abstractmethod
     def shares(self, shape: Shape) -> np.ndarray:
-        """Numbers between 0 and 1, without the ends."""
+        """Numbers strictly between 0 and 1."""
 
     def distributions(self, shape: Shape) -> np.ndarray:
         """Probabilities over the last axis that add up to 1."""
@@ -52,7 +52,7 @@ class Source(abc.ABC):
         return weights / weights.sum(-1, keepdims=True)
 
     def some(self, shape: Shape) -> np.ndarray:
-        """True for about a third of the places."""
+        """Booleans of which about a third are True."""
         return self.integers(0, 2, shape) == 0
 
 
@@ -75,36 +75,37 @@ class Seeded(Source):
         return self.random.uniform(0.05, 0.95, shape)
 
     def some(self, shape: Shape) -> np.ndarray:
-        # Every third, so that something is left and something is not.
+        # Every third place, so that both values occur in a small batch.
         return np.arange(int(np.prod(shape))).reshape(shape) % 3 == 1
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Labels and predictions in one form, and the arguments that tell the loss of it."""
+    """Labels and predictions in one form, and the arguments with which the loss reads that form."""
 
     name: str
     y_true: np.ndarray
     y_pred: np.ndarray
     options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for the constructor of the loss, such as `{"from_logits": True}`."""
     outputs: int = 1
     """Number of classes or outputs, for hyper-parameters with a number for each."""
     known: np.ndarray | None = None
-    """Which of the losses have a label that is not ignored; None for all."""
+    """Mask over `leading`: True where the label is not ignored. None if no label is ignored."""
     fitting: frozenset[Shape] = frozenset()
-    """Every shape that labels for these predictions may have."""
+    """Every shape that labels for these predictions may have. Labels of other shapes must be refused."""
 
     def __repr__(self) -> str:
         return self.name
 
     @property
     def axis(self) -> int:
-        """The axis of the outputs."""
+        """Axis of the classes or outputs in the predictions."""
         return self.options.get("axis", getattr(inner(self.options), "axis", -1))
 
     @property
     def leading(self) -> Shape:
-        """The shape of the losses."""
+        """Shape of the values: that of the predictions without the axis of the outputs."""
         shape = list(self.y_pred.shape)
         if len(shape) > 1:
             del shape[self.axis]
@@ -112,128 +113,134 @@ class Batch:
 
     @property
     def counted(self) -> np.ndarray:
-        """Which of the losses have a label that is not ignored."""
+        """Mask over `leading`: True where the label is not ignored."""
         return np.ones(self.leading, bool) if self.known is None else self.known
 
 
 def inner(options: Mapping[str, Any]) -> Any:
-    """The loss inside the one that has these options: the first of several, or None."""
+    """First loss among these options of a loss that contains others, or None."""
     return next(iter(options.get("losses", {"": options.get("loss")}).values()))
 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to write data of a kind down: a shape, an encoding, and what the loss is told."""
+    """One way to encode data of a kind: a shape, an encoding and the loss's arguments for it."""
 
     name: str
     shape: Shape
-    """Shape of the targets or of the predictions, as the kind says."""
+    """Shape from which `Kind.make` derives those of labels and predictions."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Labels whose best constant prediction is known, and what it is, counted by hand."""
+    """Labels and their best constant prediction, counted by hand."""
 
     labels: Any
     options: Mapping[str, Any]
     truth: Mapping[str, Any]
-    """For each word that a card's `elicits` may be, the best constant in that sense."""
+    """The best constant prediction for each value of a card's `elicits` that fits this kind."""
     outputs: int = 1
     start: float = 0.0
-    """Where a search for the best constant begins."""
+    """Starting point of the search for the best constant."""
     fixed: int = 0
-    """How many of the last outputs stay there, since the loss holds them constant."""
+    """How many of the last outputs stay at `start`, because the loss holds them constant."""
     decode: Callable[[str, np.ndarray], np.ndarray] = lambda loss, bias: bias
-    """The probabilities that a constant output stands for; of a loss, by its name."""
+    """Function of the loss's name and a constant output that returns the probabilities it stands for."""
     likeliest: Callable[[np.ndarray], np.ndarray] = lambda bias: bias > 0
-    """Which labels a constant output predicts."""
+    """Function of a constant output that returns which labels it predicts."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a loss of a kind is timed on: labels for predictions of a large and of a small shape."""
+    """Data on which benchmarks time losses: labels for predictions of a large and of a small shape."""
 
     title: str
     labels: Callable[[np.random.Generator, np.ndarray], np.ndarray]
-    """Labels for these predictions."""
+    """Function of a generator and predictions that returns labels."""
     large: Shape
-    """Shape of the predictions."""
+    """Shape of the predictions in the large case."""
     small: Shape | None = (256, 10)
     reference: str = "binary"
     """Encoding of the cross-entropy that the loss is compared with: "sparse", "one-hot" or "binary"."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What a loss is told, if it has such a hyper-parameter."""
+    """Arguments for the losses that have such hyper-parameters."""
     few: tuple[str, ...] = ()
-    """The losses that are measured on it; empty for all that take it."""
+    """Names of the losses that are measured on it; empty for all losses of the kind."""
     predictions: Callable[[np.random.Generator, Shape], np.ndarray] = lambda random, shape: (
         random.standard_normal(shape, "float32")
     )
 
     def data(self, shape: Shape) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
-        """Labels and predictions of this shape, and what a loss is told of them."""
+        """Labels and predictions of this shape, and the loss's arguments for them."""
         predictions = self.predictions(np.random.default_rng(0), shape)
         return self.labels(np.random.default_rng(1), predictions), predictions, self.options
 
 
 class Kind(abc.ABC):
-    """A form of labels and predictions, and everything that a test or a benchmark asks of it.
+    """A form of labels and predictions, and everything that tests and benchmarks need to know about it.
 
-    A subclass states `forms` and `make`, and what it has to add of the rest. Its module registers an object
-    of it, and the loss's oracle names that with `takes`.
+    A subclass states `forms` and `make`, and overrides those defaults that do not fit. Its module registers
+    an instance, whose name oracles give as `takes`.
     """
 
     forms: Sequence[Form] = ()
-    """The fixed batches: together they have every encoding, rank and option."""
+    """Fixed batches of the default suite: together they cover every encoding, rank and option."""
     every_form: Sequence[Form] = ()
-    """More of them, for `pytest --thorough`."""
+    """Further batches for `pytest --thorough`."""
     populations: Sequence[Population] = ()
+    """Labels with known best constant predictions, one entry for each set of arguments."""
     workloads: Mapping[str, Workload] = {}
-    """By name; kinds that are measured on the same data share an entry."""
+    """Workloads by name. Kinds that are measured on the same data share an entry."""
 
     class_ids: ClassVar[bool] = False
     """Whether labels may be class ids."""
     one_output: ClassVar[bool] = False
-    """Whether one output may be a probability by itself, or its logit."""
+    """Whether a single output may be the probability of one class, or its logit."""
     may_be_infinite: ClassVar[bool] = False
-    """Whether the formula may be infinite: a distribution that has what the other has not."""
+    """Whether the value may be infinite, as KL(y || p) is where p is 0 and y is not."""
     exact_residual: ClassVar[bool] = False
-    """Whether predictions are compared with targets one by one by a difference, which rounds nothing."""
+    """Whether the formula is a function of the exact differences of predictions and targets."""
     around: ClassVar[bool] = False
-    """Whether it is a kind with losses inside a loss."""
+    """Whether losses of this kind contain other losses."""
     keeps_logits: ClassVar[bool] = False
-    """Whether the predictions may be the output of a softmax or sigmoid, whose logits Keras keeps."""
+    """Whether predictions may be outputs of a softmax or sigmoid, whose logits Keras keeps."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def description(self) -> str:
+        """One line about the data, which `python -m tests.kinds` prints."""
+        return (type(self).__doc__ or "").splitlines()[0]
+
     @abc.abstractmethod
     def make(self, source: Source, form: Form) -> Batch:
-        """Labels and predictions of one form."""
+        """Labels and predictions of one form, drawn from `source`."""
 
     def batches(self, thorough: bool = False) -> Iterator[Batch]:
-        """The fixed batches: draws under fixed seeds."""
+        """The fixed batches, drawn under fixed seeds."""
         for form in (*self.forms, *(self.every_form if thorough else ())):
             yield self.make(Seeded(self.name, form.name, form.shape), form)
 
     def reshaped(self, form: Form, shape: Shape) -> Form:
-        """The form with another shape (batch, ..., outputs), as far as the form leaves it free."""
+        """`form` with another shape (batch, ..., outputs). Override it if an axis has a fixed length."""
         return replace(form, shape=shape)
 
     def extremes(self, dtype: str) -> Iterator[Batch]:
-        """Hopeless, perfect and saturated predictions, as they are in `dtype`."""
+        """Entirely wrong, perfect and saturated predictions, with the extreme values of `dtype`."""
         return iter(())
 
     def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
-        """Predictions that are as near to the labels as predictions of this kind come."""
+        """Predictions of this kind that are as close to the labels as possible."""
         return np.asarray(batch.y_true, "float32").reshape(batch.y_pred.shape)
 
     def refused(self) -> Iterator[tuple[Mapping[str, Any], Any, Any, str]]:
-        """Hyper-parameters, labels and predictions that no loss of the kind takes, and the value shown."""
+        """Arguments, labels and predictions that every loss must refuse, and the value its error shows."""
         return iter(())
 
     def last_layer(self, loss: Any, units: int) -> keras.layers.Layer:
-        """The last layer of a model for this loss."""
+        """Last layer of a model for this loss, whose activation keeps the predictions valid."""
         probabilities = getattr(loss, "from_logits", True) is False
         activation = ("sigmoid" if units == 1 else "softmax") if probabilities else None
         return keras.layers.Dense(units, activation=activation)
@@ -244,7 +251,7 @@ KINDS: dict[str, Kind] = {}
 
 
 def register(*kinds: Kind) -> None:
-    """Adds kinds, so that the oracles of losses can name them."""
+    """Register kinds under their names, so that oracles can name them in `takes`."""
     for kind in kinds:
         assert kind.name not in KINDS, f"there are two kinds called {kind.name!r}"
         KINDS[kind.name] = kind
@@ -259,7 +266,7 @@ def hot(ids: np.ndarray, classes: int) -> np.ndarray:
 
 
 def fits_one_by_one(shape: Shape) -> frozenset[Shape]:
-    """Shapes of targets with a number for each output: of one output with an axis for it or without."""
+    """Shapes of labels with one number for each prediction; a last axis of length 1 may be left out."""
     if len(shape) == 1:
         return frozenset([shape, (*shape, 1)])
     return frozenset([shape, shape[:-1], (*shape, 1)] if shape[-1] == 1 else [shape, (*shape, 1)])
@@ -271,7 +278,7 @@ DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16, "bfloat1
 
 
 def edges(dtype: str) -> list[float]:
-    """Probabilities 0 and 1, one unit in the last place from both, the smallest normal number, a half."""
+    """Probabilities 0 and 1, their nearest neighbours, the smallest normal number and a half."""
     kind = DTYPES[dtype]
     zero, one = kind(0), kind(1)
     near = [np.nextafter(zero, one), ml_dtypes.finfo(kind).smallest_normal, np.nextafter(one, zero)]
@@ -279,7 +286,7 @@ def edges(dtype: str) -> list[float]:
 
 
 def rows(probabilities: bool, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Distributions over three classes at the edges, or logits far apart, and each class as the label."""
+    """Distributions over three classes at the `edges`, or logits far apart, with each class as the label."""
     if probabilities:
         found = [np.roll([p, 1 - p, 0.0], turn) for p in edges(dtype) for turn in range(CLASSES)]
     else:
@@ -288,7 +295,7 @@ def rows(probabilities: bool, dtype: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def outputs(probabilities: bool, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """The same for single outputs, with the labels 0 and 1."""
+    """As `rows` for single outputs, with the labels 0 and 1."""
     found = edges(dtype) if probabilities else LOGITS
     return np.repeat(found, 2), np.tile([0.0, 1.0], len(found))
 
@@ -297,5 +304,5 @@ def softmax_of(bias: np.ndarray) -> np.ndarray:
     return softmax(bias, -1)
 
 
-# Sizes of workloads, in predictions.
+# Shapes of the predictions in workloads.
 NUMBERS, ROWS, IMAGES = (4_000_000, 1), (8192, 1000), (64, 128, 128, 21)

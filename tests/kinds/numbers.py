@@ -94,12 +94,12 @@ class Signs(Kind):
 
 
 class Amounts(Kind):
-    """Numbers that are not negative, against their means or the logarithms of these."""
+    """Numbers that are 0 or more, against predicted means or their logarithms."""
 
     def __init__(self, name: str, zeros: Mapping[str, Any] | None) -> None:
         super().__init__(name)
         self.zeros = zeros
-        """What a loss is told where targets are 0; None where it takes no zeros."""
+        """Arguments of the loss if targets may be 0; None if they must be above 0."""
         made = [
             Form("amounts", (6,), {"log_link": True}),
             Form("amounts", (6, 1), {"log_link": False}),
@@ -122,6 +122,11 @@ class Amounts(Kind):
         self.populations = (Population(labels, {}, mean),)
         title, domain = ("Numbers above 0", "positives") if zeros is None else ("Counts", "amounts")
         self.workloads = {domain: Workload(title, self._many, NUMBERS)}
+
+    @property
+    def description(self) -> str:
+        domain = "above 0" if self.zeros is None else "of 0 or more"
+        return f"Numbers {domain}, against predicted means or their logarithms (`log_link`)."
 
     def _many(self, random: np.random.Generator, x: np.ndarray) -> np.ndarray:
         found = random.lognormal(0, 1, x.shape) if self.zeros is None else random.poisson(3.0, x.shape)
@@ -153,12 +158,12 @@ class Amounts(Kind):
 
 
 class Levels(Kind):
-    """A prediction of each of several levels of a target, one after another in the last axis."""
+    """One prediction for each of several levels of a target, packed in the last axis."""
 
     def __init__(self, name: str, called: str) -> None:
         super().__init__(name)
         self.called = called
-        """What the loss calls its levels."""
+        """Name of the hyper-parameter with the levels."""
         several = {called: [0.1, 0.5, 0.9]}
         self.forms = (
             *(Form("one level", shape, {called: 0.5}) for shape in ((6,), (6, 2))),
@@ -168,6 +173,10 @@ class Levels(Kind):
         functional = {"quantiles": {"median": 1.0}, "tau": {"mean": 15 / 5}}[called]
         self.populations = (Population(FIVE, {}, functional),)
         self.workloads = Numbers.workloads
+
+    @property
+    def description(self) -> str:
+        return f"Real numbers against a packed prediction for each of the levels in `{self.called}`."
 
     def make(self, source: Source, form: Form) -> Batch:
         levels = np.size(form.options[self.called])
@@ -193,7 +202,7 @@ class Levels(Kind):
 
 
 class Packed(Kind):
-    """Several numbers for each target in the last axis of the predictions, and targets from a domain."""
+    """Several predicted numbers for each target, packed in the last axis."""
 
     def __init__(
         self,
@@ -205,7 +214,7 @@ class Packed(Kind):
     ) -> None:
         super().__init__(name)
         self.domain, self.parts = domain, parts
-        """`parts`: how many numbers there are for each target, and what the loss is then told."""
+        """`parts`: for each possible count of numbers per target, the arguments of the loss."""
         first = next(iter(parts))
         # Every number of parts, each on another shape.
         self.forms = tuple(
@@ -238,6 +247,11 @@ class Packed(Kind):
             )
             for many, told in list(parts.items())[:1]
         }
+
+    @property
+    def description(self) -> str:
+        counts = " or ".join(map(str, self.parts))
+        return f"{counts} packed predictions for each target; targets are {self.domain}."
 
     def _targets_of(self, parts: int) -> Any:
         makers = {

@@ -1,8 +1,8 @@
-"""What each loss must come to: float64 references, written from the papers, that never call the library.
+"""Oracles: float64 references of all losses, written from the papers, which never call the library.
 
-A family's file registers a function for each loss, under the name of its class, and the kind of data that
-it takes (an object of tests/kinds). The functions take the labels, the predictions and every
-hyper-parameter by name, and return one value for each sample.
+A family's file registers one function for each loss, under the name of its class, together with the kind of
+data (an object of tests/kinds). A function takes the labels, the predictions and every hyper-parameter by
+name, and returns one value for each sample.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Values = Callable[..., np.ndarray]
 class Oracle:
     values: Values
     takes: str
-    """The kind of data: a key of tests.kinds.KINDS."""
+    """Name of the kind of data; `python -m tests.kinds` lists all."""
     terms: Values | None = None
-    """What rounding errors are relative to, where that is more than the value: terms that cancel, powers."""
+    """Scale of the rounding errors if it exceeds the value: the sum of the absolute terms that cancel."""
     held: Values | None = None
-    """What the loss takes for constant when it is differentiated; `values` then takes that as `held`."""
+    """Part of the formula through which the loss passes no gradient; `values` takes its result as `held`."""
     shares: Values | None = None
-    """Of how many losses a sample's value is the sum, where the means divide by that."""
+    """Number of terms summed into each sample's value, used as the divisor of means; None if always 1."""
 
 
 REGISTRY: dict[str, Oracle] = {}
@@ -41,7 +41,7 @@ def oracle(
     held: Values | None = None,
     shares: Values | None = None,
 ) -> Callable[[Values], Values]:
-    """Registers the reference of the loss called `name`; the arguments are those of `Oracle`."""
+    """Register the oracle of the loss called `name`; the arguments are those of `Oracle`."""
 
     def register(values: Values) -> Values:
         assert name not in REGISTRY, f"{name} has two oracles"
@@ -52,25 +52,25 @@ def oracle(
 
 
 def expected(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
-    """The values of one loss object, whose hyper-parameters alone are read."""
+    """Values of the oracle with the hyper-parameters of one loss object."""
     return _of(loss, REGISTRY[type(loss).__name__].values, y_true, y_pred)
 
 
 def differentiated(loss: Any, y_true: Any, y_pred: Any) -> Callable[[Any], np.ndarray]:
-    """The values as a function of the predictions whose derivative at `y_pred` is the loss's gradient."""
+    """Oracle as a function of the predictions, whose derivative at `y_pred` is the loss's gradient."""
     found = REGISTRY[type(loss).__name__]
     held = {} if found.held is None else {"held": _of(loss, found.held, y_true, y_pred)}
     return lambda x: _of(loss, found.values, y_true, x, **held)
 
 
 def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
-    """The size of what a rounding error of one loss object is relative to, for each sample."""
+    """Scale of the rounding errors of one loss object, for each sample."""
     found = REGISTRY[type(loss).__name__]
     return np.abs(_of(loss, found.terms or found.values, y_true, y_pred))
 
 
 def shares(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
-    """What each sample of one loss object adds to the divisor of a mean."""
+    """Contribution of each sample of one loss object to the divisor of a mean."""
     inner = next(iter(getattr(loss, "losses", {"": getattr(loss, "loss", loss)}).values()))
     found = REGISTRY.get(type(inner).__name__)
     if found is None or found.shares is None:
@@ -80,7 +80,7 @@ def shares(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
 
 def _of(loss: Any, function: Values, y_true: Any, y_pred: Any, **held: Any) -> np.ndarray:
     options = {name: getattr(loss, name) for name in type(loss).hyperparameters} | held
-    with np.errstate(all="ignore"):  # what is infinite, or not a number, is for the tests to judge
+    with np.errstate(all="ignore"):  # tests compare infinities and NaNs themselves
         return function(np.asarray(y_true), np.asarray(y_pred, "float64"), **options)
 
 
