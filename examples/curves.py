@@ -1,11 +1,12 @@
-"""Learning rates and loss curves: find a rate, try schedules, break off and go on, and look at all of it.
+"""Find a learning rate, compare schedules, and interrupt and resume a training.
 
     python examples/curves.py [--output DIR] [--epochs N] [--seeds N]
 
-A small network learns scikit-learn's handwritten digits. A range test suggests a learning rate; the network
-is trained with it by several schedules, over several seeds; one training is broken off in the middle of an
-epoch and goes on from its backup, and its curves are compared with those of one that was not. In the output
-folder are the logs for TensorBoard, a report of a training as a page and as a picture, and a picture of all.
+A small network learns scikit-learn's handwritten digits. A range test suggests a learning rate. The network
+is trained with this rate by several schedules, over several seeds. One training is interrupted in the middle
+of an epoch and resumed from its backup; its curves are compared with those of an uninterrupted one. The output
+folder receives logs for TensorBoard, a report of one training as a page and as a picture, and a picture of
+all trainings.
 """
 
 import shutil
@@ -39,7 +40,7 @@ from keras_losses.callbacks import (
 
 BATCH = 64
 BROKEN_OFF = "OneCycle"
-"""The training that is also broken off in the middle of an epoch, and goes on."""
+"""Schedule of the training that is also interrupted in the middle of an epoch and resumed."""
 
 
 def build_model(seed: int) -> keras.Model:
@@ -61,16 +62,16 @@ def compiled(seed: int, rate: Any) -> keras.Model:
 
 
 def load_images() -> list[Any]:
-    """Training images and labels, and those that are held out."""
+    """Training images and labels, and held-out images and labels."""
     digits = load_digits()
     images = (digits.data / 16.0).astype("float32")
     x, x_test, y, y_test = train_test_split(images, digits.target, test_size=0.5, random_state=0)
-    whole = len(x) // BATCH * BATCH  # a last batch of two images would weigh as much as any other
+    whole = len(x) // BATCH * BATCH  # a last batch of two images would count as much as a full one
     return [x[:whole], y[:whole], x_test, y_test]
 
 
 def schedules(peak: float, steps: int) -> dict[str, Any]:
-    """All with the same highest rate and over the same steps."""
+    """Schedules with the same highest rate over the same number of steps."""
     cosine = keras.optimizers.schedules.CosineDecay(peak, steps - steps // 10)
     return {
         "the rate as it is": peak,
@@ -82,7 +83,7 @@ def schedules(peak: float, steps: int) -> dict[str, Any]:
 
 
 class BreakOff(keras.callbacks.Callback):  # type: ignore[misc]
-    """Control-C, before the sixth batch of an epoch."""
+    """Interrupt the training before the sixth batch of an epoch, as Control-C does."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -97,10 +98,10 @@ class BreakOff(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any) -> dict[str, list[float]]:
-    """Trains one network; its curves are in `logs`, and what `fit` logged is returned."""
+    """Train one network, write its curves to `logs`, and return the history of `fit`."""
     x, y, x_test, y_test = load_images()
     writers: list[Writer] = [CSVWriter(logs / "curves.csv")]
-    if logs.name.endswith("broken off"):  # the one to look at closely
+    if logs.name.endswith("broken off"):  # this training is looked at closely
         writers += [LossReport(logs / "report.html"), LossReport(logs / "report.png")]
     examine = (x_test[:256], y_test[:256]) if name == BROKEN_OFF and seed == 0 else None
     curves = LossCurves(logs, writers=writers, examine=examine)
@@ -114,7 +115,7 @@ def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any
             epochs=epochs,
             validation_data=(x_test, y_test),
             validation_batch_size=300,
-            shuffle=False,  # so that what goes on sees what it would have seen
+            shuffle=False,  # a resumed training sees the batches that an uninterrupted one sees
             callbacks=[*plateau, curves, *others],
             verbose=0,
         )
@@ -124,7 +125,7 @@ def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any
 
 
 def points(logs: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """The curves as TensorBoard reads them."""
+    """Curves as TensorBoard reads them."""
     found = {}
     for run in ("train", "validation"):
         events = EventAccumulator(str(logs / run), size_guidance={"scalars": 0}).Reload()
@@ -134,7 +135,7 @@ def points(logs: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
 
 
 def broken_off(rate: Any, epochs: int, logs: Path, backup: Path) -> None:
-    """A training that is broken off half-way, and one that goes on with a new model and new callbacks."""
+    """Interrupt a training, and resume it with a new model and new callbacks."""
     for others in ([BreakOff(epochs // 2)], []):
         try:
             restore = keras.callbacks.BackupAndRestore(backup)
@@ -144,7 +145,7 @@ def broken_off(rate: Any, epochs: int, logs: Path, backup: Path) -> None:
 
 
 def largest_difference(logs: Path, other: Path) -> float:
-    """Of any point of any curve; that all curves have the same steps is asserted."""
+    """Largest difference between two records of curves, which must have the same steps."""
     one, two = points(logs), points(other)
     assert one.keys() == two.keys(), one.keys() ^ two.keys()
     largest = 0.0
@@ -155,7 +156,7 @@ def largest_difference(logs: Path, other: Path) -> float:
 
 
 def table_of(scores: dict[str, list[dict[str, list[float]]]]) -> Table:
-    """Mean and standard deviation over the seeds, of the last epoch."""
+    """Mean and standard deviation over the seeds in the last epoch."""
     seeds = len(next(iter(scores.values())))
     title = f"Held-out digits after the last epoch, mean ± deviation over {seeds} seeds"
     table = common.table(title, "learning rate", "cross-entropy", "accuracy")
@@ -209,7 +210,7 @@ def main() -> None:
     found = find_learning_rate(compiled(0, 0.01), x, y, batch_size=BATCH, min_rate=1e-4, max_rate=10.0)
     suggested = ", ".join(f"{name} {rate:.2g}" for name, rate in found.suggestions.items())
     console.print(f"find_learning_rate suggests: {suggested} (the test has {found.stopped}).")
-    # A tenth of the rate with the lowest loss: what decays may begin higher than what stays as it is.
+    # A tenth of the rate with the lowest loss: a decaying rate may start higher than a constant one.
     peak = found.suggestions.get("minimum", 0.1)
     steps = arguments.epochs * (len(x) // BATCH)
 

@@ -1,17 +1,12 @@
-"""What a small network learns from a large one, on real data, with few labels: knowledge distillation.
+"""Distil a large network into a small one, on images of which few have labels.
 
     python examples/distillation.py [--output DIR] [--epochs N] [--seeds N]
 
-The images are scikit-learn's handwritten digits, of which only 200 have labels. A teacher, a network of two
-hidden layers with 256 units and dropout, is trained on these. A student with one hidden layer of 8 units is
-trained on the labels alone, or by `DistillationLoss` on what the teacher says of all images, labelled or
-not. It could as well be trained on the teacher's likeliest class of each image, so that is done, too: only
-what is gained beyond it is due to the softened probabilities. All take the same number of steps.
-
-What helps and what does not: the student that is taught is two points better than the one with the labels
-alone, on every split. But the teacher's classes do as much as its probabilities, so that all the gain here
-is in the images without labels; and a high temperature, at which the student is to meet all of the teacher's
-logits, is too much for 8 units and costs more than is gained.
+Only 200 of scikit-learn's handwritten digits have labels. A teacher with two hidden layers of 256 units and
+dropout is trained on them. A student with one hidden layer of 8 units is trained in three ways: on the labels
+alone, on the teacher's most likely class of every image, and by `DistillationLoss` on the teacher's softened
+probabilities of every image. The second way shows how much of the gain is due to the images without labels.
+All students take the same number of steps.
 """
 
 import statistics
@@ -45,7 +40,7 @@ Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def images(seed: int) -> Data:
-    """Training and test images with their labels; only the first LABELLED of training are to be used."""
+    """Training and test images with labels; only the first LABELLED training labels may be used."""
     x, y = load_digits(return_X_y=True)
     x, x_test, y, y_test = train_test_split(
         x.astype("float32") / 16, y, test_size=0.4, random_state=seed, stratify=y
@@ -64,7 +59,7 @@ def network(units: list[int], dropout: float) -> keras.Sequential:
 def trained(
     model: keras.Sequential, loss: keras.losses.Loss, x: np.ndarray, y: np.ndarray, steps: int
 ) -> keras.Sequential:
-    """The model after so many steps, however many images there are; each way gets as many."""
+    """Train a model for a fixed number of steps, whatever the number of images."""
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps)),
         loss=loss,
@@ -83,7 +78,7 @@ def accuracy(model: keras.Sequential, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def compare(seed: int, epochs: int) -> dict[str, float]:
-    """The test accuracy of the teacher and of every student, of which all start from the same weights."""
+    """Test accuracy of the teacher and of every student; all students have the same initial weights."""
     x, y, x_test, y_test = images(seed)
     steps = epochs * -(-len(x) // BATCH)
     crossentropy = CrossentropyLoss(from_logits=True)
@@ -103,7 +98,7 @@ def compare(seed: int, epochs: int) -> dict[str, float]:
 
 
 def table_of(scores: dict[str, list[float]]) -> Table:
-    """Mean and standard deviation over the seeds, and what each student gains on the same seed."""
+    """Mean and standard deviation over the seeds, and the gain of each student on the same seed."""
     seeds = len(scores[ALONE])
     title = f"Digits, {LABELLED} with labels: mean ± deviation over {seeds} seeds"
     table = common.table(title, "student of", "test accuracy", "gain over the labels", "better on")
@@ -118,7 +113,7 @@ def table_of(scores: dict[str, list[float]]) -> Table:
 
 
 def draw(scores: dict[str, list[float]], path: Path) -> None:
-    """A point for each seed, a line between those of one seed, and the means."""
+    """Plot a point for each seed, a line between the points of one seed, and the means."""
     figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
     students = [name for name in scores if name != TEACHER]
     best = statistics.mean(scores[TEACHER])

@@ -1,20 +1,13 @@
-"""Rare classes: a start at the base rates, and six losses on a long tail of digits, over several seeds.
+"""Compare a start at the base rates, and six losses on a long tail of digits.
 
     python examples/imbalance.py [--output DIR] [--epochs N] [--seeds N]
 
-Both parts are made of scikit-learn's handwritten digits. First the 8s are to be told from the others, where
-one image in fifty is an 8: with the bias that `output_bias` makes of the labels, and without it. Then all
-ten digits are to be told apart after a long tail has been cut: each digit has a smaller share of its images
-left than the one before it, from 90 images of 0 down to 2 of 9, and the test images, untouched, ask for all
-digits alike. A small network is trained with each loss from the same starts. The tables and a picture,
-imbalance.png, say what came of it.
-
-What to expect: the bias saves the steps that go into learning that 8s are rare, and nothing more is claimed
-for it. On the tail LogitAdjustedLoss gains most, at the cost of some common digits; class weights and
-SeesawLoss gain about three quarters of that, LDAMLoss half. FocalLoss, which knows nothing of the counts,
-gains hardly more than the deviation over seeds. With more epochs cross-entropy catches up with some of it.
-LDAMLoss has the cosines here that it is made for, but not the class weights of its paper's last epochs. No
-hyper-parameter was tuned.
+Both parts use scikit-learn's handwritten digits. The first part separates the 8s from the other digits, where
+one image in fifty is an 8, with and without the bias that `output_bias` computes from the labels. The second
+part classifies all ten digits after a long tail was cut: 90 images of 0 are left, each further digit has
+fewer, and 9 has two. The test images keep all digits at equal shares. A small network is trained with each
+loss from the same initial weights. `LDAMLoss` has the normalised last layer of its paper, but not the class
+weights of the paper's last epochs. No hyper-parameter was tuned.
 """
 
 from collections.abc import Callable
@@ -59,7 +52,7 @@ LOSSES: dict[str, Callable[[np.ndarray], keras.losses.Loss]] = {
 
 
 def load_images() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Half of the images to train on, and half to test on, each with all digits alike."""
+    """Training and test halves of the images, each with all digits at equal shares."""
     digits = load_digits()
     images = (digits.data / 16.0).astype("float32")
     x, x_test, y, y_test = train_test_split(
@@ -69,7 +62,7 @@ def load_images() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def thinned(y: np.ndarray, kept: dict[int, int], seed: int) -> np.ndarray:
-    """Which images are left if of some digits only so many are kept."""
+    """Indices of the images that remain if only `counts` images of some digits are kept."""
     rng = np.random.default_rng(seed)
     of_digits = [rng.permutation(np.flatnonzero(y == digit))[: kept.get(digit)] for digit in range(10)]
     return np.concatenate(of_digits)
@@ -79,7 +72,7 @@ def thinned(y: np.ndarray, kept: dict[int, int], seed: int) -> np.ndarray:
 
 
 def first_steps(with_bias: bool, seed: int) -> list[float]:
-    """The loss on all training images before the first step and after each."""
+    """Loss on all training images before the first step and after each step."""
     x, y, _, _ = load_images()
     others = int((y != RARE_DIGIT).sum())
     chosen = thinned(y, {RARE_DIGIT: round(others * RARE_SHARE / (1 - RARE_SHARE))}, seed)
@@ -100,7 +93,7 @@ def first_steps(with_bias: bool, seed: int) -> list[float]:
 
 
 def table_of_starts(starts: dict[str, list[list[float]]]) -> Table:
-    """Mean and deviation over the seeds; the base rate's loss is the entropy of the labels."""
+    """Mean and standard deviation over the seeds; the base rate's loss is the entropy of the labels."""
     base_rate = -RARE_SHARE * np.log(RARE_SHARE) - (1 - RARE_SHARE) * np.log(1 - RARE_SHARE)
     title = f"The first {STEPS} steps: one image in {1 / RARE_SHARE:.0f} is an {RARE_DIGIT}"
     headings = ("loss at the start", "after 20 steps", f"after {STEPS}", "steps until the base rate")
@@ -116,12 +109,12 @@ def table_of_starts(starts: dict[str, list[list[float]]]) -> Table:
 
 
 def tail() -> dict[int, int]:
-    """How many images of each digit are kept: 90 of 0, down to 2 of 9."""
+    """Number of images of each digit: 90 of 0, down to 2 of 9."""
     return {digit: round(MOST * (FEWEST / MOST) ** (digit / 9)) for digit in range(10)}
 
 
 def build_model(cosines: bool) -> keras.Model:
-    """A small network; its last layer gives logits, or cosines of inputs and weights of length 1."""
+    """A small network whose last layer returns logits, or cosines for losses that need them."""
     layers = [keras.Input((64,)), keras.layers.Dense(64, activation="relu")]
     if cosines:
         of_length_1 = keras.constraints.UnitNorm(axis=0)
@@ -131,7 +124,7 @@ def build_model(cosines: bool) -> keras.Model:
 
 
 def recalls(name: str, seed: int, epochs: int) -> np.ndarray:
-    """The share of each digit's test images that a model trained with the loss `name` gets right."""
+    """Recall of each digit on the test images, for a model trained with the loss `name`."""
     x, y, x_test, y_test = load_images()
     chosen = thinned(y, tail(), seed)
     x, y = x[chosen], y[chosen]
@@ -145,7 +138,7 @@ def recalls(name: str, seed: int, epochs: int) -> np.ndarray:
 
 
 def table_of_losses(found: dict[str, list[np.ndarray]]) -> Table:
-    """Mean and deviation over the seeds, of all digits and of the common and the rare half."""
+    """Mean and standard deviation over the seeds, for all digits and for the common and the rare half."""
     seeds = len(next(iter(found.values())))
     title = f"A long tail of digits: test images, mean ± deviation over {seeds} seeds"
     table = common.table(title, "loss", "balanced accuracy", "digits 0 to 4", "digits 5 to 9")
@@ -156,7 +149,7 @@ def table_of_losses(found: dict[str, list[np.ndarray]]) -> Table:
 
 
 def draw(starts: dict[str, list[list[float]]], found: dict[str, list[np.ndarray]], path: Path) -> None:
-    """The losses of the first steps, a line for each seed, and the recall of each digit."""
+    """Plot the losses of the first steps, a line for each seed, and the recall of each digit."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for (name, runs), color in zip(starts.items(), ("tab:gray", "tab:blue"), strict=True):
         for number, run in enumerate(runs):

@@ -1,22 +1,15 @@
-"""Intervals of 90% from a normal, a Student's t and a quantile model: do they hold what they say?
+"""Test whether 90% intervals of a normal, a Student's t and a quantile model contain 90% of the samples.
 
     python examples/intervals.py [--output DIR] [--epochs N] [--seeds N]  # two splits; --seeds 5 for more
 
-Two sets of data: the progression of diabetes in 442 patients (scikit-learn's), and a curve with noise that
-is known, Student's t of 2 degrees of freedom, wider on the right than on the left. The same small network is
-trained with each loss, on splits and from starts that differ by seed and are the same for every loss, and
-stops where the loss of a quarter of the training samples, held out, was lowest. Counted are the share of
-test samples inside the interval, which should be 0.90, and its mean width; of two that hold as much, the
-narrower is the better one.
+There are two data sets: the progression of diabetes in 442 patients (scikit-learn's), and a curve with known
+noise, Student's t with 2 degrees of freedom, which is wider on the right than on the left. The same small
+network is trained with each loss, on the same splits and from the same initial weights. Training stops where
+the loss of held-out samples, a quarter of the training samples, was lowest. The table shows the share of test
+samples inside the interval, which should be 0.90, and the mean width of the intervals.
 
-Then all intervals of a model are widened or narrowed by one factor, by which as many of the held-out
-samples are inside as should be (conformalized intervals: Romano et al. 2019,
-https://arxiv.org/abs/1905.03222, here by a share of each interval's width).
-
-What comes out: where the noise has heavy tails, outliers blow up the scale of the normal model, and its
-intervals are nearly twice as wide as they have to be; those of the t and of the quantile model are near to
-the true ones. On the patients a network that has seen 231 of them does not know how far off it is itself, and
-its intervals hold less than they say; set by the held-out patients, they hold it.
+Then one factor widens or narrows all intervals of a model, such that they contain 90% of the held-out samples
+(conformalized intervals: Romano et al. 2019, https://arxiv.org/abs/1905.03222, here relative to the width).
 """
 
 from collections.abc import Callable
@@ -55,7 +48,7 @@ TRUTH = "the true interval"
 
 @dataclass(frozen=True)
 class Data:
-    """Standardized training samples, and test samples; the target's unit is kept for widths."""
+    """Standardized training and test samples, and the unit of the targets, in which widths are shown."""
 
     x: np.ndarray
     y: np.ndarray
@@ -67,7 +60,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Result:
-    """The intervals of one model for samples, and how well they do."""
+    """Intervals that one model predicts for samples."""
 
     low: np.ndarray
     high: np.ndarray
@@ -82,10 +75,10 @@ class Result:
         return float((self.high - self.low).mean())
 
     def set_by(self, held_out: "Result") -> "Result":
-        """Wider or narrower, all by the factor by which `LEVEL` of the held-out samples are inside."""
+        """Intervals scaled by the one factor with which they contain `LEVEL` of the held-out samples."""
         low, high, y = held_out.low, held_out.high, held_out.y
         outside = np.sort(np.maximum(low - y, y - high) / (high - low))
-        # One more than there are stands for the sample that is to come.
+        # The quantile of n + 1 samples, because the new sample is one of them (Romano et al. 2019).
         factor = outside[min(int(np.ceil(LEVEL * (len(y) + 1))), len(y)) - 1]
         wider = factor * (self.high - self.low)
         return Result(self.low - wider, self.high + wider, self.y)
@@ -97,7 +90,7 @@ def patients(seed: int) -> Data:
 
 
 def curve(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The middle and the scale of the noise."""
+    """Centre and scale of the noise."""
     return np.sin(2 * x), 0.05 + 0.2 * (x + 2) / 4
 
 
@@ -111,7 +104,7 @@ def heavy_tails(seed: int) -> Data:
 
 def standardized(x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.ndarray) -> Data:
     scaler = StandardScaler().fit(x)
-    # By the quartiles: a few outliers may make up most of the standard deviation.
+    # Scaled by the quartiles, because a few outliers can dominate the standard deviation.
     low, shift, high = np.quantile(y, [0.25, 0.5, 0.75])
     unit = (high - low) / 1.35
     return Data(
@@ -125,7 +118,7 @@ def standardized(x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.nd
 
 
 def train(way: str, data: Data, seed: int, epochs: int) -> tuple[Result, Result]:
-    """The intervals as the model gives them, and set by held-out samples."""
+    """Intervals as the model predicts them, and scaled by held-out samples."""
     make, outputs = WAYS[way]
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -168,13 +161,13 @@ def true_interval(seed: int) -> tuple[Result]:
 
 
 Results = dict[str, dict[str, list[tuple[Result, ...]]]]
-"""For each set of data and each loss the intervals of every split: as they are, and set by others."""
+"""Intervals of every split, for each data set and loss: as predicted, and scaled."""
 
 SETS = {"diabetes": patients, "heavy tails": heavy_tails}
 
 
 def table_of(name: str, of_losses: dict[str, list[tuple[Result, ...]]]) -> Table:
-    """Mean and standard deviation over the seeds."""
+    """Table of means and standard deviations over the seeds."""
     seeds = len(next(iter(of_losses.values())))
     title = f"{name}: intervals of {LEVEL:.0%} of test samples, mean ± deviation over {seeds} splits"
     table = common.table(title, "loss", "inside", "mean width", "held-out: inside", "held-out: width")
@@ -191,7 +184,7 @@ COLORS = dict(zip((*WAYS, TRUTH), ("tab:blue", "tab:orange", "tab:green", "tab:g
 
 
 def draw(results: Results, path: Path) -> None:
-    """Inside against width, a point for each split; and the intervals along the curve."""
+    """Plot coverage against width, a point for each split, and the intervals along the curve."""
     figure = plt.figure(figsize=(12, 6.8), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.1])
     for axes, (name, of_losses) in zip(top.subplots(1, 2), results.items(), strict=True):

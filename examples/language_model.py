@@ -1,12 +1,11 @@
-"""Train a small language model with VocabularyCrossentropy: perplexity and accuracy without the logits.
+"""Train a small language model with VocabularyCrossentropy, without keeping its logits in memory.
 
     python examples/language_model.py [--output DIR] [--epochs N] [--seeds N]
 
 The text ships with Python: the documentation strings of half of its standard library, as words and signs. A
-small network of dilated causal convolutions predicts each word from those before it, with one table of
-vectors for the words that go in and those that come out. The logs of `fit` have its perplexity and its
-accuracy on modules that it has not seen, beside those of a baseline that knows how frequent each word is;
-then it writes a few lines itself.
+small network of dilated causal convolutions predicts each word from those before it. Input and output words
+share one table of vectors. The logs of `fit` hold perplexity and accuracy on unseen modules, which are
+compared with a baseline that knows only the frequency of each word. Finally the model writes a few lines.
 """
 
 import ast
@@ -30,13 +29,13 @@ LENGTH, WIDTH, DILATIONS = 64, 64, (1, 2, 4, 8)
 PADDING, UNKNOWN, END = "", "<rare>", "<end>"
 WORDS = 4096
 HELD_OUT = 8
-"""Of so many modules one is held out."""
+"""One module in this many is held out."""
 BATCH = 32
 PROMPT = ["Return", "the"]
 
 
 def documentation() -> list[list[str]]:
-    """The documentation strings of each module of the standard library, as one list of words a module."""
+    """Words of the documentation strings of the standard library, one list for each module."""
     folder, found = Path(sysconfig.get_paths()["stdlib"]), []
     skipped = {"test", "tests", "idlelib", "site-packages", "lib2to3", "encodings", "turtledemo"}
     for path in sorted(folder.rglob("*.py")):
@@ -59,7 +58,7 @@ def split(text: str) -> list[str]:
 
 
 def batches(modules: list[list[int]]) -> np.ndarray:
-    """Rows of LENGTH + 1 ids, of which the last one of a module is filled up with padding."""
+    """Rows of LENGTH + 1 ids; the last row of a module is padded."""
     rows = []
     for ids in modules:
         for start in range(0, len(ids) - 1, LENGTH):
@@ -69,7 +68,7 @@ def batches(modules: list[list[int]]) -> np.ndarray:
 
 
 def build_model(words: int) -> keras.Model:
-    """Predicts every next word."""
+    """Build a network that predicts every next word."""
     ids = keras.Input((None,), dtype="int32")
     embedding = VocabularyEmbedding(words, WIDTH)
     hidden = embedding(ids)
@@ -85,7 +84,7 @@ def build_model(words: int) -> keras.Model:
 
 
 def unigrams(train: np.ndarray, test: np.ndarray, words: int) -> tuple[float, float]:
-    """Perplexity and accuracy of how frequent each word is, every word counted once more."""
+    """Perplexity and accuracy of word frequencies, with one added to every count."""
     count = np.bincount(train[:, 1:].ravel(), minlength=words)[1:] + 1.0
     targets = test[:, 1:][test[:, 1:] != 0] - 1
     return float(np.exp(-np.log(count / count.sum())[targets].mean())), float(
@@ -94,7 +93,7 @@ def unigrams(train: np.ndarray, test: np.ndarray, words: int) -> tuple[float, fl
 
 
 def written(model: keras.Model, vocabulary: list[str], count: int, seed: int) -> str:
-    """A few lines of the model's own, each word drawn from the likelier ones."""
+    """Text that the model writes, each word drawn from the most likely ones."""
     rng, known = np.random.default_rng(seed), {word: number for number, word in enumerate(vocabulary)}
     ids = [known[word] for word in (END, *PROMPT)]
     for _ in range(count):
@@ -111,7 +110,7 @@ def written(model: keras.Model, vocabulary: list[str], count: int, seed: int) ->
 
 
 def plot(runs: list[dict[str, list[float]]], baseline: tuple[float, float], path: Path) -> None:
-    """Perplexity and accuracy on held-out modules over the epochs, a line for each seed."""
+    """Plot perplexity and accuracy on held-out modules over the epochs, a line for each seed."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
     for panel, name, level in zip(panels, ("perplexity", "token_accuracy"), baseline, strict=True):
         for turn, run in enumerate(runs):
@@ -156,7 +155,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             keras.utils.set_random_seed(seed)
             model = build_model(len(vocabulary))
-            # What fills up the last row of a module is no word.
+            # Padding has weight 0.
             loss = VocabularyCrossentropy(z_loss=1e-4, ignore_class=0)
             model.compile(keras.optimizers.AdamW(3e-3), loss=loss)
             history = model.fit(

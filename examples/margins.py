@@ -1,10 +1,10 @@
-"""Support vector machines by gradient descent: the hinge losses against scikit-learn's LinearSVC.
+"""Train support vector machines by gradient descent and compare them with scikit-learn's LinearSVC.
 
     python examples/margins.py [--output DIR] [--steps N]
 
-A linear layer with a hinge loss and an L2 penalty is a linear support vector machine. On three data sets the
-objective that LinearSVC minimises by a solver of its own, and the accuracy on samples kept aside, are put
-beside what `compile` and `fit` come to with the same objective.
+A linear layer with a hinge loss and an L2 penalty is a linear support vector machine. For three data sets the
+table compares the objective and the test accuracy of LinearSVC, which has its own solver, with those of
+`compile` and `fit` on the same objective.
 """
 
 import itertools
@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[dict[str, Any], Callable[[], keras.losses.Loss]]] = {
 
 @dataclass
 class Samples:
-    """Standardised samples with a feature of 1, whose weight is the intercept: LinearSVC penalises it too."""
+    """Standardised samples with a constant feature for the intercept, which LinearSVC penalises too."""
 
     x: np.ndarray
     y: np.ndarray
@@ -61,14 +61,14 @@ def load(name: str) -> Samples:
 
 
 def signed(y: np.ndarray) -> np.ndarray:
-    """Labels of -1 and 1: one for two classes, and one for each of more."""
+    """Labels -1 and 1: one output for two classes, one for each class otherwise."""
     classes = y.max() + 1
     of_class = np.arange(classes) if classes > 2 else np.array([1])
     return np.where(y[:, None] == of_class, 1.0, -1.0)
 
 
 def objective(kind: str, weights: np.ndarray, data: Samples) -> float:
-    """What LinearSVC minimises, in float64: sum of w^2 / 2 + C * sum of costs."""
+    """LinearSVC's objective in float64: sum of w^2 / 2 + C * sum of costs."""
     z = data.x @ weights
     if kind == "crammer_singer":
         own = np.take_along_axis(z, data.y[:, None], 1)
@@ -93,17 +93,17 @@ def by_scikit_learn(kind: str, data: Samples) -> np.ndarray:
         machine.fit(data.x, data.y)
     weights = np.asarray(machine.coef_.T)
     if kind == "crammer_singer" and len(machine.classes_) == 2:
-        # Of two classes LinearSVC gives the difference alone: each has half of it, and the other sign.
+        # For two classes LinearSVC returns the difference only. Each class gets half, with opposite signs.
         weights = np.hstack([-weights / 2, weights / 2])
     return weights
 
 
 def by_keras(kind: str, data: Samples, steps: int) -> tuple[np.ndarray, list[float]]:
-    """The weights, and the loss with its penalty while they were learnt."""
+    """Learned weights, and the loss with its penalty during training."""
     _, loss = KINDS[kind]
     labels = data.y if kind == "crammer_singer" else signed(data.y).astype("float32")
     outputs = data.y.max() + 1 if kind == "crammer_singer" else labels.shape[1]
-    # The mean over samples and outputs is the sum over both, divided by C times their number.
+    # The loss is a mean over samples and outputs, so the penalty is divided by C times their number.
     penalty = 1 / (2 * C * len(data.y) * (1 if kind == "crammer_singer" else outputs))
     layer = keras.layers.Dense(
         int(outputs),
@@ -115,7 +115,7 @@ def by_keras(kind: str, data: Samples, steps: int) -> tuple[np.ndarray, list[flo
     decay = keras.optimizers.schedules.CosineDecay(0.03, steps)
     model.compile(keras.optimizers.Adam(decay), loss=loss(), steps_per_execution=steps // EPOCHS)
     x, labels = data.x.astype("float32"), np.asarray(labels)
-    whole = ((x, labels) for _ in itertools.count())  # every step is on all samples
+    whole = ((x, labels) for _ in itertools.count())  # every step uses all samples
     history = model.fit(
         whole, epochs=EPOCHS, steps_per_epoch=steps // EPOCHS, shuffle=False, verbose=0
     ).history["loss"]

@@ -1,18 +1,16 @@
-"""Two tasks of very different units and one trunk: what balances them, and how robust should a loss be?
+"""Balance two tasks with very different units, and learn how robust a loss should be.
 
     python examples/multitask.py [--output DIR] [--epochs N] [--seeds N]
 
-Of scikit-learn's handwritten digits a network sees the upper half, and says which digit it is (cross-entropy,
-which starts at 2.3) and how much ink is in the lower half (squared error in the shades of the pixels, whose
-variance is some thousand). Added up as they are, the ink is nearly all that is trained on. Compared, on
-splits and from starts that differ by seed and are the same for all: each task alone, weights of 1, weights
-by hand (the ink's divided by its variance), and the ways that find them in training:
-`UncertaintyWeightedLoss`, `DynamicWeightAverage` and `GradNorm`.
+The network sees the upper half of scikit-learn's handwritten digits. It predicts the digit (cross-entropy,
+2.3 at the start) and the amount of ink in the lower half (squared error, with a variance of some thousand).
+In a plain sum, the ink dominates the training. The table compares, over the same splits and initial weights:
+each task alone, weights of 1, weights by hand (the ink's divided by its variance), and three ways that find
+the weights during training: `UncertaintyWeightedLoss`, `DynamicWeightAverage` and `GradNorm`.
 
-How much squared error is worth beside cross-entropy is one thing that training can find out; how lightly it
-should take outliers is another. `AdaptiveBarronLoss` learns the shape alpha of the noise, between a density
-like Cauchy's (0) and the normal one (2), along with the network: of the progression of diabetes in 442
-patients as it is, and with a tenth or a fifth of the training targets ten times too large.
+The second part trains `AdaptiveBarronLoss`, which learns the shape alpha of the noise between a density like
+Cauchy's (0) and the normal one (2). The data are the progression of diabetes in 442 patients as they are, and
+with a tenth or a fifth of the training targets ten times too large.
 """
 
 import statistics
@@ -48,7 +46,7 @@ from keras_losses.core import Learned
 
 
 class Halves:
-    """The upper halves of the digits, and what is asked of them."""
+    """Upper halves of the digits, and the targets of both tasks."""
 
     def __init__(self, seed: int) -> None:
         digits = load_digits()
@@ -75,7 +73,7 @@ def by_hand(data: Halves) -> Losses:
 
 
 def uncertain(data: Halves) -> Losses:
-    # From 1 the noise of the ink has to grow more than tenfold: ten times as fast as weights do.
+    # The learned noise must grow from 1 to more than 10, so it learns ten times as fast as the weights.
     noise: Any = Learned(1.0, learning_rate=10.0)
     tasks = {"digit": digits(), "ink": SquaredErrorLoss()}
     return {name: UncertaintyWeightedLoss([loss], noise=noise) for name, loss in tasks.items()}
@@ -99,7 +97,7 @@ COLORS = dict(zip(TOGETHER, ("tab:gray", "black", "tab:blue", "tab:orange", "tab
 
 @dataclass
 class Run:
-    """What a model says of the test images, and how many times the digit's weight the ink's was."""
+    """Errors of both tasks on the test images, and the ink's weight relative to the digit's."""
 
     accuracy: float
     error: float
@@ -150,7 +148,7 @@ def train(way: str, seed: int, epochs: int) -> Run:
 
 
 def known(values: list[float], unit: str = "") -> str:
-    """Mean and deviation; nothing for a task that the model was not trained on."""
+    """Mean and standard deviation, or nothing for a task on which the model was not trained."""
     return "" if np.isnan(values).any() else common.spread(values, digits=1, unit=unit)
 
 
@@ -177,7 +175,7 @@ SHADES = ("tab:green", "tab:orange", "tab:red")
 
 
 class Patients:
-    """A split of the patients, with some of the training targets ten times as large."""
+    """One split of the patients, with some training targets ten times too large."""
 
     def __init__(self, seed: int, share: float) -> None:
         x, y = load_diabetes(return_X_y=True)
@@ -196,14 +194,14 @@ class Patients:
 
 @dataclass
 class Found:
-    """The mean error on test patients, and alpha and the scale after each epoch."""
+    """Mean error on test patients, and alpha and the scale after each epoch."""
 
     error: float
     learned: list[dict[str, float]]
 
 
 class Notes(keras.callbacks.Callback):  # type: ignore[misc]
-    """What the loss has learned by the end of each epoch; `LossCurves` writes the same to TensorBoard."""
+    """Record the learned hyper-parameters after each epoch, which `LossCurves` writes to TensorBoard."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,7 +243,7 @@ def table_of_noise(found: dict[float, list[Found]]) -> Table:
 
 
 def draw(runs: dict[str, list[Run]], found: dict[float, list[Found]], path: Path) -> None:
-    """The errors of both tasks against each other, the weights over the epochs, and alpha."""
+    """Plot the errors of both tasks against each other, the weights over the epochs, and alpha."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
     for way, color in COLORS.items():
         of_seeds = runs[way]
@@ -255,7 +253,7 @@ def draw(runs: dict[str, list[Run]], found: dict[float, list[Found]], path: Path
         ratios = np.array([run.ratio for run in of_seeds])
         epochs = np.arange(1, ratios.shape[1] + 1)
         middle.fill_between(epochs, ratios.min(0), ratios.max(0), color=color, alpha=0.2, lw=0)
-        # The two that stay at 1 lie on each other.
+        # The curves of the two ways with constant weights coincide.
         middle.plot(epochs, np.exp(np.log(ratios).mean(0)), color=color, lw=5 if color == "tab:gray" else 2)
     alone = {name: runs[f"the {name} alone"] for name in ("digit", "ink")}
     left.axvline(

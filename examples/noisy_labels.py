@@ -1,12 +1,12 @@
-"""Learn from labels some of which are wrong: cross-entropy against the losses that survive them.
+"""Compare losses that tolerate wrong labels with cross-entropy.
 
     python examples/noisy_labels.py [--output DIR] [--epochs N] [--seeds N]
 
-Of scikit-learn's handwritten digits, 0, 20 and 40% of the training labels are changed: to any other digit
-(symmetric noise), or to the next one (pair noise). The same small network is trained with each loss, and the
-table has its accuracy on test images whose labels are right; every loss has its default numbers, those of the
-papers, but for a second bi-tempered one with stronger temperatures. All networks of one loss, one for each
-kind of noise and seed, train side by side in one model, on one axis of its outputs.
+In scikit-learn's handwritten digits, 0, 20 and 40% of the training labels are changed to any other digit
+(symmetric noise) or to the next digit (pair noise). The same small network is trained with each loss, and the
+table has its accuracy on test images with correct labels. Every loss has its default hyper-parameters, those
+of the papers; a second bi-tempered loss has stronger temperatures. All networks of one loss, one for each
+kind of noise and seed, are trained side by side in one model, along one axis of its outputs.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ LOSSES = {
 
 
 def flipped(labels: np.ndarray, kind: str, share: float, seed: int) -> np.ndarray:
-    """The labels with a share of them changed: to the next class, or to any other."""
+    """Labels of which a share is changed to the next class or to any other class."""
     rng = np.random.default_rng(seed)
     wrong = rng.permutation(len(labels)) < round(share * len(labels))
     step = 1 if kind == "pair" else rng.integers(1, CLASSES, len(labels))
@@ -59,10 +59,10 @@ def flipped(labels: np.ndarray, kind: str, share: float, seed: int) -> np.ndarra
 
 
 def build_model(networks: int, hidden: int = 128) -> keras.Model:
-    """Networks with one hidden layer, side by side: each has its own weights, and its own labels."""
+    """Networks with one hidden layer, side by side, each with separate weights and labels."""
 
     def dense(inputs: int, outputs: int, gain: float) -> keras.Layer:
-        # Keras would take the axis of the networks for one of the inputs.
+        # Without a fixed fan-in, Keras would count the axis of the networks as inputs.
         spread = keras.initializers.RandomNormal(stddev=(gain / inputs) ** 0.5)
         equation = "bni,nio->bno"
         return keras.layers.EinsumDense(
@@ -81,7 +81,7 @@ def build_model(networks: int, hidden: int = 128) -> keras.Model:
 
 
 def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, task: TaskID) -> np.ndarray:
-    """Test accuracies: (epochs, kinds of noise, seeds)."""
+    """Test accuracies of shape (epochs, kinds of noise, seeds)."""
     digits = load_digits()
     images = (digits.data / 16.0).astype("float32")
     x, x_test, y, y_test = train_test_split(
@@ -93,7 +93,7 @@ def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, 
     model.compile(keras.optimizers.Adam(2e-3), loss=loss)
     order, accuracies = np.random.default_rng(0), []
     for _ in range(epochs):
-        # In another order every epoch; with a fixed seed Keras on TensorFlow would repeat the first one.
+        # Shuffled here, because Keras on TensorFlow repeats one order with a fixed seed.
         turn = order.permutation(len(x))
         model.fit(x[turn], np.stack(labels, axis=1)[turn], batch_size=64, shuffle=False, verbose=0)
         found = np.asarray(model.predict_on_batch(x_test)).argmax(-1)
@@ -103,7 +103,7 @@ def train(loss: keras.losses.Loss, seeds: int, epochs: int, progress: Progress, 
 
 
 def table_of(results: dict[str, np.ndarray]) -> Table:
-    """The accuracy after the last epoch, with the best of each column in bold."""
+    """Table of accuracies after the last epoch, with the best of each column in bold."""
     seeds = next(iter(results.values())).shape[-1]
     table = Table(
         title=f"Test accuracy on clean labels in %, mean ± deviation over {seeds} seeds",
@@ -123,7 +123,7 @@ def table_of(results: dict[str, np.ndarray]) -> Table:
 
 
 def plot(results: dict[str, np.ndarray], path: Path) -> None:
-    """The accuracy over the epochs, a panel for each kind of noise."""
+    """Plot the accuracy over the epochs, with a panel for each kind of noise."""
     figure, panels = plt.subplots(1, len(NOISE), figsize=(3.2 * len(NOISE), 3.6), sharey=True)
     for number, (panel, noise) in enumerate(zip(panels, NOISE, strict=True)):
         for turn, (name, curves) in enumerate(results.items()):

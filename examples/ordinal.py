@@ -1,17 +1,11 @@
-"""Losses for ordered classes against cross-entropy, on real data: how far off is the predicted class?
+"""Compare losses for ordered classes with cross-entropy: how far off is the predicted class?
 
     python examples/ordinal.py [--output DIR] [--epochs N] [--seeds N]
 
-The target is the progression of diabetes in 442 patients (scikit-learn's), in five classes of equal size
-from the mildest to the worst. A small network is trained with each loss, on splits and from starts that
-differ by seed and are the same for every loss. Counted is the distance between the predicted class and the
-true one, which is what a user of ordered classes pays for, the share of exact hits, and the quadratic kappa.
-
-What helps and what does not: much of the gain needs no other loss, for the median class of a plain softmax
-is nearer than its likeliest class (the second line of the table), and CORAL is no nearer than that. CORN and
-the cumulative link are, by less than the splits differ among themselves. Soft labels, read as the likeliest
-class, help less than the median does. The weighted kappa loss does not help here: trained from scratch in
-batches of 64 it leaves out the middle class, as the picture shows.
+The target is the progression of diabetes in 442 patients (scikit-learn's), in five classes of equal size from
+the mildest to the worst. A small network is trained with each loss, on the same splits and from the same
+initial weights. The table has the distance between the predicted and the true class, the share of exact hits
+and the quadratic kappa. One line reads the median class instead of the most likely class off a softmax.
 """
 
 import statistics
@@ -50,7 +44,7 @@ MEDIAN = "CrossentropyLoss, read as median"
 
 @dataclass(frozen=True)
 class Way:
-    """A loss with the last layer that it takes, how its labels are made, and how classes are read off."""
+    """A loss, its last layer, and functions that encode labels and decode classes."""
 
     loss: Callable[[], keras.losses.Loss]
     head: Callable[[], keras.layers.Layer]
@@ -79,7 +73,7 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Score:
-    """What one model scored on the test patients."""
+    """Scores of one model on the test patients."""
 
     distance: float
     accuracy: float
@@ -88,7 +82,7 @@ class Score:
 
 
 def patients(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training and test patients; the limits of the classes are those of the training patients."""
+    """Training and test patients, in classes whose limits come from the training patients."""
     x, progression = load_diabetes(return_X_y=True)
     x, x_test, target, target_test = train_test_split(x, progression, test_size=0.3, random_state=seed)
     limits = np.quantile(target, np.arange(1, K) / K)
@@ -109,14 +103,14 @@ def score(y: np.ndarray, found: np.ndarray) -> Score:
 
 
 def median_class(outputs: np.ndarray) -> np.ndarray:
-    """The median class of a softmax: the first at which half of the probability is reached."""
+    """Median class of a softmax: the first class at which the cumulative probability reaches a half."""
     p = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     found: np.ndarray = np.argmax(p.cumsum(axis=1) >= p.sum(axis=1, keepdims=True) / 2, axis=1)
     return found
 
 
 def train(way: Way, seed: int, epochs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trains one model; the true classes of the test patients, the predicted ones, and the outputs."""
+    """Train one model and return true classes, predicted classes and outputs of the test patients."""
     x, y, x_test, y_test = patients(seed)
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -152,7 +146,7 @@ def table_of(scores: dict[str, list[Score]]) -> Table:
 
 
 def against_crossentropy(scores: dict[str, list[Score]]) -> list[str]:
-    """On how many of the splits each loss was fewer classes off than cross-entropy."""
+    """Table of the number of splits on which each loss was closer than cross-entropy."""
     plain = [one.distance for one in scores["CrossentropyLoss"]]
     lines = []
     for name, of_seeds in scores.items():
@@ -164,7 +158,7 @@ def against_crossentropy(scores: dict[str, list[Score]]) -> list[str]:
 
 
 def draw(scores: dict[str, list[Score]], path: Path) -> None:
-    """How far off each loss is, a point for each split, and where the patients of each class went."""
+    """Plot the distance for each loss and split, and the predicted classes for each true class."""
     figure = plt.figure(figsize=(12, 6.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
     axes = left.subplots()

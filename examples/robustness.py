@@ -1,16 +1,16 @@
-"""Losses against wrong targets, on real data: which of them hold, and until how many targets are wrong?
+"""Compare losses on data in which some targets are wrong.
 
     python examples/robustness.py [--output DIR] [--epochs N] [--seeds N]
 
-The target is the progression of diabetes in 442 patients (scikit-learn's). Of the training targets 0, 5, 20
-or 40% have a decimal point that has slipped: they are ten times as large. A small network is trained with
-each loss, on splits, starts and errors that differ by seed and are the same for every loss; counted is the
-mean absolute error on test patients whose targets are right.
+The target is the progression of diabetes in 442 patients (scikit-learn's). 0, 5, 20 or 40% of the training
+targets are ten times too large, as if a decimal point had slipped. A small network is trained with each loss,
+on the same splits, initial weights and errors. The table has the mean absolute error on test patients, whose
+targets are correct.
 
-Targets are centred at their median and divided by 1.4826 times their median absolute deviation, neither of
-which a fifth of wrong targets moves by much. The robust losses are at their defaults, in those units; none
-was tuned. A loss holds at a share of errors where its mean error is at most a tenth above that of the best
-loss without any.
+Targets are centred at their median and divided by 1.4826 times their median absolute deviation; a fifth of
+wrong targets changes neither much. The robust losses have their default hyper-parameters, in these units. A
+loss tolerates a share of errors if its mean error is at most a tenth above that of the best loss without
+errors.
 """
 
 import statistics
@@ -52,12 +52,12 @@ LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
 
 
 class Data:
-    """One split, with some of the training targets ten times as large."""
+    """One split, with some training targets ten times too large."""
 
     def __init__(self, seed: int, share: float) -> None:
         x, y = load_diabetes(return_X_y=True)
         x, x_test, y, self.y_test = train_test_split(x, y, test_size=0.3, random_state=seed)
-        # The same patients at every seed's larger share, and some more.
+        # A larger share includes the patients of a smaller share with the same seed.
         order = np.random.default_rng(seed).permutation(len(y))
         y = np.where(order < share * len(y), 10 * y, y)
         self.center = float(np.median(y))
@@ -71,7 +71,7 @@ class Data:
 
 
 class Trainer:
-    """One model for all trainings with a loss, so that it is compiled once."""
+    """One model for all trainings with a loss, such that it is compiled only once."""
 
     def __init__(self, loss: keras.losses.Loss, features: int, epochs: int) -> None:
         self.epochs = epochs
@@ -88,7 +88,7 @@ class Trainer:
         self.optimizer.build(self.model.trainable_variables)
 
     def error(self, data: Data, seed: int) -> float:
-        """What a network that starts anew comes to."""
+        """Train a network from new initial weights and return its error."""
         keras.utils.set_random_seed(seed)
         for layer in self.model.layers:
             for variable in layer.trainable_variables:
@@ -105,7 +105,7 @@ class Trainer:
 
 
 def holds_until(errors: dict[float, list[float]], best: float) -> str:
-    """The largest share of wrong targets up to which the loss holds."""
+    """Largest share of wrong targets that the loss tolerates."""
     held = [share for share in SHARES if statistics.mean(errors[share]) <= 1.1 * best]
     steps = [share for turn, share in enumerate(held) if share == SHARES[turn]]
     return f"{steps[-1]:.0%}" if steps else "never"
@@ -124,7 +124,7 @@ def table_of(errors: dict[str, dict[float, list[float]]]) -> Table:
 
 
 def draw(errors: dict[str, dict[float, list[float]]], path: Path) -> None:
-    """Left, what a residual is worth and how hard it pulls; right, the test errors."""
+    """Plot values and gradients of the losses on the left, and test errors on the right."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
     r = np.linspace(-8, 8, 401).astype("float32")
     for turn, (name, found) in enumerate(errors.items()):

@@ -1,20 +1,19 @@
-"""A code that the decoder could do without: the KL term of an autoencoder, whole at once or annealed.
+"""Anneal the KL term of a variational autoencoder, so that the decoder does not ignore the code.
 
     python examples/vae.py [--output DIR] [--epochs N] [--seeds N]
 
-Variational autoencoders of scikit-learn's handwritten digits, in black and white, with a code of 8 numbers
-and one of two decoders: a dense one, which knows of the image what the code says, and a recurrent one, which
-draws the eight rows one by one and knows the rows above as well, as the decoder of sentences knows the words
-before (Bowman et al. 2016, https://arxiv.org/abs/1511.06349). The latter can do much without a code, and a
-model that begins with the whole KL term learns to: there is next to nothing in its code, whose KL term is
-then small. Annealed, the weight of the term grows from 0 to 1 in the first half of the epochs, while the
-code is found useful. From starts that differ by seed, both are trained as any model is, by compile and fit,
-and in the last half of the epochs on the same loss: -ELBO, in nats an image.
+The autoencoders encode scikit-learn's handwritten digits, in black and white, into 8 numbers. One of the two
+decoders is dense and sees only the code. The other is recurrent: it draws the eight rows one by one and also
+sees the rows above, as the decoder of a sentence sees the words before (Bowman et al. 2016,
+https://arxiv.org/abs/1511.06349). It can do much without a code, and a model that starts with the full KL
+term learns to ignore the code: the KL term becomes almost 0. With annealing, the weight of the term grows
+from 0 to 1 during the first half of the epochs. In the second half, both ways minimise the same loss: -ELBO,
+in nats per image.
 
-Counted on test images are the two terms and their sum, the dimensions of the code that depend on the image
-(active ones: the variance of their mean is above 0.01, Burda et al. 2015, https://arxiv.org/abs/1509.00519),
-and how many digits a logistic regression reads off the mean of the code. A model is saved in the middle of
-the warm-up, loaded, and trained on: it goes on with the weight that is due.
+The table has the two terms and their sum on test images, the number of active dimensions of the code (those
+whose mean has a variance above 0.01, Burda et al. 2015, https://arxiv.org/abs/1509.00519), and the accuracy
+of a logistic regression on the mean of the code. A model is also saved in the middle of the warm-up, loaded
+and trained on: it continues with the right weight.
 """
 
 import statistics
@@ -38,7 +37,7 @@ from sklearn.model_selection import train_test_split
 from keras_losses import CrossentropyLoss, GaussianKLLoss
 from keras_losses.callbacks import LossParameterSchedule
 
-SIZE = 8  # of the code; the images are of 8 rows of 8 pixels
+SIZE = 8  # dimensions of the code; the images have 8 rows of 8 pixels
 PIXELS, KL, WEIGHT = "image_pixels_weighted", "code_kl", "code/weights/kl"  # in the logs
 
 
@@ -55,7 +54,7 @@ COLORS = {"at once": "tab:orange", "annealed": "tab:blue"}
 
 
 class Data:
-    """The images, black or white, and digits, of which a quarter are for testing."""
+    """Black and white images and their digits; a quarter is held out for testing."""
 
     def __init__(self) -> None:
         digits = load_digits()
@@ -67,13 +66,13 @@ class Data:
 
 
 def targets(images: np.ndarray) -> dict[str, np.ndarray]:
-    """What the outputs are compared with: the images themselves, and nothing."""
+    """Targets of the outputs: the images, and zeros for the code, which are not used."""
     return {"image": images, "code": np.zeros(len(images), "float32")}
 
 
 @keras.saving.register_keras_serializable("vae")
 class Draw(layers.Layer):  # type: ignore[misc]
-    """A code from its distribution, of which it is given all means, then all logarithms of the variances."""
+    """Draw a code from its distribution, given by all means and then all logarithms of variances."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,7 +84,7 @@ class Draw(layers.Layer):  # type: ignore[misc]
 
 
 def dense() -> keras.Model:
-    """The logits of an image from its code."""
+    """Decoder that computes the logits of an image from its code."""
     z = keras.Input((SIZE,))
     hidden = layers.Dense(128, activation="relu")(z)
     hidden = layers.Dense(128, activation="relu")(hidden)
@@ -93,7 +92,7 @@ def dense() -> keras.Model:
 
 
 def recurrent() -> keras.Model:
-    """The logits of each row from the code and the rows above."""
+    """Decoder that computes the logits of each row from the code and the rows above."""
     z, image = keras.Input((SIZE,)), keras.Input((8, 8))
     above = layers.Cropping1D((0, 1))(layers.ZeroPadding1D((1, 0))(image))
     hidden = layers.Concatenate()([above, layers.RepeatVector(8)(z)])
@@ -116,7 +115,7 @@ def build_model(decoder: keras.Model) -> keras.Model:
 
 @dataclass
 class Run:
-    """The curves of a training, and what came of it on the test images."""
+    """Curves of a training and its scores on the test images."""
 
     history: dict[str, list[float]]
     reconstruction: float
@@ -133,7 +132,7 @@ class Run:
 def compiled(decoder: str, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     model = build_model(DECODERS[decoder]())
-    # The loss of the pixels is their mean: 64 times that is the negative log-likelihood of the image.
+    # The loss is the mean over the pixels; 64 times the mean is the negative log-likelihood of an image.
     pixels = CrossentropyLoss(from_logits=True, multi_label=True, name="pixels")
     loss = {"image": 64.0 * pixels, "code": 1.0 * GaussianKLLoss(name="kl")}
     model.compile(keras.optimizers.Adam(5e-3), loss=loss)
@@ -159,7 +158,7 @@ def train(decoder: str, way: str, data: Data, seed: int, epochs: int) -> Run:
     model = compiled(decoder, seed)
     history = fit(model, way, data, epochs, epochs=epochs)
     test = {"x": data.x_test, "y": targets(data.x_test), "batch_size": len(data.x_test)}
-    logs = [model.evaluate(**test, verbose=0, return_dict=True) for _ in range(10)]  # draws of the code
+    logs = [model.evaluate(**test, verbose=0, return_dict=True) for _ in range(10)]  # new codes
     codes, codes_test = (means(model, images) for images in (data.x, data.x_test))
     reader = LogisticRegression(max_iter=1000).fit(codes, data.digits)
     return Run(
@@ -173,18 +172,18 @@ def train(decoder: str, way: str, data: Data, seed: int, epochs: int) -> Run:
 
 
 def means(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Of the codes of images."""
+    """Means of the codes of images."""
     codes: np.ndarray = ops.convert_to_numpy(model(images)["code"])
     return codes[:, :SIZE]
 
 
 def shown(data: Data) -> np.ndarray:
-    """The first two test images of each digit."""
+    """First two test images of each digit."""
     return np.concatenate([np.flatnonzero(data.digits_test == digit)[:2] for digit in range(10)])
 
 
 def drawn(decoder: keras.Model, codes: np.ndarray, seed: int) -> np.ndarray:
-    """Images from codes, row by row: the recurrent decoder has to be told what was drawn above."""
+    """Draw images from codes, row by row, because the recurrent decoder needs the rows above."""
     random = np.random.default_rng(seed)
     images = np.zeros((len(codes), 8, 8), "float32")
     for row in range(8):
@@ -194,7 +193,7 @@ def drawn(decoder: keras.Model, codes: np.ndarray, seed: int) -> np.ndarray:
 
 
 Runs = dict[tuple[str, str], list[Run]]
-"""Of each decoder and way, for every seed."""
+"""Results of every seed, for each decoder and way."""
 
 
 def table_of(decoder: str, of_ways: dict[str, list[Run]]) -> Table:
@@ -215,7 +214,7 @@ def table_of(decoder: str, of_ways: dict[str, list[Run]]) -> Table:
 
 
 def draw(runs: Runs, data: Data, path: Path) -> None:
-    """The terms and the weight over the epochs; below, test images and what is drawn from their codes."""
+    """Plot the terms and the weight over the epochs, and below test images with their reconstructions."""
     figure = plt.figure(figsize=(12, 7.6), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.05])
     panels = top.subplots(1, 3)
@@ -251,7 +250,7 @@ def draw(runs: Runs, data: Data, path: Path) -> None:
 
 
 def save_and_go_on(data: Data, epochs: int, path: Path) -> float:
-    """The weight with which a model goes on that was saved in the middle of the warm-up."""
+    """Weight of the KL term after a model is saved in the middle of the warm-up and loaded."""
     model, half = compiled("dense", 0), max(epochs // 4, 1)
     fit(model, "annealed", data, epochs, epochs=half)
     model.save(path)

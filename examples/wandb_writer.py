@@ -1,10 +1,10 @@
-"""Curves in Weights & Biases: a writer of one's own, which `LossCurves` takes beside or instead of others.
+"""Write loss curves to Weights & Biases with a custom writer.
 
     pip install wandb && python examples/wandb_writer.py [--epochs N]
 
-It writes a run to wandb/ without a network; `wandb sync` sends it. What a service makes of a training that
-was killed is its own affair: Weights & Biases does not forget points, so those after the last checkpoint
-stay beside the ones that replace them.
+The example writes a run to wandb/ without a network; `wandb sync` sends it. Weights & Biases does not delete
+points. After a killed training is resumed, the points after its last checkpoint therefore stay beside those
+that replace them.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is needed, and none is missed
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorFlow's notes about a missing GPU
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from keras_losses.callbacks import LossCurves, Writer
 
 
 class WandbWriter(Writer):  # type: ignore[misc]
-    """Takes what `wandb.init` takes; several fits are one run."""
+    """Writer with the arguments of `wandb.init`; several fits write to one run."""
 
     def __init__(self, **arguments: Any) -> None:
         self._arguments = arguments
@@ -32,7 +32,7 @@ class WandbWriter(Writer):  # type: ignore[misc]
         self._run = wandb.init(**self._arguments)
         self._arguments.update(id=self._run.id, resume="allow")
         self._run.config.update(dict(hyperparameters), allow_val_change=True)
-        self._run.define_metric("*", step_metric="iteration")  # the x-axis of all
+        self._run.define_metric("*", step_metric="iteration")  # the x-axis of all curves
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         self._run.log({f"{run}/{tag}": value, "iteration": step})
