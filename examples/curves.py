@@ -5,8 +5,8 @@
 A small network learns scikit-learn's handwritten digits. A range test suggests a learning rate. The network
 is trained with this rate by several schedules, over several seeds. One training is interrupted in the middle
 of an epoch and resumed from its backup; its curves are compared with those of an uninterrupted one. The
-output folder receives logs for TensorBoard, a report of one training as a page and as a picture, and a picture of
-all trainings.
+output folder receives logs for TensorBoard, a report of one training as a page and as a picture, and a
+picture of all trainings.
 """
 
 import shutil
