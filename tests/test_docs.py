@@ -38,6 +38,14 @@ def test_the_readme_has_the_two_commands():
     assert all(f"```sh\n{command}\n```" in README for command in COMMANDS)
 
 
+@pytest.mark.parametrize("family", sorted({loss.card.family for loss in catalogue.losses().values()}))
+def test_a_family_has_its_files_and_its_title(family):
+    """CONTRIBUTING sends authors to the files of the family."""
+    assert family in catalogue.FAMILIES
+    for folder in ("oracles", "cases"):
+        assert (ROOT / "tests" / folder / f"{family}.py").exists()
+
+
 @pytest.mark.parametrize("name", [n for n in keras_losses.__all__ if n not in ("Loss", "config")])
 def test_the_readme_has_every_public_name(name):
     """A loss stands there as a link into docs/losses.md, any other name in the text."""

@@ -12,7 +12,7 @@ from keras_losses import (
     SquaredErrorLoss,
     UncertaintyWeightedLoss,
 )
-from tests.cases.regularized import half_square
+from tests.cases.penalties import half_square
 
 SQUARE_AND_SIZE = {"losses": {"square": SquaredErrorLoss(), "size": AbsoluteErrorLoss()}}
 

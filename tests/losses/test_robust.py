@@ -8,7 +8,7 @@ import pytest
 
 from keras_losses import BarronLoss, TukeyBiweightLoss
 from tests.backends import double_precision, thorough_on_jax, value_and_gradient
-from tests.oracles.regression import barron
+from tests.oracles.robust import barron
 
 RANDOM = np.random.default_rng(0)
 LIMITS = (-math.inf, -2.0, 0.0, 1.0, 2.0)

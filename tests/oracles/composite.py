@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.oracles import oracle
-from tests.oracles.regularized import inner, not_ignored, rounded
+from tests.oracles.penalties import inner, not_ignored, rounded
 
 Named = Mapping[str, Any]
 
