@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and copies of files that are about to change."""
+"""Replacement of whole files, and copies of files that are about to change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to take the path's place, whole or not at all, once all of it is on the disk."""
+    """Open a new file that replaces `path` as a whole, once all of it is on the disk.
+
+    An error leaves the old file as it was.
+    """
     path = os.path.realpath(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     unfinished = os.path.join(os.path.dirname(path), f"unfinished-{os.getpid()}-{time.time_ns()}")
@@ -32,7 +35,7 @@ def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def keep_copy(path: str, directory: str, name: str) -> None:
-    """Copies a file that is about to be changed; an earlier copy of that name stays."""
+    """Copy a file that is about to be changed; an earlier copy of the same name stays."""
     os.makedirs(directory, exist_ok=True)
     for number in itertools.count():
         copy = os.path.join(directory, f"{name}.{number}" if number else name)

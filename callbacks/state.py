@@ -1,4 +1,4 @@
-"""State of callbacks in files, because Keras saves the state of models but of no callback."""
+"""State of callbacks in files: Keras saves the state of models, but not of callbacks."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Remembers:
     _warned_of_state = False
 
     def keep_state(self, backup_dir: str | os.PathLike[str] | None, of: str) -> None:
-        """Set the directory of the file, None for no file; `of` tells callbacks of one class apart."""
+        """Set the directory of the file (None: no file). `of` distinguishes callbacks of one class."""
         owner = type(self).__name__
         if backup_dir is not None and not (isinstance(backup_dir, str | os.PathLike) and str(backup_dir)):
             raise ValueError(
-                f"{owner}: `backup_dir` must be a directory, or None. Received: backup_dir={backup_dir!r}"
+                f"`{owner}`: `backup_dir` must be a directory, or None. Received: backup_dir={backup_dir!r}"
             )
         if backup_dir is not None:
             self._state_file = Path(backup_dir) / f"{owner}-{zlib.crc32(of.encode()):08x}.json"
         self._state_of = of
 
     def remember(self, batches: int, state: dict[str, Any]) -> None:
-        """Write the state after a number of batches, and drop the states of later batches."""
+        """Write the state after `batches` batches, and drop the states of later batches."""
         if self._state_file is None:
             return
         states = [entry for entry in self._states() if entry.batches < batches]
@@ -62,10 +62,10 @@ class Remembers:
             with rewriting(self._state_file) as file:
                 file.write(json.dumps(content).encode())
         except OSError as error:
-            self._warn(f"its state cannot be written, and will be missing after a restart: {error}")
+            self._warn(f"the state cannot be written; it will be missing after a restart: {error}")
 
     def remembered(self, batches: int) -> Remembered | None:
-        """Return the last state that is not later than a number of batches; None if there is none."""
+        """Return the last state at or before `batches` batches; None without one."""
         states = [entry for entry in self._states() if entry.batches <= batches]
         return states[-1] if states else None
 
@@ -78,10 +78,12 @@ class Remembers:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            self._warn(f"its state cannot be read from {self._state_file}, and begins anew: {error!r}")
+            self._warn(
+                f"the state cannot be read from {self._state_file}; the callback begins anew: {error!r}"
+            )
             return []
 
     def _warn(self, message: str) -> None:
         if not self._warned_of_state:
             self._warned_of_state = True
-            warnings.warn(f"{type(self).__name__}: {message}", stacklevel=3)
+            warnings.warn(f"`{type(self).__name__}`: {message}", stacklevel=3)

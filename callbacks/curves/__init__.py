@@ -1,1 +1,1 @@
-"""The callback that records loss curves, and what it reads from a training."""
+"""The callback that records loss curves, and the values it reads from a training."""

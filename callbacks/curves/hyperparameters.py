@@ -1,4 +1,4 @@
-"""What a training was made with, as a flat dict: for tables that compare trainings."""
+"""Hyper-parameters of a training as a flat dict, for tables that compare trainings."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ Value = float | str | bool
 
 
 def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None) -> dict[str, Value]:
-    """Those of the losses by path, the optimizer and its rate, and what `fit` was asked for."""
-    found: dict[str, Value] = {}
+    """Return the hyper-parameters of the losses by path, the optimizer, its rate, and the length of `fit`."""
+    values: dict[str, Value] = {}
     for output in compiled_outputs(model):
-        found[joined(output.name, "loss")] = _name(output.loss)
+        values[joined(output.name, "loss")] = _name(output.loss)
         for path, loss in output.losses:
             for name, value in _numbers_of(loss):
-                found[joined(path, name)] = value
+                values[joined(path, name)] = value
         if output.weight != 1.0:
-            found[f"loss_weights/{output.name}"] = output.weight
+            values[f"loss_weights/{output.name}"] = output.weight
     optimizer = updating(model.optimizer)
-    found["optimizer"] = type(optimizer).__name__
+    values["optimizer"] = type(optimizer).__name__
     schedule = rate_source(optimizer)
-    found["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
+    values["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
     for name in ("epochs", "steps"):
-        asked: int | None = (params or {}).get(name)
-        if asked is not None:
-            found["steps_per_epoch" if name == "steps" else name] = asked
-    return found
+        length: int | None = (params or {}).get(name)
+        if length is not None:
+            values["steps_per_epoch" if name == "steps" else name] = length
+    return values
 
 
 def _numbers_of(loss: Loss) -> Iterator[tuple[str, Value]]:
-    """What one might try other values of; not how labels and predictions are encoded."""
+    """Yield the numbers and texts that users tune; the encoding of labels is not among them."""
     for name in loss.hyperparameters:
         value = loss._stated(name)
         if name == "weights" and isinstance(value, dict):

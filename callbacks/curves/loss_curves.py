@@ -1,4 +1,4 @@
-"""Loss curves that can be trusted: raw batch values, training and validation on one axis, without a gap."""
+"""Loss curves of raw batch values, with training and validation on one axis."""
 
 from __future__ import annotations
 
@@ -30,55 +30,54 @@ from .samples import Examined
 class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     """Records the loss of every batch and epoch, its terms and the learning rate, for TensorBoard and others.
 
-    All curves share one x-axis, the optimizer's iterations (updates made), which is saved with the
-    model: a second `fit`, or a model that was loaded and fitted again, continues the curves. What was
-    written after the step from which a killed training goes on is taken back, so that there is neither a gap
-    nor an overlap. There are two runs, `train` and `validation`, with
+    All curves share one x-axis: the number of optimizer updates, which is saved with the model. A second
+    `fit` continues the curves, and so does a model that was saved and loaded. There are two runs, `train`
+    and `validation`, with these tags:
 
-    - `batch/loss`, `batch/terms/<term>`: the batch's own loss, and the values of its terms. Validation
-      batches are spread evenly over the epoch before them;
-    - `epoch/loss`, `epoch/<metric>`, and of each term `epoch/terms/<term>`, `epoch/terms/<term>_weighted`
-      (what it adds to the loss) and `epoch/terms/<term>_share`;
-    - `learning_rate`, of every update, schedules included;
-    - `parameters/<name>`, the numbers of the loss that are learned or that a callback sets, at the end of
-      each epoch.
+    - `batch/loss`, `batch/terms/<term>`: the loss and the terms of this batch alone. Validation batches are
+      spread evenly over the preceding epoch.
+    - `epoch/loss`, `epoch/<metric>`: the values that Keras logs.
+    - `epoch/terms/<term>`, `epoch/terms/<term>_weighted`, `epoch/terms/<term>_share`: a term, the part of
+      the loss that comes from it, and that part as a share of the loss.
+    - `learning_rate`: the rate of every update, schedules included.
+    - `parameters/<name>`: the hyper-parameters of the loss that are learned or that a callback sets, at the
+      end of each epoch.
 
-    The terms are those of a `CompositeLoss`, and the model's weight penalties as `regularization`, also on a
-    plain model. A term that drowns the others, and the term and batch in which a NaN began, are warned of.
-    In TensorBoard, the tab Custom Scalars has training and validation on one chart, the learning rate under
-    the loss, and the terms together; HPARAMS compares the trainings under one directory.
+    The terms are those of a `CompositeLoss`, and the model's weight penalties as `regularization`. They are
+    recorded on any model. A warning names a term that dominates the others, and the term and the batch in
+    which a NaN began. In TensorBoard, the tab Custom Scalars shows training and validation on one chart, the
+    learning rate under the loss, and the terms together. The tab HParams compares the trainings under one
+    directory.
 
-    Unlike `keras.callbacks.TensorBoard`, whose batch values are running means since the beginning of
-    the epoch and whose steps begin again at 0 with every `fit`, `batch/loss` is the batch's own loss.
-    It needs no TensorFlow, and on JAX and PyTorch no batch waits for it.
+    `keras.callbacks.TensorBoard` writes running means since the beginning of the epoch as batch values, and
+    its steps begin at 0 in every `fit`. `LossCurves` needs no TensorFlow. On JAX and PyTorch no batch waits
+    for it.
 
-    What a point stands for: each step has one. Where several batches share an iteration
-    (`steps_per_execution`, gradient accumulation, a batch that mixed precision skipped, more validation
-    batches than training steps), it is their mean, weighted by their sizes. A model with a `train_step` of
-    its own has batch curves if that calls `compute_loss`.
+    Each step has one point. Several batches share a step with `steps_per_execution`, gradient accumulation,
+    a batch that mixed precision skipped, or more validation batches than training steps. Their point is
+    their mean, weighted by their sizes. A model with its own `train_step` has batch curves if the step calls
+    `compute_loss`.
 
-    What cannot be written, as to a directory without permission or a full disk, is warned of once, and
-    training goes on. Place this callback before `keras.callbacks.BackupAndRestore`, so that what an epoch has
-    left is in the backup, and before any that calls `model.evaluate`. An evaluation outside of `fit` is not
-    written.
+    A writer that fails, for example on a full disk, causes one warning, and training goes on. Place this
+    callback before `keras.callbacks.BackupAndRestore`, so that the backup holds the state of an unfinished
+    update, and before callbacks that call `model.evaluate`. Evaluations outside of `fit` are not recorded.
 
     Args:
-        log_dir: A local directory for TensorBoard, with a sub-directory for each run; made if need be. None
-            where other writers are enough.
+        log_dir: Local directory for TensorBoard, with a sub-directory for each run. It is created if
+            necessary. None writes to `writers` only.
         batches: False leaves out `batch/...`, and writes `learning_rate` once an epoch.
-        flush_every: After how many batches to fetch the values from the device and write them, 1 or
-            more. They are written at the end of each epoch anyway; when training is interrupted, the
-            last `flush_every` batches at most are still to come, and are written when the callback is
-            used again or goes away.
-        writers: Other readers of the same record, such as `CSVWriter`, `MLflowWriter` or `LossReport`.
-        examine: `(x, y)`, a few hundred samples to look at closely at the end of each epoch: the histogram of
+        flush_every: Number of batches between two fetches of the values from the device, 1 or more. The end
+            of an epoch fetches them too. After an interruption, at most the last `flush_every` batches are
+            missing; they are written when the callback is used again or is deleted.
+        writers: Other writers of the same record, such as `CSVWriter`, `MLflowWriter` or `LossReport`.
+        examine: `(x, y)`, a few hundred samples that are examined at the end of each epoch: the histogram of
             their losses (`epoch/sample_loss`), the mean loss of each class of integer or one-hot labels
-            (`class_loss/<class>`), and for each weight the norm of the loss's gradient
-            (`gradient_norm/<path>`). It takes two passes forward and one backward an epoch.
+            (`class_loss/<class>`), and the norm of the loss's gradient in each weight
+            (`gradient_norm/<path>`). It costs two forward passes and one backward pass an epoch.
 
     Raises:
         TypeError, ValueError: If `flush_every` is not a whole number, 1 or greater.
-        ValueError: If there is nothing to write to; when training, if the model has no optimizer.
+        ValueError: If `log_dir` is None and `writers` is empty; when training, if the model has no optimizer.
 
     Example:
 
@@ -92,9 +91,9 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     >>> history = model.fit(x, y, validation_data=(x, y), callbacks=[curves], verbose=0)
     """
 
-    # The hooks at the end of a batch are left alone: on JAX and PyTorch Keras runs them in threads,
-    # after later batches have begun, or, when a callback is not safe for that, runs nothing ahead for
-    # anybody. The state after a batch is read at the beginning of the next, in order.
+    # The state after a batch is read at the beginning of the next batch. On JAX and PyTorch Keras runs the
+    # hooks at the end of a batch in threads, after later batches have begun; a callback that is not safe
+    # for that would stop the asynchronous dispatch for the whole training.
 
     def __init__(
         self,
@@ -109,23 +108,23 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         wrong = [writer for writer in writers if not isinstance(writer, Writer)]
         if wrong:
             raise TypeError(
-                "LossCurves: `writers` must be instances of keras_losses.callbacks.Writer, such as "
+                "`LossCurves`: `writers` must be instances of keras_losses.callbacks.Writer, such as "
                 f"CSVWriter('curves.csv'). Received: {wrong[0]!r}"
             )
         if log_dir is None and not writers:
             raise ValueError(
-                "LossCurves: `log_dir` is None and `writers` is empty. Give `log_dir` for TensorBoard, or "
+                "`LossCurves`: `log_dir` is None and `writers` is empty. Give `log_dir` for TensorBoard, or "
                 "`writers`, or both."
             )
         self.log_dir = log_dir
         self.batches = batches
-        own = [] if log_dir is None else [TensorBoardWriter(log_dir)]
-        self._writers = _Writers([*own, *writers])
+        tensorboard = [] if log_dir is None else [TensorBoardWriter(log_dir)]
+        self._writers = _Writers([*tensorboard, *writers])
         self._examined = None if examine is None else Examined(*examine)
         self._record = _Record(self._writers)
-        # Where we are: "idle", "training", "validation", or "trained" (only the epoch's end is to come).
+        # "idle", "training", "validation", or "trained" (between the validation and the end of the epoch).
         self._phase = "idle"
-        # KeyboardInterrupt skips on_train_end.
+        # KeyboardInterrupt skips `on_train_end`.
         self._finalizer = weakref.finalize(self, _close_quietly, self._record, self._writers)
 
     def set_model(self, model: keras.Model) -> None:
@@ -133,8 +132,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if not getattr(model, "compiled", False):
             return
         terms = LossTerms.attach(model)
-        # What an iteration that an epoch has left unfinished has come to; behind it the batches so far, by
-        # which a training that goes on knows that it is its own.
+        # The sums of the update that the end of an epoch left unfinished, and behind them the count of
+        # batches, by which a resumed training recognises the sums as its own.
         self._left = (
             terms.memory("curves", np.zeros(terms.sums.width + 1, "float32"))
             if model.optimizer is not None and batches_per_iteration(model.optimizer) > 1
@@ -143,12 +142,12 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
-        self._phase = "idle"  # a new fit or evaluate; the last may have been interrupted
+        self._phase = "idle"  # the last `fit` or `evaluate` may have been interrupted
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if getattr(self.model, "optimizer", None) is None:
-            raise ValueError("LossCurves: the model has no optimizer; compile it with one.")
-        self._record.flush()  # what an interrupted fit has left
+            raise ValueError("`LossCurves`: the model has no optimizer. Compile it with one.")
+        self._record.flush()  # values that an interrupted fit left
         self._begun = False
         self._rate_of_fit = RateOfFit.of(self)
         self._rate_of_fit.call_on_change(self._record.training.rate_changed)
@@ -156,12 +155,12 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._phase = "training"
         self.model.loss_terms.begin_epoch()
-        self._record.flush()  # what an epoch has left whose end an evaluation with this callback has hidden
+        self._record.flush()  # an evaluation with this callback may have hidden the end of the last epoch
         self._reader = Reader(self.model)
         self._first_iteration = self._reader.iterations()
         self._record.follow(self._reader)
         if not self._begun:
-            # Only now: other callbacks may have restored the model when the training began.
+            # Other callbacks may restore the model in `on_train_begin`, so the step is read here.
             self._begun = True
             optimizer = self.model.optimizer
             check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
@@ -203,7 +202,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.loss_terms.end_epoch(epoch, logs or {})
         self._record.epoch(step, logs or {})
         if self._examined is not None:
-            self._record.examined(step, self._examined.of(self.model))
+            self._record.examined(step, *self._examined.of(self.model))
         self._writers.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -228,11 +227,11 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 _COUNTED = 2**20
-"""Batches are counted to the next multiple of this: a number that float32 has exactly."""
+"""Batches are counted modulo this number, because float32 holds such counts exactly."""
 
 
 class _Record:
-    """What is handed to the writers."""
+    """Turns points and logs into scalars for the writers."""
 
     def __init__(self, writers: _Writers) -> None:
         self._writers = writers
@@ -240,7 +239,7 @@ class _Record:
         self._schedule: OptimizerSchedule | None = None
 
     def follow(self, reader: Reader) -> None:
-        """For an epoch: `PlateauDecay` puts another schedule into the optimizer at the end of one."""
+        """Read the schedule for an epoch; `PlateauDecay` replaces it between epochs."""
         self._terms: LossTerms = reader.model.loss_terms
         self._per_iteration = reader.per_iteration
         schedule = rate_source(reader.model.optimizer)
@@ -248,7 +247,7 @@ class _Record:
             self._schedule = None if schedule is None else OptimizerSchedule(schedule)
 
     def flush(self) -> None:
-        """Hands over the training batches that were read."""
+        """Write the points of the training batches that were read."""
         if not len(self.training):
             return
         points = self.training.fetch(self._per_iteration)
@@ -274,28 +273,28 @@ class _Record:
         for log, value in _numbers(logs).items():
             run, name = ("validation", log[4:]) if log.startswith("val_") else ("train", log)
             if log == "learning_rate" or any(p == log or p.endswith(f"/{log}") for p in parameters):
-                continue  # these have curves of their own; a callback has put them into the logs as well
+                continue  # a callback put it into the logs, and it has its own curve
             self.scalar(run, f"epoch/terms/{name}" if name in terms else f"epoch/{name}", value, step)
 
-    def examined(self, step: int, found: tuple[Mapping[str, np.ndarray], Mapping[str, float]]) -> None:
+    def examined(self, step: int, histograms: Mapping[str, np.ndarray], scalars: Mapping[str, float]) -> None:
         now = time.time()
-        for tag, values in found[0].items():
+        for tag, values in histograms.items():
             self._writers.histogram("train", tag, values, step, now)
-        for tag, value in found[1].items():
+        for tag, value in scalars.items():
             self.scalar("train", tag, value, step, now)
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float | None = None) -> None:
         self._writers.scalar(run, tag, value, step, time.time() if wall_time is None else wall_time)
 
     def rate(self, reader: Reader) -> float:
-        """The learning rate of the update before."""
+        """Return the learning rate of the last update."""
         if self._schedule is not None:
             return self._schedule.before([reader.batches()])[0]
         return as_number(reader.model.optimizer.learning_rate)
 
 
 class _Writers(Writer):
-    """Hands everything to several writers, and drops a writer after its first failure."""
+    """Passes everything to several writers, and drops a writer after its first failure."""
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = list(writers)
@@ -337,25 +336,25 @@ class _Writers(Writer):
             yield
         except Exception as error:
             self._writers.remove(writer)
-            with contextlib.suppress(Exception):  # what is in its buffer cannot be written either
+            with contextlib.suppress(Exception):  # its buffer cannot be written either
                 writer.close()
             warnings.warn(
-                f"LossCurves: {writer!r} failed ({type(error).__name__}: {error}). Training goes on "
-                "without it.",
+                f"`LossCurves`: `{type(writer).__name__}` failed ({type(error).__name__}: {error}). "
+                "Training goes on without this writer.",
                 stacklevel=6,
             )
 
 
 def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
-    found = {}
+    numbers = {}
     for name, value in logs.items():
-        with contextlib.suppress(TypeError, ValueError):  # a metric that is no scalar
-            found[name] = as_number(value)
-    return found
+        with contextlib.suppress(TypeError, ValueError):  # a metric may return an array
+            numbers[name] = as_number(value)
+    return numbers
 
 
 def _close_quietly(record: _Record, writers: _Writers) -> None:
-    # It may run when Python shuts down, with the backend gone; nobody could act on an error.
+    # It may run while Python shuts down, without a backend; nobody could act on an error then.
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         record.flush()

@@ -1,4 +1,4 @@
-"""What the steps of a training have left behind, read without waiting for the device."""
+"""Values that the steps of a training leave in variables, read without waiting for the device."""
 
 from __future__ import annotations
 
@@ -26,24 +26,27 @@ from ..schedules.compiled import compiled
 
 @dataclass
 class Reading:
-    """Copies of the running state, still on the device."""
+    """Copies of the running sums, the batch counter and the rate, still on the device."""
 
     values: Sequence[Any]
     wall_time: float
     batch: int | None
-    """The batch that is about to begin, if one is."""
+    """The batch that is about to begin; None at the end of a phase."""
     rate: float | None = None
-    """The learning rate, when it was set after the reading."""
+    """The learning rate, if a callback set it after the reading."""
 
     def fetch(self) -> tuple[np.ndarray, int, float]:
-        """The row of the last execution, the batches of the optimizer so far, and its rate, if a number."""
+        """Return the sums of the last execution, the optimizer's count of batches, and its rate.
+
+        The rate is NaN if a schedule computes it.
+        """
         row, batches, *rates = (keras.ops.convert_to_numpy(value) for value in self.values)
-        rate = self.rate if self.rate is not None else float(rates[0]) if rates else float("nan")
-        return row.astype("float64"), int(batches), rate
+        rate = float(rates[0]) if rates else float("nan")
+        return row.astype("float64"), int(batches), rate if self.rate is None else self.rate
 
 
 class Reader:
-    """Reads what the last execution was, the optimizer's counter and its rate."""
+    """Reads the sums of the last execution, the optimizer's counter and its rate."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -58,7 +61,7 @@ class Reader:
         return Reading(self._copies(self._values()), time.time(), batch)
 
     def batches(self) -> int:
-        """Of the optimizer so far; for the beginning and the end of an epoch, as it waits."""
+        """Return the optimizer's count of batches. It waits for the device: use it between epochs only."""
         return batches_seen(self.model.optimizer)
 
     def iterations(self) -> int:
@@ -75,7 +78,7 @@ class Reader:
 
 
 def _place(model: Any, variable: Any) -> tuple[str, int]:
-    """Where JAX's state keeps the variable."""
+    """Return the group and the position of the variable in JAX's state."""
     groups = {"metrics_variables": model.metrics_variables, "optimizer_variables": model.optimizer.variables}
     for group, variables in groups.items():
         for index, candidate in enumerate(variables):
@@ -86,7 +89,7 @@ def _place(model: Any, variable: Any) -> tuple[str, int]:
 
 @dataclass
 class Point:
-    """What is known of one step of the x-axis."""
+    """The values of one step of the x-axis."""
 
     step: int
     sums: np.ndarray | None
@@ -97,14 +100,14 @@ class Point:
 
 
 class TrainingPoints:
-    """Makes a point of all the readings that an iteration of the optimizer takes."""
+    """Merges the readings of each update of the optimizer into one point."""
 
     def __init__(self) -> None:
         self._readings: list[Reading] = []
         self.begin(0, None)
 
     def begin(self, step: int, left: np.ndarray | None) -> None:
-        """Training begins after so many steps, with what an unfinished one has left, if anything."""
+        """Begin after `step` updates, with the sums `left` of an unfinished update."""
         self._step = step
         self._sums = left
         self._rate = float("nan")
@@ -116,7 +119,7 @@ class TrainingPoints:
         self._readings.append(reading)
 
     def rate_changed(self, batch: int, rate: float) -> None:
-        """For one who sets the rate of a batch after we have read it."""
+        """Correct the rate of a batch that another callback set after the reading."""
         if self._readings and self._readings[-1].batch == batch:
             self._readings[-1].rate = rate
 
@@ -126,13 +129,13 @@ class TrainingPoints:
 
     @property
     def left(self) -> np.ndarray | None:
-        """Sums of the batches of an iteration that is still to be finished."""
+        """Sums of the batches of an update that is not complete; None without such batches."""
         return self._sums
 
     def _point(self, reading: Reading, per_iteration: int) -> Point | None:
-        """The point that the batches up to the reading complete, if they do."""
+        """Return the point that the batches up to the reading complete; None without an update."""
         row, batches, next_rate = reading.fetch()
-        if Ledger.has_samples(row):  # else there was no execution before it in the epoch
+        if Ledger.has_samples(row):  # the first reading of an epoch follows no execution
             self._sums = row if self._sums is None else self._sums + row
         rate, self._rate = self._rate, next_rate
         step = batches // per_iteration
@@ -143,7 +146,7 @@ class TrainingPoints:
 
 
 class ValidationPoints:
-    """Spreads the batches of a validation evenly over the steps of the epoch before it."""
+    """Spreads the batches of a validation evenly over the steps of the preceding epoch."""
 
     def __init__(self) -> None:
         self._readings: list[Reading] = []
@@ -155,7 +158,7 @@ class ValidationPoints:
             self._fetch()
 
     def points(self, first: int, last: int) -> Iterator[Point]:
-        """After `first` to `last`."""
+        """Yield the points of the steps after `first`, up to `last`."""
         self._fetch()
         sums: dict[int, np.ndarray] = {}
         for index, row in enumerate(self._rows):
@@ -172,7 +175,7 @@ class ValidationPoints:
 
 
 class OptimizerSchedule:
-    """The rates that the optimizer's own schedule, or function, gave to its updates."""
+    """Computes the rates of updates from the optimizer's schedule or function."""
 
     def __init__(self, schedule: Callable[..., Any]) -> None:
         self.schedule = schedule
@@ -180,21 +183,21 @@ class OptimizerSchedule:
         self._rates_at = compiled(schedule) if takes_step else lambda steps: [schedule() for _ in steps]
 
     def before(self, batches: Sequence[int]) -> list[float]:
-        """The rates of the updates after which the optimizer had seen so many batches."""
+        """Return the rates of the updates that ended after these counts of batches."""
         return [as_number(rate) for rate in self._rates_at([max(count - 1, 0) for count in batches])]
 
 
 def _copies(variables: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """What takes the values of these variables as they are now, on the device, without waiting."""
+    """Return a function that copies the values of variables on the device, without waiting."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # What is read of a variable stays what it is when the variable is set: no copy of ours is needed.
+        # A tensor that was read from a variable does not change with the variable, so no copy is needed.
         return lambda values: [tf.convert_to_tensor(variable.value) for variable in variables]
     if keras.backend.backend() == "jax":
         import jax
 
-        # JAX gives the old buffers away. One by one: to get a list into a call takes longer than three calls.
+        # JAX donates the old buffers to the next step. One call with a list takes longer than three calls.
         copied = jax.jit(jax.numpy.copy)
         return lambda values: [copied(value) for value in values]
-    return lambda values: [keras.ops.copy(value) for value in values]  # PyTorch sets them in place
+    return lambda values: [keras.ops.copy(value) for value in values]  # PyTorch changes variables in place

@@ -1,4 +1,4 @@
-"""A close look at a few samples: the loss of each, of each class, and the gradient of the whole."""
+"""Losses of a few chosen samples and of their classes, and the norms of the gradient."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from keras_losses.training.step import Step
 from keras_losses.training.terms import LossTerms
 
 MOST_CLASSES = 100
-"""With more of them nobody reads their curves."""
+"""The largest number of classes with a curve each; nobody reads more curves."""
 
 
 class Examined:
-    """Looks at the same samples again and again.
+    """Computes losses and gradients of the same samples after each epoch.
 
     Args:
-        x: Inputs, as the model takes them.
-        y: Targets, as its loss takes them; for several outputs in the model's structure.
+        x: Inputs of the model.
+        y: Labels of the loss; for several outputs in the structure of the model's outputs.
     """
 
     def __init__(self, x: Any, y: Any) -> None:
         self.x, self.y = x, y
 
     def of(self, model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Values for histograms, and scalars, by tag."""
+        """Return arrays for histograms, and scalars, by tag."""
         histograms: dict[str, np.ndarray] = {}
         scalars: dict[str, float] = {}
-        x, y = (keras.tree.map_structure(ops.convert_to_tensor, given) for given in (self.x, self.y))
+        x, y = (keras.tree.map_structure(ops.convert_to_tensor, data) for data in (self.x, self.y))
         step = Step(model, x, y, None, None, training=False)
         step = replace(step, y_pred=step.forward(x))
         terms: LossTerms = model.loss_terms
         for output in terms.outputs:
-            own = step.at(output)
+            seen = step.at(output)
             with terms.computing(step):
-                losses = None if output.loss is None else _of_each(output.loss, own)
+                losses = None if output.loss is None else _of_each(output.loss, seen)
             if losses is None:
                 continue
             name = f"/{output.name}" if output.name else ""
             histograms[f"epoch/sample_loss{name}"] = losses
-            for label, mean in _of_classes(losses, ops.convert_to_numpy(own.y_true)):
+            for label, mean in _of_classes(losses, ops.convert_to_numpy(seen.y_true)):
                 scalars[f"class_loss{name}/{label}"] = mean
         for variable, norm in zip(model.trainable_variables, self._norms(step), strict=True):
-            # Without the model's name, to which Keras gives another number for each model of a process.
+            # Keras gives each model of a process another name, so the tag leaves the name out.
             scalars[f"gradient_norm/{variable.path.removeprefix(f'{model.name}/')}"] = norm
         return histograms, scalars
 
@@ -57,11 +57,11 @@ class Examined:
         terms: LossTerms = step.model.loss_terms
 
         def loss(*weights: Any) -> list[Any]:
-            own = replace(step, instead=dict(enumerate(weights)))
-            own = replace(own, y_pred=own.forward(step.x))
-            with terms.computing(own):
+            changed = replace(step, instead=dict(enumerate(weights)))
+            changed = replace(changed, y_pred=changed.forward(step.x))
+            with terms.computing(changed):
                 parts = [
-                    output.weight * ops.mean(_values(output.loss, own.at(output)))
+                    output.weight * ops.mean(_values(output.loss, changed.at(output)))
                     for output in terms.outputs
                     if output.loss is not None
                 ]
@@ -73,28 +73,30 @@ class Examined:
 
 
 def _values(loss: Any, step: Step, reduction: str | None = None) -> Any:
-    """The loss of an output, reduced as it is in training or as it is told."""
+    """Return the loss of an output, reduced by `reduction`; by default, as in training."""
     y_true, y_pred = step.y_true, step.of_output(step.y_pred)
     if isinstance(loss, Loss):
         return loss._reduced(y_true, y_pred, None, reduction or loss.reduction)
-    given = keras.losses.get(loss)  # Keras's own, by name too, or a function
-    if reduction and isinstance(given, keras.losses.Loss):
-        return given.call(y_true, y_pred)
-    return given(y_true, y_pred)
+    function = keras.losses.get(loss)  # a loss of Keras, a name, or a function
+    if reduction and isinstance(function, keras.losses.Loss):
+        return function.call(y_true, y_pred)
+    return function(y_true, y_pred)
 
 
 def _of_each(loss: Any, step: Step) -> np.ndarray | None:
-    """The loss of each sample, where it has one for each."""
+    """Return the loss of each sample; None if the loss has no value for each sample."""
     try:
-        found = ops.convert_to_numpy(_values(loss, step, "none")).astype("float64")
-    except ValueError:  # a sum of losses of pixels and of images
+        losses = ops.convert_to_numpy(_values(loss, step, "none")).astype("float64")
+    except ValueError:  # a sum of a loss per pixel and a loss per image has no common shape
         return None
     samples = keras.tree.flatten(step.x)[0].shape[0]
-    return found.reshape(samples, -1).mean(axis=1) if found.ndim and len(found) == samples else None
+    if not losses.ndim or len(losses) != samples:
+        return None
+    return losses.reshape(samples, -1).mean(axis=1)
 
 
 def _of_classes(losses: np.ndarray, y_true: np.ndarray) -> Iterator[tuple[int, float]]:
-    """The mean loss of the samples of each class, where the labels are of classes."""
+    """Yield each class with the mean loss of its samples, if the labels are classes."""
     if y_true.ndim == 2 and y_true.shape[1] == 1:
         y_true = y_true[:, 0]
     if y_true.ndim == 2 and np.all(np.isin(y_true, (0, 1))) and np.all(y_true.sum(axis=1) == 1):

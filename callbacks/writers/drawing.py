@@ -1,4 +1,4 @@
-"""Pictures of a record, made with matplotlib without its global state."""
+"""Pictures of a record, drawn with matplotlib without its global state."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import numpy as np
 
 from .record import LEVELS, Record, Series
 
-WIDTH = 10.0  # of a picture, in inches
+WIDTH = 10.0  # width of a picture in inches
 RUNS = {"train": "#2f74c0", "validation": "#d9601a"}
 PALETTE = ("#2f74c0", "#d9601a", "#2a9d6f", "#a05195", "#c9a227", "#5aa9c7", "#c44e6e", "#7d7f86")
 INK, FAINT_INK = "#20242b", "#c9cdd4"
-FAULT = "#d11f3a"  # of NaN and infinity
+FAULT = "#d11f3a"  # colour of NaN and infinity
 STYLE = {
     "font.size": 9,
     "axes.edgecolor": FAINT_INK,
@@ -54,24 +54,25 @@ STYLE = {
 
 @dataclass
 class Section:
-    """A part of the report: its title, its height in inches, and what draws it on a figure."""
+    """A part of the report: its title, its height in inches, and the function that draws it on a figure."""
 
     title: str
     height: float
     draw: Callable[[Any], None]
 
 
-def need_matplotlib(who: str) -> None:
+def need_matplotlib(owner: str) -> None:
+    """Raise `ImportError` if matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f'{who} draws with matplotlib, which is not installed: pip install "keras-losses[plot]"'
+            f'`{owner}` draws with matplotlib, which is not installed: pip install "keras-losses[plot]"'
         ) from error
 
 
 def sections(record: Record) -> Iterator[Section]:
-    """What there is to be seen, the loss first."""
+    """Yield the sections for which the record has curves, the loss first."""
     if any(len(record.curve(run, tag)) for run in RUNS for tag in ("epoch/loss", "batch/loss")):
         rate = len(record.curve("train", "learning_rate")) > 0
         yield Section("Loss", 5.2 if rate else 4.0, lambda figure: _loss(figure, record))
@@ -103,7 +104,7 @@ def sections(record: Record) -> Iterator[Section]:
 
 
 def figure_of(parts: Sequence[Section]) -> Any:
-    """All parts on one figure, one under another."""
+    """Return a figure with all parts, one below another."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -120,11 +121,12 @@ def figure_of(parts: Sequence[Section]) -> Any:
 
 
 def png(parts: Sequence[Section], dpi: int = 120, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the parts as a PNG file."""
     return _saved(figure_of(parts), format="png", dpi=dpi, metadata=dict(metadata or {}))
 
 
 def svg(part: Section) -> str:
-    """One part without its title, to stand in a page, whose colour of text is `var(--ink)`."""
+    """Return one part without its title as SVG for a page, with `var(--ink)` as the colour of its text."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -146,7 +148,7 @@ def _saved(figure: Any, **arguments: Any) -> bytes:
 
 
 def wrapped(name: str, width: int) -> str:
-    """A long name on several lines, broken after what joins its words."""
+    """Break a long name into lines, after the characters that join its words."""
     words = re.sub(r"([/_.\- ])", "\\1\0", name).split("\0")
     lines = [""]
     for word in words:
@@ -158,8 +160,11 @@ def wrapped(name: str, width: int) -> str:
 
 
 def table(title: str, rows: Sequence[Sequence[str]]) -> Section:
-    """The rows, of which the first is the head, as text."""
-    places = [0.0, *np.linspace(0.45, 1.0, len(rows[0]))[:-1]]  # of the columns; names are the longest
+    """Return a section with a table of texts, whose first row is the head."""
+    places = [
+        0.0,
+        *np.linspace(0.45, 1.0, len(rows[0]))[:-1],
+    ]  # the first column has the names, which are long
     widths = [50, *[60 // (len(rows[0]) - 1)] * (len(rows[0]) - 1)]
     cells = [[wrapped(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     heights = [1 + max(cell.count("\n") for cell in row) for row in cells]
@@ -201,7 +206,7 @@ def _loss(figure: Any, record: Record) -> None:
 
 
 def _runs(axes: Any, record: Record, tag: str, faint: str | None, size: float, labels: bool = True) -> None:
-    """A curve of both runs, over those of their batches, with a logarithmic axis where one is needed."""
+    """Draw a curve of both runs over the faint curves of their batches."""
     drawn: list[Series[float]] = []
     ends: list[tuple[float, str, str]] = []
     for run, color in RUNS.items():
@@ -210,7 +215,7 @@ def _runs(axes: Any, record: Record, tag: str, faint: str | None, size: float, l
             axes.plot(behind.steps, _finite(behind), color=color, lw=0.6, alpha=0.35, zorder=1.5)
         curve = record.curve(run, tag)
         if len(curve):
-            # A point that stands between two that are not finite would be no line.
+            # The marker shows a point between two values that are not finite, where no line is drawn.
             axes.plot(curve.steps, _finite(curve), color=color, marker="o", ms=3 if len(curve) < 40 else 0)
         drawn += [behind, curve]
         shown = curve if len(curve) else behind
@@ -228,14 +233,14 @@ def _finite(curve: Series[float]) -> list[float]:
 
 
 def _scale(axes: Any, curves: Sequence[Series[float]]) -> None:
-    """A logarithmic axis where all is positive and spans more than two decades."""
+    """Make the y-axis logarithmic if all values are positive and span more than two decades."""
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
     if values and min(values) > 0 and max(values) > 100 * min(values):
         axes.set_yscale("log")
 
 
 def _faults(axes: Any, curves: Sequence[Series[float]]) -> None:
-    """Crosses on the x-axis where a curve is NaN or infinite."""
+    """Draw crosses on the x-axis at the steps where a curve is NaN or infinite."""
     steps = {
         step: "NaN" if math.isnan(value) else "infinite"
         for curve in curves
@@ -253,19 +258,19 @@ def _faults(axes: Any, curves: Sequence[Series[float]]) -> None:
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], height: float) -> None:
-    """Names at the right of the lines, where these end, moved apart where they would overlap."""
+    """Write names at the right ends of the lines, moved apart if they would overlap."""
     places = []
     for value, name, color in ends:
         at = axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], value)))[1]
         places.append((min(max(float(at), 0.0), 1.0), wrapped(name, 26), color))
     places.sort(key=lambda place: place[0])
-    line = 0.17 / height  # of text, as a part of the axes
+    line = 0.17 / height  # the height of a line of text, as a fraction of the axes
     halves = [line * (text.count("\n") + 1) / 2 for _, text, _ in places]
     centres, below = [], -math.inf
     for (at, _, _), half in zip(places, halves, strict=True):
         centres.append(max(at, below + half))
         below = centres[-1] + half
-    above = 1.0 + line / 2  # what was pushed over the top pushes the others down
+    above = 1.0 + line / 2  # a name that was moved over the top moves the others down
     for index in reversed(range(len(places))):
         centres[index] = min(centres[index], above - halves[index])
         above = centres[index] - halves[index]
@@ -288,7 +293,7 @@ def _terms(figure: Any, record: Record, names: Sequence[str]) -> None:
         _faults(axes, curves)
         steps = curves[0].steps
         values = np.array([_finite(curve) for curve in curves]) if _alike(curves) else np.array([[-1.0]])
-        # An area is the share of its term: there is no such thing beside a negative one.
+        # An area shows the share of a term, which is not defined beside a negative term.
         if np.all(np.nan_to_num(values) >= 0):
             axes.stackplot(steps, np.nan_to_num(values), colors=colors, alpha=0.75, lw=0)
             tops = np.nancumsum(values[:, -1])
@@ -312,7 +317,7 @@ def _alike(curves: Sequence[Series[float]]) -> bool:
 def _panels(
     title: str, record: Record, tags: Mapping[str, str], faint: Mapping[str, str] | None = None
 ) -> Section:
-    """A small chart for each name."""
+    """Return a section with a small chart for each name."""
     columns = min(3, len(tags))
     rows = -(-len(tags) // columns)
 
@@ -346,7 +351,7 @@ def _heat_of_histograms(record: Record, run: str, tag: str) -> Callable[[Any], N
         positive = low > 0 and high > 100 * low
         low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
         edges = np.geomspace(low, high, 61) if positive else np.linspace(low, high, 61)
-        # Between percentiles the distribution is taken to be even; equal ones hold what lies on them.
+        # The distribution between two percentiles is taken to be uniform.
         shares = [np.diff(np.interp(edges, *_distinct(row)), prepend=0.0)[1:] for row in rows]
         axes = figure.subplots()
         axes.grid(False)
@@ -366,20 +371,20 @@ def _heat_of_histograms(record: Record, run: str, tag: str) -> Callable[[Any], N
 
 
 def _distinct(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distribution function: values that rise, and the share of what is not above each."""
+    """Return the distribution function: increasing values, and the share of samples up to each."""
     values, last = np.unique(row[::-1], return_index=True)
     return values, LEVELS[::-1][last] / 100.0
 
 
 def _edges(steps: Sequence[int]) -> np.ndarray:
-    """Of the columns that stand for the steps before each, since the one before it."""
+    """Return the edges of columns, each of which ends at its step and begins at the step before it."""
     at = np.array(steps, float)
     first = at[0] - (at[1] - at[0] if len(at) > 1 else 1.0)
     return np.concatenate([[first], at])
 
 
 def _rows(title: str, record: Record, run: str, prefix: str, called: str) -> Iterator[Section]:
-    """A row of colour for each name: any number of names has its place."""
+    """Yield a section with a row of colours for each name, which has room for many names."""
     names = [name for name in record.names(prefix) if len(record.curve(run, prefix + name))]
     if not names:
         return
@@ -434,16 +439,17 @@ def _largest(curve: Series[float]) -> float:
 
 
 class Pace:
-    """How often to draw: after so many seconds at least, and never for more than a part of the time."""
+    """Limits drawing to once in `seconds`, and to the fraction `part` of the time."""
 
     def __init__(self, seconds: float, part: float) -> None:
         self._seconds, self._part = seconds, part
         self._next = -math.inf
 
     def due(self) -> bool:
+        """Return whether it is time to draw again."""
         return time.monotonic() >= self._next
 
     def took(self, begun: float) -> None:
-        """Something has been drawn now that was begun at that time of `time.monotonic`."""
+        """Note that a drawing has ended that began at `begun`, a time of `time.monotonic`."""
         now = time.monotonic()
         self._next = now + max(self._seconds, (now - begun) / self._part)

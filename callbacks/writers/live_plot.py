@@ -1,4 +1,4 @@
-"""The curves of a training in a notebook, redrawn while it runs."""
+"""Curves of a training in a notebook, redrawn while it runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .writer import Writer
 
 
 class LivePlot(Writer):
-    """Shows in a notebook, under the cell that trains, what `LossCurves` records, as it comes.
+    """Shows the curves of `LossCurves` in a notebook, under the cell that trains.
 
-    It is the picture of `LossReport`, without its tables. It is redrawn in its place whenever the curves
-    are written (`flush_every` batches), but not more often than `seconds` say, and for a tenth of the time
-    at most. Each fit has one of its own, with the curves of the fits before it. Outside of a notebook it
-    draws nothing and says so.
+    The picture is that of `LossReport` without its tables. It is redrawn in place when the curves are
+    written (`flush_every` batches), at most once in `seconds` seconds, and takes at most a tenth of the
+    time. Each fit has a picture, which includes the curves of the earlier fits. Outside of a notebook it
+    warns and draws nothing.
 
     Args:
-        seconds: Between two drawings, 0 or more.
+        seconds: The shortest time between two drawings in seconds, 0 or more.
 
     Raises:
         TypeError, ValueError: If `seconds` is not a number, 0 or greater.
@@ -42,7 +42,7 @@ class LivePlot(Writer):
         self._display: Any = None
         if not _in_a_notebook():
             warnings.warn(
-                "LivePlot: this is no notebook, so nothing is drawn. "
+                "`LivePlot`: this is no notebook, so nothing is drawn. "
                 'LossReport("report.html") writes the same curves to a file.',
                 stacklevel=2,
             )
@@ -58,7 +58,7 @@ class LivePlot(Writer):
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         self._record.begin(step, hyperparameters)
-        self._handle = None  # the cell may be another
+        self._handle = None  # the fit may run in another cell
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         self._record.scalar(run, tag, value, step)
@@ -83,8 +83,8 @@ class LivePlot(Writer):
         if not parts:
             return
         begun, self._changed = time.monotonic(), False
-        dots = drawing.png(parts, dpi=144)  # shown at half of them, for screens that have many
-        image = self._image(data=dots, format="png", width=int(72 * drawing.WIDTH))
+        image_bytes = drawing.png(parts, dpi=144)  # twice the 72 dots an inch at which it is shown
+        image = self._image(data=image_bytes, format="png", width=int(72 * drawing.WIDTH))
         if self._handle is None:
             self._handle = self._display(image, display_id=True)
         else:
@@ -97,4 +97,4 @@ def _in_a_notebook() -> bool:
         from IPython import get_ipython
     except ImportError:
         return False
-    return hasattr(get_ipython(), "kernel")  # a terminal's has none
+    return hasattr(get_ipython(), "kernel")  # IPython in a terminal has no kernel

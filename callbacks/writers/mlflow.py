@@ -1,4 +1,4 @@
-"""The record in an MLflow tracking server."""
+"""The record in a run of an MLflow tracking server."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from typing import Any
 from ..files import rewriting
 from .owner import Owner
 
-_LATEST = "keras_losses.latest_step"  # a tag: metrics can be asked for their values only, not their steps
+_LATEST = "keras_losses.latest_step"
+"""The tag of a run with the last step of its curves; MLflow gives only the values of metrics at once."""
+
 _SUPERSEDED = "keras_losses.superseded_by"
 _OURS = re.compile("(train|validation|final)/")
-_CHUNK = 999  # points of a request, which may have 1000 with the tag
-_LONGEST = 6000  # characters of a parameter
+_CHUNK = 999  # points in a request, which may hold 1000 entities with its tag
+_LONGEST = 6000  # characters in the value of a parameter
 
 
 class MLflowWriter(Owner):
     """Writes the scalars of the record to an MLflow run.
 
-    The curves are the metrics `train/<tag>` and `validation/<tag>`, against the optimizer's iterations; the
-    hyperparameters of the loss are parameters, and one that changes later, which MLflow forbids, is a tag;
-    the logs of the last epoch are `final/<name>`. What a name may not hold is replaced by `_`. A server
-    with a SQL store keeps NaN, and infinities as the greatest float64.
+    The curves are the metrics `train/<tag>` and `validation/<tag>`, by optimizer updates. The
+    hyper-parameters of the loss are parameters; one that changes later, which MLflow forbids, becomes a tag.
+    The logs of the last epoch are `final/<name>`. Characters that MLflow forbids in names become `_`. A
+    server with a SQL store keeps NaN; it stores infinities as the greatest float64.
 
-    A fit with the same writer, or with the same `run_id` or `run_id_file`, goes on in the same run. MLflow
-    cannot take points out of a run: if it holds points of later steps than the fit begins with, which a
-    killed training has left, a new run begins with a copy of the points before them. The old one stays as
-    it was, but its status is KILLED and its tag `keras_losses.superseded_by` says which; who gives its id
-    later is taken to the new one.
+    A fit with the same writer, `run_id` or `run_id_file` continues the run. MLflow cannot remove points from
+    a run. If a resumed training repeats points of the run, a new run begins with a copy of the points before
+    them. The old run stays as it was, with the status KILLED and the id of the new run in its tag
+    `keras_losses.superseded_by`. A writer with the old id then writes to the new run.
 
-    Whenever the values are fetched, the training waits for the server: of the order of a millisecond for a
-    point. A server that does not answer is tried again by MLflow's own rules, for minutes; the environment
-    variable `MLFLOW_HTTP_REQUEST_MAX_RETRIES` shortens that.
+    The training waits for the server when values are fetched, about a millisecond for a point. If the server
+    does not answer, MLflow tries again for minutes; the environment variable
+    `MLFLOW_HTTP_REQUEST_MAX_RETRIES` shortens that.
 
     Args:
-        experiment: The name of the experiment; made if need be.
-        run_name: The name of a new run; MLflow makes one up by default.
-        tracking_uri: The server, such as `"http://127.0.0.1:5000"`; by default what MLflow is set to.
-        run_id: The run to go on with; by default that of `run_id_file`, else a new one.
-        run_id_file: A local file that keeps the run's id, so that a training that was killed goes on in
-            the same run when it is started again; it lies best beside the training's backup.
+        experiment: Name of the experiment. It is created if necessary.
+        run_name: Name of a new run; by default MLflow chooses one.
+        tracking_uri: The server, such as `"http://127.0.0.1:5000"`; by default MLflow's setting.
+        run_id: The run to continue; by default the run of `run_id_file`, else a new run.
+        run_id_file: Local file that keeps the id of the run, so that a killed training continues the run
+            after its restart. A good place is beside the backup of the training.
 
     Raises:
-        ImportError: Without MLflow, which `pip install "keras-losses[mlflow]"` brings.
-        mlflow.exceptions.MlflowException: From `begin` and later, if the server refuses or is not there.
+        ImportError: If MLflow is not installed: `pip install "keras-losses[mlflow]"`.
+        mlflow.exceptions.MlflowException: From `begin` and later, if the server refuses or does not answer.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class MLflowWriter(Owner):
             import mlflow
         except ImportError as error:
             raise ImportError(
-                'MLflowWriter needs MLflow, which is not installed: pip install "keras-losses[mlflow]".'
+                '`MLflowWriter` needs MLflow, which is not installed: pip install "keras-losses[mlflow]".'
             ) from error
         self._entities: Any = mlflow.entities
         self._client: Any = mlflow.MlflowClient(tracking_uri)
@@ -73,7 +74,7 @@ class MLflowWriter(Owner):
 
     @property
     def run_id(self) -> str | None:
-        """The id of the run that is written; None before the first fit."""
+        """The id of the run that receives the curves; None before the first fit."""
         return self._run_id
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
@@ -113,7 +114,7 @@ class MLflowWriter(Owner):
         self.flush()
 
     def _run(self) -> Any:
-        """The run to go on with, ours from now on, or a new one."""
+        """Return the run to continue, owned by this writer from now on, or a new run."""
         if self._run_id is None and self._run_id_file is not None and os.path.exists(self._run_id_file):
             with open(self._run_id_file) as file:
                 self._run_id = file.read().strip()
@@ -125,7 +126,7 @@ class MLflowWriter(Owner):
 
 @functools.lru_cache(maxsize=1024)
 def _name(tag: str) -> str:
-    """The tag as a name that MLflow takes, which may be a path in a file system."""
+    """Return a tag as a name that MLflow accepts, which must be a valid path in a file system."""
     parts = re.sub(r"[^\w./ -]", "_", tag).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))[:250]
 
@@ -138,7 +139,7 @@ def _new_run(client: Any, experiment: str, name: str | None) -> Any:
 
 
 def _newest(client: Any, run_id: str) -> Any:
-    """The run, or the last of those that took its place."""
+    """Return the run, or the last of the runs that superseded it."""
     run = client.get_run(run_id)
     while _SUPERSEDED in run.data.tags:
         run = client.get_run(run.data.tags[_SUPERSEDED])
@@ -155,7 +156,7 @@ def _log_parameters(client: Any, run: Any, hyperparameters: Mapping[str, float |
 
 
 def _log(client: Any, run_id: str, points: list[Any], latest: int) -> int:
-    """Sends the points; the greatest step that the run holds then."""
+    """Send points; return the last step that the run holds then."""
     from mlflow.entities import RunTag
 
     for first in range(0, len(points), _CHUNK):
@@ -166,7 +167,7 @@ def _log(client: Any, run_id: str, points: list[Any], latest: int) -> int:
 
 
 def _superseding(client: Any, old: Any, step: int) -> Any:
-    """A new run with what the old one holds, but for our points of later steps."""
+    """Return a new run with a copy of the old one, without the points of later steps."""
     new = client.create_run(old.info.experiment_id, run_name=old.info.run_name).info.run_id
     for name, value in old.data.params.items():
         client.log_param(new, name, value)

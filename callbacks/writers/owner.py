@@ -1,4 +1,4 @@
-"""What the writers of local files share: whose a file is, and how one is written anew."""
+"""Base classes of writers whose place has one writer at a time."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ _owners: weakref.WeakValueDictionary[str, Owner] = weakref.WeakValueDictionary()
 
 
 class Owner(Writer):
-    """A writer of a place that has one writer at a time in this process: the one that began last.
+    """A writer of a place, such as a file, which one writer of the process owns: the one that began last.
 
-    A fit that was interrupted in a notebook leaves a writer with values it has not written; when it lets
-    go of them, another fit may have begun at the same place. A subclass writes only while `_owns`.
+    A fit that was interrupted in a notebook leaves a writer with unwritten values. It may write them after
+    another fit has begun at the same place. Therefore a subclass writes only while `_owns` is True.
     """
 
-    _owns = False
+    _place: str | None = None
+
+    @property
+    def _owns(self) -> bool:
+        return self._place is not None and _owners.get(self._place) is self
 
     def _claim(self, place: str) -> bool:
-        """Takes the place over; whether it was another's or nobody's."""
+        """Become the owner of a place; return False if this writer owned it already."""
         older = _owners.get(place)
         if older is self:
             return False
         if older is not None:
-            with contextlib.suppress(Exception):  # what it cannot write is no concern of ours
+            with contextlib.suppress(Exception):  # an error of the older writer must not stop this one
                 older.close()
-            older._owns = False
         _owners[place] = self
-        self._owns = True
+        self._place = place
         return True
 
 
 class FileWriter(Owner):
-    """A writer of a local path, from which it takes the points of a training that was killed."""
+    """A writer of a local path, from which it removes the points that a resumed training repeats."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.realpath(path)  # the same wherever the program changes its directory to
-        self._latest = 0  # the greatest step that was written
+        self.path = os.path.realpath(path)  # absolute, because the program may change its directory
+        self._latest = 0  # the last step that was written
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         if self._claim(self.path) or self._latest > step:
@@ -49,5 +52,5 @@ class FileWriter(Owner):
         self._latest = step
 
     def _forget(self, step: int) -> None:
-        """Takes out what stands at later steps; the files are kept in `superseded/`."""
+        """Remove the points of later steps; keep copies of their files in `superseded/`."""
         raise NotImplementedError

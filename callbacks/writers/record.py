@@ -1,4 +1,4 @@
-"""A record of a training in memory, small however long the training: what is drawn of it is made of this."""
+"""Record of a training in memory, of limited size, from which pictures are drawn."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import numpy as np
 
 V = TypeVar("V")
 
-POINTS = 4000  # of a curve are kept at least: more than a picture has columns
-LEVELS = np.linspace(0.0, 100.0, 101)  # percentiles that are kept of a histogram
+POINTS = 4000
+"""The smallest number of points to which a curve is thinned; a picture has fewer columns."""
+
+LEVELS = np.linspace(0.0, 100.0, 101)
+"""The percentiles of a histogram that are kept."""
 
 
 @dataclass
 class Series(Generic[V]):
-    """What stands at the steps of a curve."""
+    """The steps and values of a curve."""
 
     steps: list[int] = field(default_factory=list)
     values: list[V] = field(default_factory=list)
@@ -39,9 +42,9 @@ class Series(Generic[V]):
 class Record:
     """The points of a training by run and tag, with the interface of a `Writer`.
 
-    A curve of more than 8000 points is thinned to those that show in a picture: of each of equal parts of
-    the x-axis the least value, the greatest, and the first that is NaN or infinite. Histograms are kept as
-    their percentiles, 500 to 1000 of a curve.
+    A curve of more than 8000 points is thinned to the points that a picture shows. For each of many equal
+    parts of the x-axis it keeps the least value, the greatest value, and the first NaN or infinity.
+    Histograms are kept as their percentiles, for the last 500 to 1000 steps.
     """
 
     def __init__(self) -> None:
@@ -74,17 +77,17 @@ class Record:
                 series.keep(range(1, len(series), 2))
 
     def curve(self, run: str, tag: str) -> Series[float]:
-        """Without points where there is none."""
+        """Return a curve, without points if nothing was recorded."""
         return self.curves.get((run, tag), Series())
 
     def names(self, prefix: str) -> list[str]:
-        """What follows the prefix in the tags of all runs, as they came; numbers by size."""
+        """Return the tags of all runs that begin with a prefix, without it; sorted if all are numbers."""
         tags = dict.fromkeys(tag for _, tag in (*self.curves, *self.histograms))
         names = [tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)]
         return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
 
     def best(self) -> tuple[str, int] | None:
-        """The run that tells the epochs apart, validation if there is one, and where its loss is least."""
+        """Return the run (validation if it exists) and the index of the epoch with the least loss."""
         for run in ("validation", "train"):
             values = self.curve(run, "epoch/loss").values
             finite = [index for index, value in enumerate(values) if math.isfinite(value)]
@@ -93,7 +96,7 @@ class Record:
         return None
 
     def to_json(self) -> str:
-        """In ASCII; NaN and infinities, which JSON lacks, as texts that `float` reads."""
+        """Return ASCII text; NaN and infinities, which JSON lacks, are texts that `float` reads."""
         content = {
             "version": 1,
             "hyperparameters": {name: _plain(value) for name, value in self.hyperparameters.items()},
@@ -133,7 +136,7 @@ def _thin(curve: Series[float]) -> None:
 
 
 def _rounded(value: float) -> float:
-    # The digits that float32 has: 0.001 comes as 0.0010000000475, and what differs behind them means nothing.
+    # Seven digits, as float32 has: the float32 0.001 arrives as 0.0010000000475.
     return float(f"{value:.7g}")
 
 

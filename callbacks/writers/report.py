@@ -1,4 +1,4 @@
-"""A report of a training as one file, for who would rather look than start a server."""
+"""Report of a training as one file, which needs no server."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from . import drawing
 from .record import Record, Series
 from .writer import Writer
 
-_KEY = "keras-losses-record"  # of the record within the file
+_KEY = "keras-losses-record"  # the name of the record inside the file
 
 
 class LossReport(Writer):
-    """Writes what `LossCurves` records to one file: curves, tables, and nothing to start.
+    """Writes the curves and tables of `LossCurves` to one file.
 
-    It shows the loss of batches, epochs and validation with the best epoch marked, the learning rate under
-    it, the terms, metrics and parameters, and what else was recorded. An `.html` file stands alone: no
-    script, nothing loaded from elsewhere, light or dark as the reader's system. A `.png` is the same as a
-    picture.
+    The report shows the loss of batches, epochs and validation with the best epoch marked, the learning rate
+    under it, and the terms, metrics and parameters. An `.html` file needs no script and no other file, and
+    follows the reader's light or dark mode. A `.png` shows the same as a picture.
 
-    The file is replaced at the end of each fit and, after an epoch, while it lasts, whenever all the
-    drawing so far comes to less than a fiftieth of the time. It is replaced as a whole: who reads it finds
-    the old one or the new. It holds its record as well, and a report of the same name goes on from there:
-    after a restart it shows the whole training. Only what was recorded since the last writing is lost with
-    a process that is killed. A fit that begins at step 0 begins an empty report.
+    The file is replaced at the end of each fit, and at ends of epochs while drawing takes less than a
+    fiftieth of the time. It is replaced as a whole, so that a reader finds the old or the new report. It
+    contains its record, and a report of the same name continues it: after a restart it shows the whole
+    training. A killed process loses what was recorded since the last writing.
 
-    Unlike TensorBoard's logs it is thinned: of a curve of more than 8000 points, the extremes are kept.
+    A curve of more than 8000 points is thinned to its extremes; TensorBoard's logs keep all points.
 
     Args:
-        path: The file, ending in `.html` or `.png`; its directory is made if need be.
+        path: The file, ending in `.html` or `.png`. Its directory is created if necessary.
 
     Raises:
-        ValueError: If the path ends otherwise, or there is a file that is no report, which would be lost.
+        ValueError: If the path has another ending, or if the file exists and is no report.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -56,7 +54,7 @@ class LossReport(Writer):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() not in (".html", ".png"):
-            raise ValueError(f"LossReport: path must end in .html or .png. Received: {os.fspath(path)!r}")
+            raise ValueError(f"`LossReport`: `path` must end in .html or .png. Received: {os.fspath(path)!r}")
         drawing.need_matplotlib("LossReport")
         self._record = _read(self.path) if self.path.exists() else Record()
         self._pace = drawing.Pace(seconds=0.0, part=0.02)
@@ -98,7 +96,7 @@ class LossReport(Writer):
 def _read(path: Path) -> Record:
     try:
         if path.suffix.lower() == ".png":
-            from PIL import Image  # matplotlib cannot do without it
+            from PIL import Image  # a dependency of matplotlib
 
             with Image.open(path) as image:
                 text = image.info[_KEY]
@@ -108,23 +106,23 @@ def _read(path: Path) -> Record:
         return Record.from_json(text)
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
-            f"LossReport: {os.fspath(path)!r} is there and is no report of ours, so it is not replaced. "
-            "Choose another path, or remove the file."
+            f"`LossReport`: `path` {os.fspath(path)!r} exists and is no report of `LossReport`, so it is not "
+            "replaced. Choose another path, or remove the file."
         ) from error
 
 
 def picture(record: Record) -> bytes:
-    """The report as a PNG file, with the record in its text."""
+    """Return the report as a PNG file, with the record among its texts."""
     parts = [*drawing.sections(record), *(drawing.table(title, rows) for title, rows in _tables(record))]
     return drawing.png(parts, metadata={_KEY: record.to_json()})
 
 
 def page(record: Record) -> str:
-    """The report as an HTML page, with the record in a block that browsers do not show."""
+    """Return the report as an HTML page, with the record in a block that browsers do not show."""
     body = [
         f"<h2>{html.escape(part.title)}</h2>\n{drawing.svg(part)}" for part in drawing.sections(record)
     ] + [f"<h2>{html.escape(title)}</h2>\n{_table(rows)}" for title, rows in _tables(record)]
-    data = record.to_json().replace("</", "<\\/")  # which JSON reads as the same
+    data = record.to_json().replace("</", "<\\/")  # JSON reads both as the same
     return _PAGE.format(body="\n".join(body), key=_KEY, data=data)
 
 
@@ -140,7 +138,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _tables(record: Record) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Titles and rows, the head first: figures of the epochs, and hyper-parameters."""
+    """Yield titles and rows, the head first: figures of the epochs, and hyper-parameters."""
     best, best_step = record.best(), None
     title, kinds = "Last figures", ["last"]
     if best is not None:
@@ -152,7 +150,7 @@ def _tables(record: Record) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     rows = [("", *(f"{kind}, {run}" for kind in kinds for run in drawing.RUNS))]
     for name in record.names("epoch/"):
         curves = [record.curve(run, f"epoch/{name}") for run in drawing.RUNS]
-        if any(len(curve) for curve in curves):  # not those of histograms
+        if any(len(curve) for curve in curves):  # a histogram has no curve
             last = [curve.steps[-1] if len(curve) else None for curve in curves]
             steps = last + [best_step] * 2 * (best is not None)
             rows.append((name, *(_at(curve, step) for curve, step in zip(curves * 2, steps, strict=False))))

@@ -1,4 +1,4 @@
-"""The record in TensorBoard: curves, histograms, what goes on one chart, and the runs compared."""
+"""The record in TensorBoard: curves, histograms, charts of related curves, and a comparison of runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 from google.protobuf.message import DecodeError
 
-# As in writers.py: the parts of TensorBoard that do not import TensorFlow.
+# As in event_file.py: the parts of TensorBoard that do not import TensorFlow.
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -27,7 +27,7 @@ from ..files import keep_copy, rewriting
 from .event_file import EventWriter, record_header
 from .owner import FileWriter
 
-# Category, chart and the tags on it, in the order of the page; a metric has a chart of its own.
+# Category, chart and the tags on it, in the order of the page. Each metric has another chart.
 _CHARTS = (
     ("loss", "loss", r"(epoch|batch)/loss$"),
     ("learning rate", "learning rate", r"learning_rate$"),
@@ -40,26 +40,26 @@ _CHARTS = (
     ("gradients", "norm of the gradients", r"gradient_norm/"),
 )
 _METRIC = re.compile(r"epoch/(?!loss$|terms/)(.+)")
-_BUCKETS = 30  # as `tf.summary.histogram` has
+_BUCKETS = 30  # as in `tf.summary.histogram`
 
 
 class TensorBoardWriter(FileWriter):
     """Writes the record for TensorBoard, without TensorFlow.
 
-    The curves are in the runs `train/` and `validation/` under `log_dir`, and on the page Custom Scalars
-    on charts that belong together: training with validation, the learning rate under the loss, the terms
-    on one chart. On the page HParams a fit is a line with the hyperparameters of its loss and the last
-    value of each of its curves; start TensorBoard on the directory above `log_dir` to compare several.
+    The curves are in the runs `train/` and `validation/` under `log_dir`. The page Custom Scalars shows
+    related curves together: training with validation, the learning rate under the loss, the terms on one
+    chart. The page HParams has a line for the training with the hyper-parameters of its loss and the last
+    value of each curve. To compare several trainings, start TensorBoard on the directory above `log_dir`.
 
-    A histogram shows the finite values; if others are among them, their number is the curve
-    `<tag>_not_finite`. Points at later steps than a fit begins with are taken out of the runs; the
-    files that had them are kept in `superseded/`, which TensorBoard does not read.
+    A histogram shows the finite values. The number of the others is the curve `<tag>_not_finite`. Points
+    that a resumed training repeats are removed from the runs; copies of the files that had them are kept in
+    `superseded/`, which TensorBoard does not read.
 
     Args:
-        log_dir: A local directory; made if need be.
+        log_dir: Local directory. It is created if necessary.
 
     Raises:
-        OSError: From `begin`, if the directory cannot be written; later, if a file cannot.
+        OSError: From `begin`, if the directory cannot be written; later, if a file cannot be written.
 
     Example:
 
@@ -73,15 +73,15 @@ class TensorBoardWriter(FileWriter):
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         super().__init__(log_dir)
-        self._trial = os.fspath(log_dir)  # as it is called on the page HParams, where a long path is cut off
+        self._trial = os.fspath(log_dir)  # its name on the page HParams, which cuts long paths off
         self._files: dict[str, EventWriter] = {}
         self._tags: set[str] = set()
-        self._laid_out = 0  # how many tags the layout knows
-        self._superseded: dict[str, int] = {}  # the runs that lost points, and from which step on
+        self._laid_out = 0  # the number of tags in the layout
+        self._superseded: dict[str, int] = {}  # runs that lost points, with the first step that they lost
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         super().begin(step, hyperparameters)
-        # What the directory itself holds is said anew: of several, TensorBoard would show the first.
+        # Session and layout are written anew, because TensorBoard shows the first of several.
         if "." in self._files:
             self._files.pop(".").close()
         _rewrite(self.path, lambda event: not _is_about_the_session(event))
@@ -136,7 +136,7 @@ class TensorBoardWriter(FileWriter):
 
 
 def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | None = None) -> bool:
-    """Takes events out of our files in a directory; whether there were any."""
+    """Remove events from the files of `LossCurves` in a directory; return whether there were any."""
     changed = False
     for name in sorted(os.listdir(directory)) if os.path.lexists(directory) else ():
         path = os.path.join(directory, name)
@@ -146,7 +146,7 @@ def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | No
         if all(summaries):
             continue
         if superseded is not None:
-            # Whatever has "tfevents" in its name is read by TensorBoard, in any directory.
+            # TensorBoard reads every file with "tfevents" in its name, in any directory.
             keep_copy(path, superseded, name.replace("tfevents", "superseded"))
         if any(summaries):
             with rewriting(path) as file:
@@ -158,7 +158,7 @@ def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | No
 
 
 def _records(path: str) -> Iterator[tuple[bytes, Event]]:
-    """The records of an event file, up to one that a kill has cut off."""
+    """Yield the records of an event file, up to a record that a kill has cut off."""
     with open(path, "rb") as file:
         while True:
             header = file.read(12)
@@ -183,12 +183,12 @@ def _is_about_the_session(event: Event) -> bool:
 
 
 def _session_start(name: str, hyperparameters: Mapping[str, float | str | bool]) -> Summary.Value:
-    # The page cannot show a number that JSON does not have.
+    # The page cannot show numbers that JSON lacks.
     shown = {
         name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in hyperparameters.items()
     }
-    # By default, fits with the same hyperparameters would be one line of the page, with their means.
+    # Without an id, trainings with the same hyper-parameters would share a line with their means.
     return summary_v2.hparams_pb(shown, trial_id=name).value[0]
 
 
@@ -199,7 +199,7 @@ def _session_end() -> Summary.Value:
 
 
 def _histogram(tag: str, values: np.ndarray) -> Summary.Value:
-    # TensorBoard's own `histogram_pb` cannot divide the narrowest and the widest ranges.
+    # TensorBoard's `histogram_pb` fails on the narrowest and the widest ranges.
     quarter = np.finfo(np.float64).max / 4
     values = np.clip(values.astype(np.float64), -quarter, quarter)
     edges = np.linspace(values.min(), values.max(), _BUCKETS + 1)

@@ -1,4 +1,4 @@
-"""The record as text, a line for each point, for pandas, a spreadsheet or `grep`."""
+"""The record as text with a line for each point, for pandas, a spreadsheet or `grep`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = ("run", "tag", "step", "value", "wall_time")
 
 
 class _LineWriter(FileWriter):
-    """Writes a line for each scalar to one file, which is opened when a fit begins."""
+    """Writes a line for each scalar to one file, which `begin` opens."""
 
     _header = ""
     _file: BinaryIO | None = None
@@ -53,7 +53,7 @@ class _LineWriter(FileWriter):
                 file.writelines(line for line, keep in self._lines(step) if keep)
 
     def _lines(self, step: int) -> Iterator[tuple[bytes, bool]]:
-        """The lines of the file, and whether they stay; one that a kill has cut off does not."""
+        """Yield the lines of the file and whether they stay; a line that a kill has cut off does not."""
         with open(self.path, "rb") as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
@@ -70,8 +70,8 @@ class _LineWriter(FileWriter):
     def _check(self, ours: bool) -> None:
         if not ours:
             raise ValueError(
-                f"{type(self).__name__}: {self.path!r} holds something else than this writer writes, "
-                "and is left as it is. Give the path of a file that is not there yet."
+                f"`{type(self).__name__}`: `path` {self.path!r} was not written by this writer, and is left "
+                "as it is. Give the path of a new file."
             )
 
     def _line(self, run: str, tag: str, step: int, value: float, wall_time: float) -> str:
@@ -84,20 +84,20 @@ class _LineWriter(FileWriter):
 class CSVWriter(_LineWriter):
     """Writes the scalars of the record to a CSV file with a line for each point.
 
-    The columns are run, tag, step, value and wall_time (seconds since 1970). A line for each point, unlike
-    the line for each epoch of `keras.callbacks.CSVLogger`, has room for curves of batches and of epochs,
-    and for one that begins later. Numbers have all the digits that bring back the same float64; NaN and
-    infinities are nan, inf and -inf, which pandas and `float` read.
+    The columns are run, tag, step, value and wall_time (seconds since 1970). `keras.callbacks.CSVLogger`
+    writes a line for each epoch; a line for each point has room for curves of batches and epochs, and for
+    curves that begin later. Numbers have all digits of their float64. NaN and infinities are nan, inf and
+    -inf, which pandas and `float` read.
 
-    A fit that begins at a step takes out the points of later steps, which a killed training has left; the
-    file that had them is kept in `superseded/` beside it.
+    An existing file is continued. Points that a resumed training repeats are removed; a copy of the file
+    that had them is kept in `superseded/` beside it.
 
     Args:
-        path: The file; its directory is made if need be. It is continued if it is there.
+        path: Local file. Its directory is created if necessary.
 
     Raises:
         OSError: From `begin`, if the file cannot be written.
-        ValueError: From `begin`, if the file is not one of these.
+        ValueError: From `begin`, if the file exists and was not written by this writer.
 
     Example:
 
@@ -118,7 +118,7 @@ class CSVWriter(_LineWriter):
         if tag.isidentifier() or not _NEEDS_QUOTES.intersection(tag):
             return f"{run},{tag},{step},{value!r},{wall_time!r}\n"
         row = io.StringIO()
-        tag = " ".join(tag.splitlines())  # a line is a point, whatever a metric is called
+        tag = " ".join(tag.splitlines())  # each point is one line, also if a metric's name has several
         csv.writer(row, lineterminator="\n").writerow([run, tag, step, repr(value), repr(wall_time)])
         return row.getvalue()
 
@@ -130,15 +130,16 @@ class CSVWriter(_LineWriter):
 class JSONLinesWriter(_LineWriter):
     """Writes the scalars of the record to a file with a JSON object on each line.
 
-    The keys and numbers are those of `CSVWriter`, whose rules hold here, too. JSON has no NaN and no
-    infinities: they are the strings "NaN", "Infinity" and "-Infinity", which `float` reads.
+    The keys and numbers are the columns of `CSVWriter`, and an existing file is continued in the same way.
+    JSON has no NaN and no infinities: they are the strings "NaN", "Infinity" and "-Infinity", which `float`
+    reads.
 
     Args:
-        path: The file; its directory is made if need be. It is continued if it is there.
+        path: Local file. Its directory is created if necessary.
 
     Raises:
         OSError: From `begin`, if the file cannot be written.
-        ValueError: From `begin`, if the file is not one of these.
+        ValueError: From `begin`, if the file exists and was not written by this writer.
 
     Example:
 
@@ -164,5 +165,5 @@ class JSONLinesWriter(_LineWriter):
         return int(point["step"])
 
 
-_NEEDS_QUOTES = frozenset(',"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029')  # and what `splitlines` splits at
+_NEEDS_QUOTES = frozenset(',"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029')  # `splitlines` splits at most of them
 _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

@@ -1,4 +1,4 @@
-"""What a writer is: the interface to which `LossCurves` hands its record."""
+"""The interface of writers, to which `LossCurves` passes its record."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 
 class Writer:
-    """What `LossCurves` hands its record to; a subclass takes of it what it can show.
+    """Base of the writers to which `LossCurves` passes its record.
 
-    Each method does nothing unless a subclass says what. One that raises is warned of once and is handed
-    nothing more; the training goes on.
+    All methods do nothing by default; a subclass overrides those whose data it can show. If a method raises
+    an error, `LossCurves` warns once and drops the writer, and the training goes on.
     """
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
-        """A fit begins after so many updates of the optimizer; again for each fit, also after `close`.
+        """Begin a fit after `step` steps. It is called once for each fit, also after `close`.
 
-        What was recorded of later steps belongs to a training that was killed: it never was.
+        Points of later steps are those that a resumed training repeats: remove them.
         """
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
-        """A point of a curve of the run `train` or `validation`, NaN and infinities included."""
+        """Write a point of a curve of the run `train` or `validation`, NaN and infinities included."""
 
     def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
-        """Many values of one step, as one array of one dimension."""
+        """Write the values of a histogram at one step, an array of one dimension."""
 
     def flush(self) -> None:
-        """What was handed over is to be seen by who looks now."""
+        """Make everything that was passed visible to readers."""
 
     def end(self, figures: Mapping[str, float]) -> None:
-        """A fit has come to its end, with these logs of its last epoch (`loss`, `val_loss`, ...)."""
+        """End a fit, with the logs of its last epoch (`loss`, `val_loss`, ...)."""
 
     def close(self) -> None:
-        """Nothing comes any more, unless a fit begins again."""
+        """Release files and connections; another fit may follow with `begin`."""

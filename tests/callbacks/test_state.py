@@ -113,7 +113,7 @@ def test_a_directory_that_cannot_be_written_is_warned_of_once(tmp_path):
         warnings.simplefilter("always")
         for batches in (3, 6):
             note.remember(batches, {})
-    assert [str(each.message)[:42] for each in seen] == ["Note: its state cannot be written, and wil"]
+    assert [str(each.message)[:42] for each in seen] == ["`Note`: the state cannot be written; it wi"]
 
 
 def test_people_can_read_it(tmp_path):
@@ -128,7 +128,7 @@ def test_people_can_read_it(tmp_path):
 def test_what_is_no_directory():
     for backup_dir in ("", 3, True):
         with pytest.raises(
-            ValueError, match=r"Note: `backup_dir` must be a directory, or None. Received: backup_dir="
+            ValueError, match=r"`Note`: `backup_dir` must be a directory, or None. Received: backup_dir="
         ):
             Note(backup_dir)
 

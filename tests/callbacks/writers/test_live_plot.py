@@ -82,7 +82,7 @@ def test_a_notebook_is_shown_a_picture_that_changes():
 
 
 def test_outside_of_a_notebook():
-    with pytest.warns(UserWarning, match=r"LivePlot: this is no notebook.*LossReport\("):
+    with pytest.warns(UserWarning, match=r"`LivePlot`: this is no notebook.*LossReport\("):
         plot = LivePlot()
     plot.begin(0, {})
     plot.scalar("train", "epoch/loss", 1.0, 1, 0.0)

@@ -140,10 +140,10 @@ def test_a_long_training_is_drawn_rarely_and_written_at_its_end(tmp_path, monkey
 def test_a_file_of_others_is_not_replaced(tmp_path, suffix):
     path = tmp_path / f"report.{suffix}"
     path.write_text("mine")
-    with pytest.raises(ValueError, match=r"is no report of ours.*Choose another path"):
+    with pytest.raises(ValueError, match=r"is no report of `LossReport`.*Choose another path"):
         LossReport(path)
     Image.new("RGB", (1, 1)).save(tmp_path / "picture.png")
-    with pytest.raises(ValueError, match="is no report of ours"):
+    with pytest.raises(ValueError, match="is no report of `LossReport`"):
         LossReport(tmp_path / "picture.png")
     assert path.read_text() == "mine"
 
