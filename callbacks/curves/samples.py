@@ -86,13 +86,14 @@ def _values(loss: Any, step: Step, reduction: str | None = None) -> Any:
 def _of_each(loss: Any, step: Step) -> np.ndarray | None:
     """Return the loss of each sample; None if the loss has no value for each sample."""
     try:
-        losses: np.ndarray = ops.convert_to_numpy(_values(loss, step, "none")).astype("float64")
+        losses = ops.convert_to_numpy(_values(loss, step, "none")).astype("float64")
     except ValueError:  # a sum of a loss per pixel and a loss per image has no common shape
         return None
     samples = keras.tree.flatten(step.x)[0].shape[0]
     if not losses.ndim or len(losses) != samples:
         return None
-    return np.mean(losses.reshape(samples, -1), axis=1)
+    means: np.ndarray = losses.reshape(samples, -1).mean(axis=1)
+    return means
 
 
 def _of_classes(losses: np.ndarray, y_true: np.ndarray) -> Iterator[tuple[int, float]]:
