@@ -231,10 +231,10 @@ class GradNorm(_TaskWeights):
         """Set the weights for the next step, inside of the compiled step."""
         if not step.training:
             return
-        if numerics.replicas() > 1:
+        if numerics.replica_count() > 1:
             raise ValueError(
                 "GradNorm: the model must have one replica, because each replica would set the weights by "
-                f"its own gradients. Received: {numerics.replicas()} replicas. Train on one device, or "
+                f"its own gradients. Received: {numerics.replica_count()} replicas. Train on one device, or "
                 "weight the tasks with DynamicWeightAverage."
             )
         losses, norms = self._losses_and_norms(step)

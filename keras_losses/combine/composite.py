@@ -296,7 +296,7 @@ class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
         found = self.loss.values_and_parts(y_true, y_pred, sample_weight, self.loss.reduction)[self.weighted]
         # As Keras counts what the loss of a batch is worth.
         size = ops.cast(ops.shape(y_pred)[0], self.dtype)
-        value = numerics.of_all_replicas(ops.cast(found[self.term], self.dtype))
+        value = numerics.multiply_by_replicas(ops.cast(found[self.term], self.dtype))
         self.count.assign_add(size)
         self.total.assign_add(size * value)
 

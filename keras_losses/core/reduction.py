@@ -122,7 +122,7 @@ def reduce(
     if reduction == "sum":
         return total
     count = divisor(values, samples, reduction, terms_per_sample)
-    return numerics.share_of_replica(numerics.divide_no_nan(total, count))
+    return numerics.divide_by_replicas(numerics.divide_no_nan(total, count))
 
 
 def _spread(owner: str, name: str, x: Any, leading: Shape, dtype: str) -> Tensor | None:

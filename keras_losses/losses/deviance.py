@@ -74,7 +74,8 @@ class TweedieLoss(ElementwiseLoss):
         log_y = ops.log(ops.where(is_zero, ops.ones_like(y_true), y_true))
         if self.power == 1.0:
             mu = ops.exp(y_pred) if self.log_link else y_pred
-            return 2.0 * ops.where(is_zero, mu, numerics.power_gap(y_true, mu, log_y, log_mu, 1.0))
+            divergence = numerics.alpha_divergence_terms(y_true, mu, log_y, log_mu, 1.0)
+            return 2.0 * ops.where(is_zero, mu, divergence)
         # The gradient in mu is that of the two terms with mu, which do not cancel in it. The value is that of
         # a form of the deviance in which nothing cancels.
         terms = 2.0 * _terms_of_mu(y_true, log_y, log_mu, self.power)
@@ -210,11 +211,13 @@ def _exact(is_zero: Tensor, log_y: Tensor, log_mu: Tensor, p: float) -> Tensor:
     s = ops.where(is_zero, numerics.full_like(log_y, -1e30), log_y - log_mu)
     near = ops.abs(s) < 0.5
     series = 2.0 * ops.exp((2.0 - p) * log_y) * _near_the_mean(ops.where(near, s, ops.zeros_like(s)), p)
-    from_y = ops.exp((2.0 - p) * log_y) * (numerics.expm1_over(s, p - 1.0) - numerics.expm1_over(s, p - 2.0))
+    from_y = ops.exp((2.0 - p) * log_y) * (
+        numerics.expm1_scaled(s, p - 1.0) - numerics.expm1_scaled(s, p - 2.0)
+    )
     if p >= 2.0:
         return ops.where(near, series, 2.0 * from_y)
-    shrunk = ops.exp((2.0 - p) * s) * numerics.expm1_over(s, p - 1.0)
-    from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - numerics.expm1_over(s, 2.0 - p))
+    shrunk = ops.exp((2.0 - p) * s) * numerics.expm1_scaled(s, p - 1.0)
+    from_mu = ops.exp((2.0 - p) * log_mu) * (shrunk - numerics.expm1_scaled(s, 2.0 - p))
     return ops.where(near, series, 2.0 * ops.where(s > 0, from_y, from_mu))
 
 

@@ -180,8 +180,8 @@ class KLDivergenceLoss(DivergenceLoss):
         value = numerics.alpha_divergence(crossentropy.value, alpha, y, p, log_y)
         if self.generalized:
             return value
-        excess = numerics.excess_of_sums(y, p, crossentropy.logits)
-        return value - excess if forward else value + excess
+        difference = numerics.total_difference(y, p, crossentropy.logits)
+        return value - difference if forward else value + difference
 
 
 class JensenShannonLoss(DivergenceLoss):
@@ -466,7 +466,8 @@ class TotalVariationLoss(DivergenceLoss):
     )
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        return 0.5 * ops.sum(numerics.absolute(numerics.excess(y, p, crossentropy.complement)), axis=-1)
+        difference = numerics.probability_difference(y, p, crossentropy.complement)
+        return 0.5 * ops.sum(numerics.absolute(difference), axis=-1)
 
 
 class EarthMoverLoss(DivergenceLoss):
@@ -524,7 +525,7 @@ class EarthMoverLoss(DivergenceLoss):
     power: float = parameter(default=2.0, within="[1, inf)")
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
-        ahead = numerics.cumsum(numerics.excess(y, p, crossentropy.complement))[..., :-1]
+        ahead = numerics.cumsum(numerics.probability_difference(y, p, crossentropy.complement))[..., :-1]
         return numerics.mean(numerics.power(numerics.absolute(ahead), self.power))
 
 

@@ -15,7 +15,7 @@ from keras_losses import numerics
 from keras_losses.core import Card, ClassificationLoss, Labels, Predictions, labels, parameter
 from keras_losses.losses.predicted_distribution import ScaledLikelihoodLoss, student_t_nll
 from keras_losses.numerics import Tensor
-from keras_losses.numerics.gamma import binet, digamma_excess
+from keras_losses.numerics.gamma import binet, digamma_minus_log
 
 
 class EvidentialRegressionLoss(ScaledLikelihoodLoss):
@@ -231,8 +231,8 @@ def _divergence_from_uniform(evidence: Tensor) -> Tensor:
     classes = evidence.shape[-1]
     alpha, extra = 1.0 + evidence, ops.sum(evidence, axis=-1)
     total, ones = classes + extra, ops.ones_like(extra)
-    excess = digamma_excess(alpha) - ops.expand_dims(digamma_excess(total), -1)
+    difference = digamma_minus_log(alpha) - ops.expand_dims(digamma_minus_log(total), -1)
     start = binet(ops.ones_like(alpha[..., :1]))
-    per_class = evidence * excess - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
+    per_class = evidence * difference - 0.5 * numerics.log1p(evidence) - (binet(alpha) - start)
     of_total = binet(total) - binet(classes * ones)
     return (classes - 0.5) * numerics.log1p(extra / classes) + of_total + ops.sum(per_class, axis=-1)

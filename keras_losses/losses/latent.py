@@ -70,4 +70,4 @@ class GaussianKLLoss(PackedLoss):
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
         mean, log_variance = shapes.parts_of(y_pred, self.parts)
-        return 0.5 * ops.sum(ops.square(mean) + numerics.expm1_minus(log_variance), axis=-1)
+        return 0.5 * ops.sum(ops.square(mean) + numerics.expm1_minus_x(log_variance), axis=-1)

@@ -231,7 +231,7 @@ class ActivePassiveLoss(CrossentropyFamily):
 
     def _sum(self, active: Tensor, active_of_others: Tensor, crossentropy: Crossentropy) -> Tensor:
         height = 2.0 if self.passive == "mean_absolute_error" else -self.log_zero
-        normalised = numerics.fraction(active, active_of_others)
+        normalised = numerics.fraction_of_sum(active, active_of_others)
         return self.alpha * normalised + self.beta * height * crossentropy.complement
 
 
@@ -381,7 +381,7 @@ class BiTemperedLoss(CrossentropyFamily):
         label = replace(
             all_classes,
             value=numerics.take_class_masked(ids, all_classes.value),
-            rest=lambda: numerics.take_class_masked(ids, all_classes.complement),
+            compute_complement=lambda: numerics.take_class_masked(ids, all_classes.complement),
         )
         return self._value(label, ops.sum(ops.where(true, ops.zeros_like(powers), powers), axis=-1))
 

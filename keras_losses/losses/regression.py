@@ -256,7 +256,7 @@ class PseudoHuberLoss(ElementwiseLoss):
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         absolute = numerics.absolute(y_true - y_pred)
-        return absolute * self.delta * numerics.tan_of_half(absolute / self.delta)
+        return absolute * self.delta * numerics.tan_half_arctan(absolute / self.delta)
 
 
 class LogCoshLoss(ElementwiseLoss):

@@ -360,9 +360,9 @@ def general_robust(u: Tensor, alpha: float | Tensor) -> Tensor:
     if alpha == 2.0:
         return 0.5 * ops.square(u)
     if alpha == 1.0:
-        return u * numerics.tan_of_half(u)
+        return u * numerics.tan_half_arctan(u)
     if alpha == -2.0:
-        return 2.0 * numerics.fraction(ops.square(0.5 * u), ops.ones_like(u))
+        return 2.0 * numerics.fraction_of_sum(ops.square(0.5 * u), ops.ones_like(u))
     if abs(alpha) > 1e15:  # float64 cannot tell the loss from its limit
         return numerics.one_minus_exp(0.5 * ops.square(u)) if alpha < 0 else ops.expm1(0.5 * ops.square(u))
     b = abs(alpha - 2.0)
@@ -398,7 +398,7 @@ def _robust_for_any(u: Tensor, alpha: Tensor) -> Tensor:
     log = log1p_square(u / ops.sqrt(b))
     # For larger u the square may overflow where the power is finite.
     near = ops.logical_and(b <= 1.0, u < 1e15)
-    power = b * numerics.expm1_over(0.5 * ops.where(near, zeros, log), alpha)
+    power = b * numerics.expm1_scaled(0.5 * ops.where(near, zeros, log), alpha)
     exponent = 0.5 * (alpha - 2.0) * ops.where(near, log, zeros)
     square = ops.square(ops.where(near, u, zeros))
     around_two = square * ops.exp(exponent) + b * ops.expm1(exponent)

@@ -30,15 +30,15 @@ def tempered_log_softmax(logits: Tensor, t: float, iterations: int) -> Tensor:
     for x in (constant, shifted, shifted):
         distance = normaliser - x
         p = ops.exp(log_p(-distance))
-        # excess is sum_j p_j - 1. The largest p_j may be near 1, so the value of p_j - 1 comes from expm1 and
-        # only the slope from p_j.
+        # sum_minus_1 is sum_j p_j - 1. The largest p_j may be near 1, so the value of p_j - 1 comes from
+        # expm1 and only the slope from p_j.
         of_largest = ops.stop_gradient(
             number_of_largest * ops.expm1(log_p(-normaliser)) + (number_of_largest - 1.0)
         )
         without_largest = p - ops.stop_gradient(ops.where(is_largest, p, zeros))
-        excess = ops.sum(without_largest, axis=-1, keepdims=True) + of_largest
+        sum_minus_1 = ops.sum(without_largest, axis=-1, keepdims=True) + of_largest
         slope = ops.sum(p / (1.0 + (t - 1.0) * distance), axis=-1, keepdims=True)
-        normaliser = normaliser + excess / slope
+        normaliser = normaliser + sum_minus_1 / slope
         if x is constant:
             normaliser = ops.stop_gradient(normaliser)
     return log_p(shifted - normaliser)

@@ -58,12 +58,12 @@ def max_last(x: Tensor) -> Tensor:
     return ops.max(x, axis=-1, initial=-np.inf if maybe_empty else None)
 
 
-def fraction(a: Tensor, rest: Tensor) -> Tensor:
-    """Return a / (a + rest) for a, rest >= 0, with a gradient in which no large terms cancel near 0."""
-    more, ones = a > rest, ops.ones_like(a)
-    above = ops.where(more, rest / ops.where(more, a, ones), ones)
-    below = ops.where(more, ones, a / ops.where(ops.logical_or(more, ops.equal(rest, 0)), ones, rest))
-    return ops.where(more, 1.0 / (1.0 + above), below / (1.0 + below))
+def fraction_of_sum(a: Tensor, b: Tensor) -> Tensor:
+    """Return a / (a + b) for a, b >= 0, with a gradient in which no large terms cancel near 0."""
+    larger, ones = a > b, ops.ones_like(a)
+    b_over_a = ops.where(larger, b / ops.where(larger, a, ones), ones)
+    a_over_b = ops.where(larger, ones, a / ops.where(ops.logical_or(larger, ops.equal(b, 0)), ones, b))
+    return ops.where(larger, 1.0 / (1.0 + b_over_a), a_over_b / (1.0 + a_over_b))
 
 
 def minus_max(x: Tensor) -> Tensor:

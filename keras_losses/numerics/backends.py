@@ -1,4 +1,4 @@
-"""What differs between Keras's backends: dtypes, compilation, replicas, kept logits."""
+"""Everything that differs between Keras's backends: dtypes, compilation, replicas, kept logits."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from keras_losses.numerics.derivatives import Tensor
 
 
 def compute_dtype(dtype: str) -> str:
-    """The dtype to compute in: at least float32, since half precision cannot hold a sum of losses."""
+    """Return the dtype to compute in: at least float32, since half precision cannot hold a sum of losses."""
     return dtype if dtype == "float64" else "float32"
 
 
 def is_double(x: Tensor) -> bool:
+    """Return whether x is float64."""
     return bool(keras.backend.standardize_dtype(x.dtype) == "float64")
 
 
 def is_float(x: Tensor) -> bool:
+    """Return whether x has a floating-point dtype."""
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)))
 
 
 def compiled_by_tensorflow() -> bool:
-    """Whether a graph is traced that TensorFlow will compile with XLA."""
+    """Return whether a graph is being traced that TensorFlow will compile with XLA."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -33,15 +35,15 @@ def compiled_by_tensorflow() -> bool:
 
 
 def fused_by_xla() -> bool:
-    """Whether XLA makes one loop of many operations: arithmetic is cheap then, and its own log1p is not.
+    """Return whether XLA fuses operations into one loop: arithmetic is cheap then, and its log1p is not.
 
-    JAX's own steps are compiled; what is not has the same digits so.
+    On JAX it is True in eager mode too, so that eager and compiled steps have the same digits.
     """
     return keras.backend.backend() == "jax" or compiled_by_tensorflow()
 
 
 def is_concrete(x: Tensor) -> bool:
-    """Whether a tensor has values now, as in eager mode, rather than while a graph is traced."""
+    """Return whether a tensor has values now, as in eager mode, and not while a graph is traced."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -59,16 +61,16 @@ def is_concrete(x: Tensor) -> bool:
 
 
 def to_numpy(x: Tensor) -> np.ndarray:
-    """The values of a concrete tensor, in float64 where they are floats."""
+    """Return the values of a concrete tensor as an array, floats as float64."""
     values = np.asarray(ops.convert_to_numpy(x))
     return values.astype("float64") if is_float(x) else values
 
 
 def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
-    """The logits that Keras keeps beside the output of a softmax or sigmoid, where there are any.
+    """Return the logits that Keras keeps beside the output of a softmax or sigmoid layer, or None.
 
-    Keras keeps them under one name for both activations; the logits of the other one would silently make
-    a different loss, so they are taken only where they are known to belong to `activation`.
+    Keras keeps them under one name for both activations, and those of the other activation would silently
+    give a different loss. So they are returned only if they are known to belong to `activation`.
     """
     logits = keras_private.logits_beside(probabilities)
     if logits is None:
@@ -78,33 +80,33 @@ def kept_logits(probabilities: Tensor, activation: str) -> Tensor | None:
         return logits if kind == activation else None
     if not is_concrete(probabilities):
         return None
-    again = to_numpy(getattr(ops, activation)(logits))
-    same = np.allclose(to_numpy(probabilities), again, rtol=1e-2, atol=1e-30, equal_nan=True)
+    recomputed = to_numpy(getattr(ops, activation)(logits))
+    same = np.allclose(to_numpy(probabilities), recomputed, rtol=1e-2, atol=1e-30, equal_nan=True)
     return logits if same else None
 
 
 def _operation(x: Tensor) -> str:
-    """The name of the operation that made a tensor, where the backend tells: "softmax", "sigmoid"."""
+    """Return the name of the operation that made a tensor, such as "softmax", or "" if it is unknown."""
     if keras.backend.backend() == "torch":
         return x.grad_fn.name().removesuffix("Backward0").lower() if x.grad_fn is not None else ""
-    kind: str = getattr(getattr(x, "op", None), "type", "")  # graphs of TensorFlow
+    kind: str = getattr(getattr(x, "op", None), "type", "")  # TensorFlow's graphs
     return kind.lower()
 
 
-def share_of_replica(value: Tensor) -> Tensor:
-    """The value divided by the number of replicas, whose gradients `tf.distribute` adds up."""
-    count = replicas()
+def divide_by_replicas(value: Tensor) -> Tensor:
+    """Return a mean divided by the number of replicas, because `tf.distribute` adds up their gradients."""
+    count = replica_count()
     return value / count if count > 1 else value
 
 
-def of_all_replicas(value: Tensor) -> Tensor:
-    """What `share_of_replica` divided, for logs."""
-    count = replicas()
+def multiply_by_replicas(value: Tensor) -> Tensor:
+    """Return the mean that `divide_by_replicas` has divided, for logs."""
+    count = replica_count()
     return value * count if count > 1 else value
 
 
-def replicas() -> int:
-    """How many of `tf.distribute` there are where this is called."""
+def replica_count() -> int:
+    """Return the number of replicas of the current `tf.distribute` strategy, 1 without one."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf

@@ -16,27 +16,26 @@ from keras_losses.numerics.scalars import is_number
 
 @dataclass(frozen=True)
 class Crossentropy:
-    """-log p (`value`) and 1 - p (`complement`) of a probability p, each exact to its last digits.
-
-    If the model gave probabilities, the slope of -log p is held constant from -log p = `steepest_from` on.
-    `logits` are those from which the values of all classes were computed.
-    """
+    """-log p (`value`) and 1 - p (`complement`) of a probability p, each exact to its last digits."""
 
     value: Tensor
-    rest: Callable[[], Tensor]
-    """A function that computes 1 - p. It runs when needed, because eager backends would not skip it."""
+    compute_complement: Callable[[], Tensor]
+    """Returns 1 - p. It is called when 1 - p is needed, because eager backends would not skip the work."""
     steepest_from: float | Tensor = np.inf
+    """With probabilities: the value of -log p from which on its derivative is held constant."""
     logits: Tensor | None = None
+    """The logits from which the values of all classes were computed, if there are any."""
 
     @functools.cached_property
     def complement(self) -> Tensor:
         """1 - p."""
-        return self.rest()
+        return self.compute_complement()
 
     def map(self, function: Callable[..., Tensor], setting: float, *others: Tensor | None) -> Tensor:
-        """Return function(-log p, setting, *others), as steep at p = 0 as where the slope of -log p is held.
+        """Return function(-log p, setting, *others) with a gradient that does not vanish at p = 0.
 
-        A function that multiplies this slope by a power of p would have no gradient left at p = 0.
+        A function whose derivative contains a power of p would have gradient 0 there. From `steepest_from`
+        on, its derivative is the one at `steepest_from`.
         """
         if is_number(self.steepest_from, np.inf):
             return function(self.value, setting, *others)

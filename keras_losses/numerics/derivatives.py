@@ -1,4 +1,4 @@
-"""Functions that state their own gradients, and gradients as values: Keras leaves both to its backends."""
+"""Functions with stated gradients, and gradients as values. Keras leaves both to its backends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Tensor = Any
 def with_derivative(
     function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """function(x) of every number, whose derivative is derivative(x), and further ones that one's own.
+    """Return an elementwise function with a stated derivative.
 
-    Both are functions of a module, not closures.
+    Its second derivative is the derivative of `derivative`. Both arguments are functions of a module, not
+    closures, because the result is cached.
     """
     backend = keras.backend.backend()
     if backend == "jax":
@@ -57,17 +58,22 @@ def with_derivative(
     return WithDerivative.apply  # type: ignore[no-any-return]
 
 
-def with_slope(
+def with_row_gradient(
     parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
     x: Tensor,
     other: Tensor,
     of_other: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """f(x, other) of every row of x, with a gradient that is computed beside it and shares its exponentials.
+    """Return f(x, other) for every row of x, with a gradient that is computed together with the value.
 
-    `parts(x, other)` returns f `(...)`, and two whose product is its gradient in x, `(..., C)` and `(...)`;
-    `of_other(x, other)`, where the other is no class id, the gradient in that. Further derivatives are those
-    of all that these two return; they are functions of a module, not closures.
+    Value and gradient share their exponentials. Second derivatives are the derivatives of what `parts` and
+    `of_other` return. Both are functions of a module, not closures, because their gradients are cached.
+
+    Args:
+        parts: returns f `(...)` and two factors, `(..., C)` and `(...)`, whose product is its gradient in x.
+        x: rows of numbers `(..., C)`.
+        other: what the rows are compared with: class ids, or other rows.
+        of_other: returns the gradient in `other` `(..., C)`; None for class ids.
     """
     backend = keras.backend.backend()
     if backend == "jax":
@@ -76,31 +82,31 @@ def with_slope(
         return _on_torch().apply(parts, of_other, x, other)[0]
     import tensorflow as tf
 
-    def slopes(x: Tensor, other: Tensor, upstream: Tensor, slope: Tensor, times: Tensor) -> list[Tensor]:
-        found = [slope * ops.expand_dims(upstream * times, -1)]
-        return found if of_other is None else [*found, ops.expand_dims(upstream, -1) * of_other(x, other)]
+    def gradients(x: Tensor, other: Tensor, upstream: Tensor, rows: Tensor, factor: Tensor) -> list[Tensor]:
+        in_x = rows * ops.expand_dims(upstream * factor, -1)
+        return [in_x] if of_other is None else [in_x, ops.expand_dims(upstream, -1) * of_other(x, other)]
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def value_of(x: Tensor, other: Tensor) -> Any:
-        value, slope, times = parts(x, other)
+        value, rows, factor = parts(x, other)
 
         def backward(upstream: Tensor) -> Any:
-            # To a tape all that is used here but was not made here is constant; so what it may differentiate
-            # again is the gradient as a function, made anew.
+            # A tape takes tensors that a custom gradient captures for constants. So the gradient is a
+            # function of its own, whose derivative computes `parts` again.
             @tf.custom_gradient  # type: ignore[untyped-decorator]
-            def kept(x: Tensor, other: Tensor, upstream: Tensor) -> Any:
-                def again(*onwards: Tensor) -> Any:
+            def gradient(x: Tensor, other: Tensor, upstream: Tensor) -> Any:
+                def second_derivative(*onwards: Tensor) -> Any:
                     inputs = (x, other, upstream) if of_other else (x, upstream)
                     with tf.GradientTape() as tape:
                         tape.watch(inputs)
-                        made = slopes(x, other, upstream, *parts(x, other)[1:])
+                        recomputed = gradients(x, other, upstream, *parts(x, other)[1:])
                     zero = tf.UnconnectedGradients.ZERO
-                    found = tape.gradient(made, inputs, onwards, unconnected_gradients=zero)
+                    found = tape.gradient(recomputed, inputs, onwards, unconnected_gradients=zero)
                     return found if of_other else (found[0], None, found[1])
 
-                return slopes(x, other, upstream, slope, times), again
+                return gradients(x, other, upstream, rows, factor), second_derivative
 
-            return kept(x, other, upstream) if of_other else (*kept(x, other, upstream), None)
+            return gradient(x, other, upstream) if of_other else (*gradient(x, other, upstream), None)
 
         return value, backward
 
@@ -116,11 +122,11 @@ def _on_jax(parts: Any, of_other: Any) -> Any:
         return parts(x, other)[0]
 
     def rule(given: Any, tangents: Any) -> Any:
-        value, slope, times = parts(*given)
+        value, rows, factor = parts(*given)
         zero = jax.custom_derivatives.SymbolicZero
         tangent = ops.zeros_like(value)
         if not isinstance(tangents[0], zero):
-            tangent = ops.sum(slope * tangents[0], axis=-1) * times
+            tangent = ops.sum(rows * tangents[0], axis=-1) * factor
         if of_other is not None and not isinstance(tangents[1], zero):
             tangent = tangent + ops.sum(of_other(*given) * tangents[1], axis=-1)
         return value, tangent
@@ -133,7 +139,7 @@ def _on_jax(parts: Any, of_other: Any) -> Any:
 def _on_torch() -> Any:
     import torch
 
-    class WithSlope(torch.autograd.Function):  # type: ignore[misc]
+    class WithRowGradient(torch.autograd.Function):  # type: ignore[misc]
         generate_vmap_rule = True
 
         @staticmethod
@@ -148,22 +154,23 @@ def _on_torch() -> Any:
 
         @staticmethod
         def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
-            x, other, slope, times = ctx.saved_tensors
-            if torch.is_grad_enabled():  # the gradient will be differentiated
-                _, slope, times = ctx.parts(x, other)
-            found = slope * (upstream * times)[..., None]
-            wanted = ctx.of_other is not None and ctx.needs_input_grad[3]
-            return None, None, found, upstream[..., None] * ctx.of_other(x, other) if wanted else None
+            x, other, rows, factor = ctx.saved_tensors
+            if torch.is_grad_enabled():  # The gradient will be differentiated.
+                _, rows, factor = ctx.parts(x, other)
+            in_x, in_other = rows * (upstream * factor)[..., None], None
+            if ctx.of_other is not None and ctx.needs_input_grad[3]:
+                in_other = upstream[..., None] * ctx.of_other(x, other)
+            return None, None, in_x, in_other
 
-    return WithSlope
+    return WithRowGradient
 
 
 def values_and_gradients(
     function: Callable[..., list[Tensor]], arrays: list[Tensor]
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """The scalars that `function(*arrays)` returns, and of each the gradients in the arrays.
+    """Return the scalars `function(*arrays)` and, for each scalar, its gradients in the arrays.
 
-    They can be differentiated again. Keras has no gradients of its own.
+    The gradients can be differentiated again. Keras has no function for gradients.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -184,16 +191,16 @@ def values_and_gradients(
         ]
     import torch
 
-    with torch.enable_grad():  # Keras evaluates without
+    with torch.enable_grad():  # Keras evaluates without gradients.
         given = [x if x.requires_grad else x.detach().requires_grad_() for x in arrays]
         values = function(*given)
-        found = [
+        gradients = [
             torch.autograd.grad(value, given, create_graph=True, allow_unused=True)
             if value.requires_grad
             else [None] * len(given)
             for value in values
         ]
     return values, [
-        [ops.zeros_like(x) if slope is None else slope for slope, x in zip(each, given, strict=True)]
-        for each in found
+        [ops.zeros_like(x) if gradient is None else gradient for gradient, x in zip(each, given, strict=True)]
+        for each in gradients
     ]

@@ -14,15 +14,15 @@ from keras_losses.numerics.elementary import log1mexp
 
 
 def log_ndtr(x: Tensor) -> Tensor:
-    """log Phi(x), the normal distribution function: for any x, with digits where it is near 0 or tiny.
+    """Return log Phi(x) of the normal distribution function, accurate for any x.
 
-    Below -10 it is -x^2 / 2 - log(-x sqrt(2 pi)) + log(1 - 1 / x^2 + 3 / x^4 - 15 / x^6 ...), whose
-    fifteenth term is below the last digit of a float64.
+    Below -10 it is the asymptotic series -x^2 / 2 - log(-x sqrt(2 pi)) + log(1 - 1 / x^2 + 3 / x^4 - 15 / x^6
+    ...). Its fifteenth term is below the last digit of a float64.
     """
     above, below = x > 0, x < -10
     zeros = ops.zeros_like(x)
     near_one = ops.log1p(-0.5 * _erfc(ops.where(above, x, zeros) * _ROOT_HALF))
-    within = ops.where(ops.logical_or(above, below), zeros, x)  # NaN is here
+    within = ops.where(ops.logical_or(above, below), zeros, x)  # NaN goes this way.
     between = ops.log(0.5 * _erfc(-within * _ROOT_HALF))
     far = ops.where(below, x, full_like(x, -10.0))
     square, series = ops.square(far), ops.ones_like(x)
@@ -33,11 +33,12 @@ def log_ndtr(x: Tensor) -> Tensor:
 
 
 def log_ndtr_difference(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
-    """log(Phi(a) - Phi(b)) for a > b, where gap = a - b is given with digits that a and b may have lost.
+    """Return log(Phi(a) - Phi(b)) for a > b.
 
-    Mirrored to where both are small. Where a and b are near to one another the integral of the density is
-    taken by Gauss and Legendre's rule, a sum of positive terms that is exact to float64 for up to 1 on each
-    side and a slope of up to 4; elsewhere Phi(b) is well below Phi(a), and nothing cancels.
+    `gap` is a - b, with digits that a and b may have lost. The pair is mirrored to the side where Phi is
+    small. If a and b are close, the density is integrated by the Gauss-Legendre rule. That is a sum of
+    positive terms, exact in float64 for half a gap of up to 1 and an exponent of the density that changes by
+    up to 4. Otherwise Phi(b) is well below Phi(a), and nothing cancels.
     """
     mirrored = a + b > 0
     high, low = ops.where(mirrored, -b, a), ops.where(mirrored, -a, b)
@@ -52,21 +53,17 @@ def log_ndtr_difference(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
 
     largest = log_ndtr(ops.where(close, zeros, high))
     lead = largest - log_ndtr(ops.where(close, full_like(a, -2.0), low))
-    # The true lead is above 1.6 here. Far out, float32 cannot tell it from less, and it no longer matters.
+    # The true lead is above 1.6 here. Far out, where float32 may compute less, it does not matter.
     return ops.where(close, integral, largest + log1mexp(maximum(lead, 1.0)))
 
 
 _ROOT_HALF = math.sqrt(0.5)
-
-
 LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
-
-
 _GAUSS_LEGENDRE = np.polynomial.legendre.leggauss(16)
 
 
 def _erfc(x: Tensor) -> Tensor:
-    """1 - erf(x), with digits where it is tiny; Keras has erf alone."""
+    """Return 1 - erf(x), accurate where it is tiny. Keras has only erf."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -136,18 +136,18 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         self._penalised = bool(step.model.losses)
         penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in step.model.losses), 0.0)
         means = Means(
-            loss=self._of_all_replicas(total),
+            loss=self._multiplied_by_replicas(total),
             penalties=penalties,
-            values=[self._of_all_replicas(value) for value in terms.values],
-            weighted=[self._of_all_replicas(value) for value in terms.weighted],
+            values=[self._multiplied_by_replicas(value) for value in terms.values],
+            weighted=[self._multiplied_by_replicas(value) for value in terms.weighted],
         )
         samples = ops.cast(ops.shape(keras.tree.flatten(step.y_pred)[0])[0], self.dtype)
         self.sums.add(samples, means, getattr(step.model, "steps_per_execution", None) or 1)
         if step.training:
             self.watch.add(self.sums.total())
 
-    def _of_all_replicas(self, value: Any) -> Tensor:
-        return numerics.of_all_replicas(ops.cast(value, self.dtype))
+    def _multiplied_by_replicas(self, value: Any) -> Tensor:
+        return numerics.multiply_by_replicas(ops.cast(value, self.dtype))
 
     # Keras's metric -----------------------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ def _of_logits(
     As in `numerics.sparse_crossentropy`, the true class stays out of the sum: with the others' sum r and
     its own term o, -log p_t = log(1 + r / o), and the slope in its logit is -r / (o + r).
     """
-    bent = None if soft_cap is None else numerics.tanh(raw / soft_cap)
+    bent = None if soft_cap is None else numerics.plain_tanh(raw / soft_cap)
     z = raw if bent is None else soft_cap * bent
     smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
     chosen, classes = numerics.is_class(ids, z), z.shape[-1]

@@ -112,7 +112,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
     def _capped(self, logits: Tensor) -> Tensor:
         if self.soft_cap is None:
             return logits
-        return self.soft_cap * numerics.tanh_with_slope(logits / self.soft_cap)
+        return self.soft_cap * numerics.tanh(logits / self.soft_cap)
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = noted_head(y_pred)
@@ -191,7 +191,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         separate = reduction in (None, "none")
         if not separate and reduction != "sum":
             # Divided before the chunks, so that no gradient is divided afterwards.
-            rows = numerics.share_of_replica(
+            rows = numerics.divide_by_replicas(
                 numerics.divide_no_nan(rows, divisor(counts, samples, reduction))
             )
         found = fused(
