@@ -419,9 +419,9 @@ _LOG_COSH = np.logaddexp(_NODES, -_NODES) - math.log(2.0)
 
 
 def barron_log_partition(alpha: Tensor) -> Tensor:
-    """log Z(alpha), the log of the integral of exp(-rho(x, alpha)) over all x, rho Barron's loss of scale 1.
+    """Return log Z(alpha) for alpha in (0, 2), the logarithm of the integral of exp(-rho(x, alpha)) over x.
 
-    For alpha in (0, 2). With x = sqrt(2 - alpha) sinh v,
+    Here rho is Barron's loss with scale 1. With x = sqrt(2 - alpha) sinh v,
 
         Z = sqrt(2 - alpha) times the integral of cosh v exp(-(2 - alpha) (cosh^alpha v - 1) / alpha)
 
