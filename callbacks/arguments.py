@@ -1,4 +1,4 @@
-"""Checks of arguments, with the declarations and messages of losses, and values as Python numbers."""
+"""Checks of arguments, with the messages that losses use, and conversion of values to Python numbers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keras_losses.core.parameters import Parameter
 
 
 def number(owner: str, name: str, value: Any, within: str) -> float:
-    """Return a number of a range, such as `"(0, 1]"`; raise `TypeError` or `ValueError` for other values."""
+    """Return a number in a range such as `"(0, 1]"`; raise `TypeError` or `ValueError` for other values."""
     checked: float = Parameter(within=within).check(owner, name, value)
     return checked
 
 
 def whole_number(owner: str, name: str, value: Any, within: str) -> int:
-    """Return a whole number of a range, such as `"[1, inf)"`; raise an error for other values."""
+    """Return an integer in a range such as `"[1, inf)"`; raise an error for other values."""
     checked: int = Parameter(within=within, integer=True).check(owner, name, value)
     return checked
 

@@ -171,7 +171,7 @@ def test_what_the_readme_says_of_weights_of_zero():
     assert np.isnan(float(keras.losses.MeanSquaredError()(*samples, sample_weight=weights)))
 
 
-@pytest.mark.filterwarnings("ignore:CosineDecay comes to its end")
+@pytest.mark.filterwarnings("ignore:`CosineDecay`. the schedule ends")
 @thorough_on_jax
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -27,7 +27,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._owner = type(self).__name__
         if not callable(schedule):
             raise TypeError(
-                f"{self._owner}: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or "
+                f"`{self._owner}`: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or "
                 f"a function that returns a number. Received: schedule={schedule!r}"
             )
         self.schedule = schedule
@@ -48,7 +48,7 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if getattr(self.model, "optimizer", None) is None:
-            raise ValueError(f"{self._owner}: the model has no optimizer. Compile it with one.")
+            raise ValueError(f"`{self._owner}`: the model has no optimizer. Compile it with one.")
         keras_schedule = isinstance(self.schedule, keras.optimizers.schedules.LearningRateSchedule)
         if self.unit == "step" and keras_schedule:
             values = compiled(self.schedule)
@@ -100,11 +100,11 @@ class FollowsSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             self.apply(number)
         except ValueError as error:
             raise ValueError(
-                f"{self._owner}: the schedule returned {value!r} for {self.unit} {position}. {error}"
+                f"`{self._owner}`: the schedule returned {value!r} for {self.unit} {position}. {error}"
             ) from None
         self._value = number
         return number
 
     def _report(self) -> None:
         if self.verbose:
-            print(f"{self._owner}: {self.label.replace('_', ' ')} {self._value:.6g}")
+            print(f"{type(self).__name__}: {self.label.replace('_', ' ')} {self._value:.6g}")

@@ -66,9 +66,8 @@ class LearningRateDecay(FollowsSchedule):
         super().on_train_begin(logs)
         if rate_variable(self.model.optimizer) is None:
             raise ValueError(
-                "LearningRateDecay: the optimizer already has a learning-rate schedule, so its rate "
-                "cannot be set. Give the optimizer a number, as in Adam(learning_rate=1e-3), or drop "
-                "this callback."
+                "`LearningRateDecay`: the optimizer has a learning-rate schedule, so its rate cannot be set. "
+                "Give the optimizer a number, as in Adam(learning_rate=1e-3), or remove this callback."
             )
         self._rate_of_fit = RateOfFit.of(self)
         self._rate_of_fit.is_set_by_a_callback()

@@ -1,4 +1,4 @@
-"""Schedules of the hyper-parameters of losses."""
+"""Schedules of hyper-parameters of losses."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from .follows import FollowsSchedule
 class LossParameterSchedule(FollowsSchedule):
     """Sets a hyper-parameter of the model's loss from a schedule, such as the weight of a term.
 
-    In Keras, a number of a loss that is changed after the first step is ignored: the step was traced with
-    the old one. Here the number is behind a variable of the model, so that nothing is traced again, on
-    TensorFlow, JAX and PyTorch, and validation has the number that training had last. It is in the logs, and
-    so in the `History` and in TensorBoard, under its name, and the model is saved with it.
+    Keras ignores a number of a loss that is changed after the first step, because the step was traced with
+    the old number. Here compiled steps read the number from a variable of the model, so that nothing is
+    traced again. Validation uses the number that training used last. The logs, and so the `History` and
+    TensorBoard, have the number under its name, and the model is saved with it.
 
     The position in the schedule comes from `optimizer.iterations`, which is saved with the model, as for
     `LearningRateDecay`: a second `fit`, or a model that was loaded, goes on where it was.
 
     Args:
-        name: What to set: `"gamma"`; `"weights/<term>"` of a `CompositeLoss`; where several losses have one
-            of that name, its path: `"<term>/gamma"`, in a model of several outputs `"<output>/gamma"` or
-            `"<output>/<term>/gamma"`. Any number of any loss of this library may be set that is declared
-            with a range and is not a whole number.
+        name: Name of the number, such as `"gamma"`, or `"weights/<term>"` for the weight of a term of a
+            `CompositeLoss`. If several losses have a number of that name, its path: `"<term>/gamma"`, or
+            `"<output>/gamma"` and `"<output>/<term>/gamma"` in a model with several outputs. The error for
+            an unknown name lists the numbers that can be set.
         schedule: A function of the epoch (of the step with `unit="step"`), counted from 0, that returns a
-            number in the range of the hyper-parameter; a `keras.optimizers.schedules.LearningRateSchedule`
-            is one too.
-        unit: `"epoch"` sets it at the beginning of each epoch, `"step"` before each batch; with
+            number in the range of the hyper-parameter. It can be a
+            `keras.optimizers.schedules.LearningRateSchedule`.
+        unit: `"epoch"` sets the number at the beginning of each epoch, `"step"` before each batch. With
             `steps_per_execution > 1` it holds for the whole execution. On JAX, setting a number in the
             middle of an epoch costs a pass over all of the model's variables.
         verbose: 1 prints the number at the beginning of each epoch, 0 prints nothing.
 
     Raises:
         TypeError: If `schedule` cannot be called.
-        ValueError: If `unit` is neither `"epoch"` nor `"step"`; when training, if the loss has no number of
-            that name or several, or if the schedule returns a number out of its range.
+        ValueError: If `unit` is neither `"epoch"` nor `"step"`; when training, if the loss has no number or
+            several numbers of that name, or if the schedule returns a number outside the range.
 
     Example:
 
@@ -69,7 +69,7 @@ class LossParameterSchedule(FollowsSchedule):
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         if getattr(model, "compiled", False):
-            # Before the first step is traced.
+            # Now, because the first step has not been traced yet.
             self._control = LossTerms.attach(model).control(model, type(self).__name__, self.label)
 
     def apply(self, value: float) -> None:

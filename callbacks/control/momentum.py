@@ -23,8 +23,8 @@ class _ScheduledMomentum:
             schedule = keras.saving.deserialize_keras_object(dict(schedule))
         if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             raise TypeError(
-                f"{type(self).__name__}: `{name}` must be a schedule, such as OneCycle(...).momentum(). For "
-                f"a number use Keras's own optimizer. Received: {name}={schedule!r}"
+                f"`{type(self).__name__}`: `{name}` must be a schedule, such as OneCycle(...).momentum(). "
+                f"For a number use Keras's own optimizer. Received: {name}={schedule!r}"
             )
         return schedule
 
@@ -51,16 +51,16 @@ class _ScheduledBeta(_ScheduledMomentum):
 
 @keras.saving.register_keras_serializable("keras_losses")
 class ScheduledAdam(_ScheduledBeta, keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam whose `beta_1` follows a schedule, as the momentum of a one-cycle training does.
+    """Adam whose `beta_1` follows a schedule, for one-cycle training.
 
-    The mean of the gradients is corrected for its beginning at 0 with 1 - beta_1^step, where beta_1 is the
-    one of this step: as in PyTorch, whose `OneCycleLR` cycles it too. That is exact for a constant beta_1,
-    and after some hundred steps it is 1 either way.
+    The bias correction of the first moment is 1 - beta_1^step with the beta_1 of the present step, as in
+    PyTorch, whose `OneCycleLR` cycles it too. The correction is exact for a constant beta_1, and after some
+    hundred steps it is 1 for any schedule.
 
     Args:
         learning_rate: A number or a schedule.
-        beta_1: A `LearningRateSchedule`, of numbers from 0 to below 1, such as `OneCycle(...).momentum()`.
-        **kwargs: Those of `keras.optimizers.Adam`.
+        beta_1: A `LearningRateSchedule` of numbers from 0 to below 1, such as `OneCycle(...).momentum()`.
+        **kwargs: Arguments of `keras.optimizers.Adam`.
 
     Raises:
         TypeError: If `beta_1` is not a schedule.
@@ -86,8 +86,8 @@ class ScheduledAdamW(_ScheduledBeta, keras.optimizers.AdamW):  # type: ignore[mi
 
     Args:
         learning_rate: A number or a schedule.
-        beta_1: A `LearningRateSchedule`, of numbers from 0 to below 1, such as `OneCycle(...).momentum()`.
-        **kwargs: Those of `keras.optimizers.AdamW`.
+        beta_1: A `LearningRateSchedule` of numbers from 0 to below 1, such as `OneCycle(...).momentum()`.
+        **kwargs: Arguments of `keras.optimizers.AdamW`.
 
     Raises:
         TypeError: If `beta_1` is not a schedule.
@@ -99,14 +99,14 @@ class ScheduledAdamW(_ScheduledBeta, keras.optimizers.AdamW):  # type: ignore[mi
 
 @keras.saving.register_keras_serializable("keras_losses")
 class ScheduledSGD(_ScheduledMomentum, keras.optimizers.SGD):  # type: ignore[misc]
-    """SGD whose momentum follows a schedule, as that of a one-cycle training does.
+    """SGD whose momentum follows a schedule, for one-cycle training.
 
         m <- momentum(s) m - learning_rate(s) g        w <- w + m
 
     Args:
         learning_rate: A number or a schedule.
-        momentum: A `LearningRateSchedule`, of numbers from 0 to 1, such as `OneCycle(...).momentum()`.
-        **kwargs: Those of `keras.optimizers.SGD`.
+        momentum: A `LearningRateSchedule` of numbers from 0 to 1, such as `OneCycle(...).momentum()`.
+        **kwargs: Arguments of `keras.optimizers.SGD`.
 
     Raises:
         TypeError: If `momentum` is not a schedule.
@@ -123,16 +123,17 @@ class ScheduledSGD(_ScheduledMomentum, keras.optimizers.SGD):  # type: ignore[mi
     """
 
     def __init__(self, learning_rate: Any, momentum: Any, **kwargs: Any) -> None:
-        # Keras takes a number; it only has to differ from 0, so that Keras makes the slots.
+        # Keras requires a number here. Any number but 0 makes it create the slots.
         super().__init__(learning_rate=learning_rate, momentum=0.9, **kwargs)
         self._momentum = self._momentum_of(momentum, "momentum")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         momentum = ops.cast(self._momentum_now(self._momentum), variable.dtype)
         step = ops.cast(gradient, variable.dtype) * ops.cast(learning_rate, variable.dtype)
-        m = self.momentums[keras_private.slot_index(self, variable)]
-        self.assign(m, ops.multiply(m, momentum) - step)
-        self.assign_add(variable, ops.multiply(m, momentum) - step if self.nesterov else m)
+        velocity = self.momentums[keras_private.slot_index(self, variable)]
+        self.assign(velocity, ops.multiply(velocity, momentum) - step)
+        change = ops.multiply(velocity, momentum) - step if self.nesterov else velocity
+        self.assign_add(variable, change)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

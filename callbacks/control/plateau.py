@@ -27,20 +27,20 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
 
     Unlike `keras.callbacks.ReduceLROnPlateau` it
 
-    - works when the optimizer has a schedule, of which it takes a multiple (the step is then traced anew,
-      once for each reduction), and beside `LearningRateDecay`, whose rate it multiplies;
-    - takes any value of the logs, with a `mode` that is said;
-    - goes on in a second `fit` with the best value, the waiting and the cooldown of the first, and with
-      `backup_dir` in another process: after a kill with `BackupAndRestore`, and with a model that
-      `ModelCheckpoint` saved and `load_model` loads.
+    - works if the optimizer has a schedule, which it multiplies (each reduction traces the step again), and
+      beside `LearningRateDecay`, whose rate it multiplies;
+    - takes any value of the logs, with an explicit `mode`;
+    - continues in a second `fit` with the best value, the waiting and the cooldown of the first. With
+      `backup_dir` it continues in another process as well: after a kill with `BackupAndRestore`, and with a
+      model that `ModelCheckpoint` saved and `load_model` loaded.
 
-    Place it before callbacks that save the model at the end of an epoch, so that they save what it decides.
-    An epoch whose logs lack the value (`validation_freq`) is not counted; NaN counts as not better.
+    Place it before callbacks that save the model at the end of an epoch, so that they save its decision. An
+    epoch whose logs lack the value (`validation_freq`) is not counted. NaN counts as not better.
 
     Args:
         monitor: The value's name in the logs.
-        mode: `"min"` where less is better, `"max"` where more is; `"auto"` is `"min"` for a name that ends in
-            `loss`, and an error for all others.
+        mode: `"min"` if less is better, `"max"` if more is better. `"auto"` is `"min"` for a name that ends
+            in `loss`, and an error for other names.
         factor: Factor of the rate, above 0 and below 1.
         patience: Number of epochs without a better value before the rate is reduced, 1 or more.
         min_delta: Smallest difference that counts as better, 0 or more.
@@ -55,7 +55,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         ValueError: When training, if the learning rate is a function.
 
     Warns:
-        UserWarning: Once, where the logs lack the value, or where it is NaN.
+        UserWarning: Once, if the logs lack the value, or if it is NaN.
 
     Example:
 
@@ -65,7 +65,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.SGD(1.0), loss="mse")
     >>> plateau = PlateauDecay("loss", factor=0.5, patience=2)
-    >>> x, y = np.zeros((4, 1)), np.zeros((4, 1))  # nothing is to be gained after the first epoch
+    >>> x, y = np.zeros((4, 1)), np.zeros((4, 1))  # the loss is 0 in every epoch
     >>> model.fit(x, y, epochs=6, callbacks=[plateau], verbose=0).history["learning_rate"]
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     """
@@ -87,8 +87,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
             mode = "min"
         if mode not in ("min", "max"):
             raise ValueError(
-                f"PlateauDecay: `mode` must be 'min' where less of {monitor!r} is better, or 'max' where "
-                f"more is. Received: mode={mode!r}"
+                f"`PlateauDecay`: `mode` must be 'min' if less of {monitor!r} is better, or 'max' if more is "
+                f"better. Received: mode={mode!r}"
             )
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
         self.factor = number("PlateauDecay", "factor", factor, "(0, 1)")
@@ -112,10 +112,10 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is None:
-            raise ValueError("PlateauDecay: the model has no optimizer. Compile it with one.")
+            raise ValueError("`PlateauDecay`: the model has no optimizer. Compile it with one.")
         if rate_variable(optimizer) is None and schedule_of(optimizer) is None:
             raise ValueError(
-                "PlateauDecay: the learning rate is a function without arguments, which cannot be reduced. "
+                "`PlateauDecay`: the learning rate is a function without arguments, which cannot be reduced. "
                 "Give the optimizer a number or a LearningRateSchedule."
             )
         self._restored = False
@@ -190,8 +190,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         schedule = schedule_of(optimizer)
         if schedule is None or self._scale == getattr(schedule, "factor", 1.0):
             return
-        own = schedule.schedule if isinstance(schedule, Scaled) else schedule
-        optimizer.learning_rate = Scaled(own, self._scale, self.min_rate)
+        unscaled = schedule.schedule if isinstance(schedule, Scaled) else schedule
+        optimizer.learning_rate = Scaled(unscaled, self._scale, self.min_rate)
         self.model.make_train_function(force=True)
 
     def _restore(self) -> None:
@@ -206,10 +206,10 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         schedule = schedule_of(optimizer)
         if isinstance(schedule, Scaled):
             self._scale = schedule.factor
-        found = self.remembered(batches)
-        if found is None or found.batches < self._decided_at:
+        remembered = self.remembered(batches)
+        if remembered is None or remembered.batches < self._decided_at:
             return
-        self._decided_at, state = found.batches, found.state
+        self._decided_at, state = remembered.batches, remembered.state
         self.best, self.wait, self.cooldown_left = state["best"], state["wait"], state["cooldown_left"]
         self._scale = state["scale"]
         self._scale_schedule()
@@ -221,4 +221,4 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     def _warn_once(self, message: str) -> None:
         if message.split(" epoch ")[0] not in self._warned:
             self._warned.add(message.split(" epoch ")[0])
-            warnings.warn(f"PlateauDecay: {message}", stacklevel=3)
+            warnings.warn(f"`PlateauDecay`: {message}", stacklevel=3)

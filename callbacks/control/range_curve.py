@@ -10,7 +10,8 @@ import numpy as np
 
 from ..writers.drawing import need_matplotlib
 
-# fastai's: what its suggestions leave out of the curve's ends, and the interval and slope of `slide`.
+# The constants of fastai: which part of the curve's ends its suggestions leave out (a tenth of the steps at
+# the beginning, 5 points at the end), and the interval and the slope of `slide`.
 BEGINNING, END = 10, 5
 INTERVAL, SLOPE = 15, 0.005
 
@@ -19,17 +20,17 @@ INTERVAL, SLOPE = 15, 0.005
 class LearningRateCurve:
     """The loss at each learning rate of a range test, and the rates that it suggests.
 
-    The suggestions are fastai's, read off `smoothed` without the first tenth of the test and the last 5
-    points. Where the curve has none of a kind (it never falls, or is too short), the property raises
-    `ValueError`, and `suggestions` is without it.
+    The suggestions are those of fastai, read from `smoothed` without the first tenth of the test and the last
+    5 points. If the curve has no such suggestion, because the loss never decreases or the curve is too short,
+    the property raises `ValueError`, and `suggestions` leaves it out.
 
     Attributes:
-        rates: The learning rates, ascending.
-        losses: The loss of each, before its update: as in the logs, with regularisation.
-        smoothed: Their exponential moving average, corrected for its beginning at 0.
-        stopped: Why there is no further point: `"finished"`, `"diverged"` or `"nan"`. A loss that is
-            infinite (which is divergence) or NaN is not in the curve.
-        steps: How many rates there would have been.
+        rates: Learning rates, ascending.
+        losses: Loss of each rate before its update, as in the logs, with weight penalties.
+        smoothed: Exponential moving average of the losses, corrected for its beginning at 0.
+        stopped: Why the curve ends: `"finished"`, `"diverged"` or `"nan"`. The curve does not include an
+            infinite loss, which counts as divergence, or a NaN.
+        steps: Number of rates of the complete test.
         spacing: `"exponential"` or `"linear"`.
 
     Example:
@@ -49,10 +50,10 @@ class LearningRateCurve:
 
     @property
     def valley(self) -> float:
-        """Half-way down the longest descent: the one to begin with.
+        """Rate half-way down the longest descent. Try this suggestion first.
 
-        The descent is the longest strictly falling subsequence of the curve, of L points, taken for the L
-        points that end where it ends; the suggestion is the point after L/3 + L/6 of them.
+        The longest strictly decreasing subsequence of the curve has L points. The suggestion is the point
+        after L/3 + L/6 of the L points that end where the subsequence ends.
         """
         rates, losses = self._inner("valley", 2)
         lengths = np.ones(len(losses), int)
@@ -62,51 +63,51 @@ class LearningRateCurve:
         last = int(lengths.argmax())
         length = int(lengths[last])
         if length == 1:
-            raise self._without("valley", "the loss never falls")
+            raise self._no("valley", "the loss never decreases")
         return float(rates[max(last - length + length // 3 + length // 6, 0)])
 
     @property
     def steepest(self) -> float:
-        """Where the loss falls most for a change of the rate's logarithm."""
+        """Rate at which the loss has the steepest descent over the logarithm of the rate."""
         rates, losses = self._inner("steepest", 2)
         slopes = np.diff(losses) / np.diff(np.log(rates))
         if slopes.min() >= 0:
-            raise self._without("steepest", "the loss never falls")
+            raise self._no("steepest", "the loss never decreases")
         return float(rates[slopes.argmin()])
 
     @property
     def minimum(self) -> float:
-        """A tenth of the rate with the lowest loss."""
+        """Tenth of the rate with the lowest loss."""
         rates, losses = self._inner("minimum", 1)
         return float(rates[losses.argmin()]) / 10
 
     @property
     def slide(self) -> float:
-        """The left end of an interval of 15 points that slides down from the largest rate.
+        """Left end of an interval of 15 points that slides down from the largest rate.
 
-        It stops when the slopes at its ends, in loss per point, are within 0.005 of each other, which
-        depends on the scale of the loss.
+        The interval stops when the slopes at its ends, in loss per point, differ by 0.005 or less, so the
+        suggestion depends on the scale of the loss.
         """
         rates, losses = self._inner("slide", INTERVAL + 1)
         slopes = np.gradient(losses)
         left = len(losses) - 1 - INTERVAL
-        found = rates[left]
+        suggestion = rates[left]
         while left >= 0 and abs(slopes[left + INTERVAL] - slopes[left]) > SLOPE:
-            found = rates[left]
+            suggestion = rates[left]
             left -= 1
-        return float(found)
+        return float(suggestion)
 
     @property
     def suggestions(self) -> dict[str, float]:
-        """Those of the four that the curve has, by name."""
-        found: dict[str, float] = {}
+        """Suggestions that the curve has, by name."""
+        suggestions: dict[str, float] = {}
         for name in ("valley", "steepest", "minimum", "slide"):
             with contextlib.suppress(ValueError):
-                found[name] = getattr(self, name)
-        return found
+                suggestions[name] = getattr(self, name)
+        return suggestions
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws the curve and its suggestions with matplotlib, on `ax` or a new figure; returns the axes."""
+        """Draw the curve and its suggestions with Matplotlib, on `ax` or a new figure; return the axes."""
         need_matplotlib("LearningRateCurve.plot")
         import matplotlib.pyplot as plt
 
@@ -116,7 +117,8 @@ class LearningRateCurve:
             ax.set_xscale("log")
         ax.plot(self.rates, self.losses, color="#9aa5b1", linewidth=1, alpha=0.6)
         ax.plot(self.rates, self.smoothed, color="#1f4e79", linewidth=2)
-        # The single losses of a test that diverges would flatten all the rest.
+        # The limits come from the smoothed losses: single losses of a test that diverged would flatten all
+        # others.
         low, high = min(self.smoothed), max(self.smoothed)
         low = max(min(self.losses), low - (high - low) / 2)
         room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
@@ -128,31 +130,32 @@ class LearningRateCurve:
         return ax
 
     def _inner(self, name: str, least: int) -> tuple[Any, Any]:
-        """Rates and losses without the ends, as arrays."""
+        """Return rates and smoothed losses without the ends, as arrays; raise if too few are left."""
         kept = slice(self.steps // BEGINNING, len(self.rates) - END)
         rates, losses = np.array(self.rates[kept]), np.array(self.smoothed[kept])
         if len(rates) < least:
-            raise self._without(
+            raise self._no(
                 name,
-                f"of its {len(self.rates)} points {len(rates)} are left without the ends; {least} are needed",
+                f"{len(rates)} of its {len(self.rates)} points are left without the ends, and {least} are "
+                "needed",
             )
         return rates, losses
 
-    def _without(self, name: str, why: str) -> ValueError:
+    def _no(self, name: str, reason: str) -> ValueError:
         return ValueError(
-            f"LearningRateCurve.{name}: the curve has none, as {why}. Try more steps, or a smaller min_rate."
+            f"`LearningRateCurve`: no `{name}` found: {reason}. Try more `steps`, or a smaller `min_rate`."
         )
 
 
 def _mark(ax: Any, curve: LearningRateCurve) -> None:
-    """The suggestions as points of the smoothed line, and their names and rates in a row over it."""
-    found = sorted(curve.suggestions.items(), key=lambda item: item[1])
+    """Mark the suggestions on the smoothed curve, with their names and rates in a row above the axes."""
+    suggestions = sorted(curve.suggestions.items(), key=lambda item: item[1])
     scale = np.log if curve.spacing == "exponential" else np.asarray
     left, right = (scale(limit) for limit in ax.get_xlim())
     width, place = 0.12, -1.0  # as fractions of the axis
-    for turn, (name, rate) in enumerate(found):
-        # As close to its point as those before it, and the room for those after it, allow.
-        last = 1 - width * (len(found) - turn - 0.5)
+    for turn, (name, rate) in enumerate(suggestions):
+        # Close to its point, right of the label before it, and with room for the labels after it.
+        last = 1 - width * (len(suggestions) - turn - 0.5)
         place = min(max((scale(rate) - left) / (right - left), place + width, width / 2), last)
         loss = np.interp(scale(rate), scale(curve.rates), curve.smoothed)
         ax.plot(rate, loss, "o", color="#c8553d", markersize=6, zorder=3)

@@ -1,4 +1,4 @@
-"""Weights of tasks that depend on how fast each task learns."""
+"""Weights of tasks that follow how fast each task learns."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     """Base of callbacks that set the weights of the terms of the model's losses; each term is a task."""
 
     memory: keras.Variable
-    """A variable saved with the model; zeros where nothing has been recorded yet."""
+    """A variable saved with the model; all zeros until something has been recorded."""
 
     def __init__(self, terms: Sequence[str] | None, backup_dir: str | os.PathLike[str] | None) -> None:
         super().__init__()
         if isinstance(terms, str) or (terms is not None and len(terms) < 2):
             raise ValueError(
-                f"{type(self).__name__}: `terms` must be two names of terms or more, or None for all. "
+                f"`{type(self).__name__}`: `terms` must be two or more names of terms, or None for all. "
                 f"Received: terms={terms!r}"
             )
         self.terms = None if terms is None else list(terms)
@@ -44,7 +44,7 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         if not getattr(model, "compiled", False):
             return
-        found: LossTerms = LossTerms.attach(model)
+        loss_terms: LossTerms = LossTerms.attach(model)
         paths = {
             log: joined(output.name, WEIGHTS + name)
             for output in compiled_outputs(model)
@@ -55,33 +55,33 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         unknown = [name for name in names if name not in paths]
         if unknown or len(names) < 2:
             raise ValueError(
-                f"{type(self).__name__}: the model must have a loss with two terms or more, or several "
+                f"`{type(self).__name__}`: the model must have a loss with two or more terms, or several "
                 "outputs with a CompositeLoss each, such as 1.0 * SquaredErrorLoss(). Its terms are: "
                 f"{', '.join(paths) or 'none'}. Received: terms={self.terms!r}"
             )
         self.paths = {name: paths[name] for name in names}
         self.controls: list[Control] = [
-            found.control(model, type(self).__name__, path) for path in self.paths.values()
+            loss_terms.control(model, type(self).__name__, path) for path in self.paths.values()
         ]
-        # Another callback of the kind may have other terms.
+        # A second callback of the class may have other terms.
         self.kept_as = f"{type(self).__name__} {','.join(self.paths.values())}"
         self.keep_state(self.backup_dir, self.kept_as)
         self._began = False
-        self.prepare(found)
+        self.prepare(loss_terms)
 
     def prepare(self, terms: LossTerms) -> None:
         """Create `memory`."""
         raise NotImplementedError
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Other callbacks have restored the model by now, and its own memory with it.
+        # Not earlier: other callbacks restore the model, and its memory with it, when the training begins.
         began, self._began = self._began, True
         if began or np.any(ops.convert_to_numpy(self.memory)):
             return
-        found = self.remembered(batches_seen(self.model.optimizer))
-        if found is not None:
-            self.memory.assign(np.array(found.state["memory"], "float32"))
-            self._set(found.state["weights"])
+        remembered = self.remembered(batches_seen(self.model.optimizer))
+        if remembered is not None:
+            self.memory.assign(np.array(remembered.state["memory"], "float32"))
+            self._set(remembered.state["weights"])
 
     def _remember(self) -> None:
         if self.backup_dir is None:
@@ -103,28 +103,28 @@ class _TaskWeights(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class DynamicWeightAverage(_TaskWeights):
-    """Gives more weight to the tasks whose loss has fallen less from one epoch to the next.
+    """Gives more weight to tasks whose loss decreased less from one epoch to the next.
 
         weight_k = K exp(r_k / temperature) / sum_j exp(r_j / temperature)
-        r_k = (loss of task k in the last epoch) / (that in the epoch before)
+        r_k = (loss of task k in the last epoch) / (loss of task k in the epoch before)
 
-    for K tasks. In the first two epochs all weights are 1. The tasks are the terms of a `CompositeLoss`, of
-    all outputs together; a single loss of an output becomes one as `1.0 * loss`. The weights are in the logs
-    as `weights/<term>`. They go on after a restart with `BackupAndRestore`, and when a `LossAwareModel` was
-    saved and loaded; on a plain model that was loaded they need `backup_dir` for it. `GradNorm` looks at
-    gradients, in every step; `UncertaintyWeightedLoss` at the noise of the tasks. Losses must stay positive.
+    for K tasks. In the first two epochs all weights are 1. The tasks are the terms of the `CompositeLoss`es
+    of all outputs; a single loss of an output becomes a `CompositeLoss` as `1.0 * loss`. Losses must stay
+    positive. The logs have the weights as `weights/<term>`. `GradNorm` uses gradients in every step instead,
+    and `UncertaintyWeightedLoss` the noise of the tasks.
 
-    Place it before callbacks that save the model at the end of an epoch.
+    The weights continue after a restart with `BackupAndRestore`, and after a `LossAwareModel` was saved and
+    loaded. For a plain model that is saved and loaded, pass `backup_dir`. Place the callback before callbacks
+    that save the model at the end of an epoch.
 
     Args:
-        temperature: How even the weights are, above 0; the paper has 2.
-        terms: The terms that are tasks, as they are called in the logs; by default all.
-        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
-            the checkpoints.
+        temperature: Evenness of the weights, above 0; 2 in the paper.
+        terms: Names of the terms that are tasks, as in the logs; by default all terms.
+        backup_dir: Directory in which the weights of a plain model are kept, such as that of its checkpoints.
 
     Raises:
-        ValueError: For a temperature that is not above 0; when training, if the loss has fewer than two
-            terms.
+        TypeError, ValueError: If an argument is outside its range; when training, if the loss has fewer than
+            two terms.
 
     References:
         - Liu, Johns & Davison 2019, End-to-End Multi-Task Learning with Attention,
@@ -141,7 +141,7 @@ class DynamicWeightAverage(_TaskWeights):
         self.temperature = number(type(self).__name__, "temperature", temperature, "(0, inf)")
 
     def prepare(self, terms: LossTerms) -> None:
-        # Losses of the last two epochs, 0 for an epoch that has not been.
+        # Losses of the last two epochs; 0 for an epoch that has not been trained.
         self.memory = terms.memory(self.kept_as, np.zeros((2, len(self.controls)), "float32"))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -162,33 +162,33 @@ class DynamicWeightAverage(_TaskWeights):
 
 
 class GradNorm(_TaskWeights):
-    """Keeps the gradients of all tasks at one size, larger for the tasks that learn more slowly.
+    """Balances the gradient norms of all tasks, with larger norms for tasks that learn more slowly.
 
-    In every step, with the gradient norms G_k = weight_k ||d loss_k / d W|| in the weights W of a layer that
-    the tasks share, and r_k = (loss_k / loss_k of the first step) over its mean,
+    Let G_k = weight_k ||d loss_k / d W|| be the gradient norms in the weights W of a layer that the tasks
+    share, and r_k = (loss_k / loss_k of the first step), divided by its mean over the tasks. Every step sets
 
         weight_k <- weight_k exp(-learning_rate * sign(G_k - mean(G) r_k^alpha) G_k / mean(G))
 
-    and then all weights are divided by their mean. That is the paper's gradient descent on
-    sum_k |G_k - mean(G) r_k^alpha|, but in the logarithms of the weights and in units of mean(G): what comes
-    out does not depend on the losses' units. (In the weights themselves a step is the larger the smaller the
-    weight: beside a task of much larger units it never comes to rest.) The weights are in the logs as
-    `weights/<term>`, with those of the epoch's last step; they go on after a restart as those of
-    `DynamicWeightAverage` do. That costs nothing; here a step costs about one pass forward and as many
-    backward as there are tasks more.
+    and then divides all weights by their mean. This is the paper's gradient descent on
+    sum_k |G_k - mean(G) r_k^alpha|, but in the logarithms of the weights and in units of mean(G), so that the
+    result does not depend on the units of the losses. (In the weights themselves, a step is larger for a
+    smaller weight, so that the descent does not converge beside a task of much larger units.)
+
+    The logs have the weights of the epoch's last step as `weights/<term>`. They continue after a restart like
+    those of `DynamicWeightAverage`. That callback costs nothing; `GradNorm` adds to each step about one
+    forward pass and one backward pass for each task.
 
     Args:
-        shared: The name of the layer whose weights all tasks share, the last such one in the paper; or the
-            layer.
-        alpha: How much slower tasks are helped, 0 or more: with 0 all gradients are to have one size.
-        learning_rate: By how much of themselves the weights change in a step, about; above 0.
-        terms: The terms that are tasks, as they are called in the logs; by default all.
-        backup_dir: Where the weights are kept for a plain model that is saved and loaded: the directory of
-            the checkpoints.
+        shared: The layer whose weights all tasks share, or its name; in the paper the last shared layer.
+        alpha: Strength of the help for slower tasks, 0 or more; with 0 all gradient norms become equal.
+        learning_rate: Relative change of the weights in a step, above 0.
+        terms: Names of the terms that are tasks, as in the logs; by default all terms.
+        backup_dir: Directory in which the weights of a plain model are kept, such as that of its checkpoints.
 
     Raises:
-        ValueError: For numbers out of their range; when training, if the loss has fewer than two terms,
-            the model has no such layer or nothing to train in it, or there are several replicas.
+        TypeError, ValueError: If an argument is outside its range; when training, if the loss has fewer than
+            two terms, the model has no such layer or no trainable weights in it, or there are several
+            replicas.
 
     References:
         - Chen et al. 2018, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask
@@ -210,7 +210,7 @@ class GradNorm(_TaskWeights):
 
     def prepare(self, terms: LossTerms) -> None:
         self.memory = terms.memory(self.kept_as, np.zeros(len(self.controls), "float32"))
-        # One hook for these terms, however often the model is fitted with the callback.
+        # One hook for these terms, also if the model is fitted again with another callback of this class.
         terms.hooks[self.kept_as] = self.in_step
         self.model.train_function = None
 
@@ -228,14 +228,14 @@ class GradNorm(_TaskWeights):
         self._remember()
 
     def in_step(self, step: Step) -> None:
-        """Set the weights for the next step, inside of the compiled step."""
+        """Set the weights for the next step, within the compiled step."""
         if not step.training:
             return
         if numerics.replica_count() > 1:
             raise ValueError(
-                "GradNorm: the model must have one replica, because each replica would set the weights by "
-                f"its own gradients. Received: {numerics.replica_count()} replicas. Train on one device, or "
-                "weight the tasks with DynamicWeightAverage."
+                "`GradNorm`: the model must have one replica, because each replica would set the weights "
+                f"from its own gradients. Received: {numerics.replica_count()} replicas. Train on one "
+                "device, or weight the tasks with DynamicWeightAverage."
             )
         losses, norms = self._losses_and_norms(step)
         weights = ops.stack([control.variable.value for control in self.controls])
@@ -258,40 +258,39 @@ class GradNorm(_TaskWeights):
         places = self._places(step.model)
         arrays = [step.model.trainable_variables[place].value for place in places]
 
-        def of_weights(*given: Any) -> list[Any]:
-            own = replace(step, instead=dict(zip(places, given, strict=True)))
-            own = replace(own, y_pred=own.forward(step.x, step.training))
-            found = {}
-            with step.model.loss_terms.computing(own):
+        def task_losses(*shared: Any) -> list[Any]:
+            inner = replace(step, instead=dict(zip(places, shared, strict=True)))
+            inner = replace(inner, y_pred=inner.forward(step.x, step.training))
+            losses = {}
+            with step.model.loss_terms.computing(inner):
                 for output in step.model.loss_terms.outputs:
-                    of = own.at(output).of_output
+                    of = inner.at(output).of_output
                     for log, name in output.terms.items():
                         if log in self.paths:
                             term = output.loss._inside[name]
-                            data = of(own.y), of(own.y_pred), of(own.sample_weight)
-                            found[log] = term._reduced(*data, output.loss.reduction)
-            return [found[name] for name in self.paths]
+                            data = of(inner.y), of(inner.y_pred), of(inner.sample_weight)
+                            losses[log] = term._reduced(*data, output.loss.reduction)
+            return [losses[name] for name in self.paths]
 
-        losses, slopes = derivatives.values_and_gradients(of_weights, arrays)
-        norms = [ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in each)) for each in slopes]
-        held = (ops.stop_gradient(ops.cast(ops.stack(each), "float32")) for each in (losses, norms))
-        values, sizes = held
-        return values, sizes
+        losses, gradients = derivatives.values_and_gradients(task_losses, arrays)
+        norms = [ops.sqrt(sum(ops.sum(ops.square(part)) for part in parts)) for parts in gradients]
+        return _constant_vector(losses), _constant_vector(norms)
 
     def _places(self, model: keras.Model) -> list[int]:
-        # Not `self.model`: on JAX it fills the variables with traced values.
-        layers = [layer for layer in _layers(model) if layer.name == self.shared]
-        own = [v for layer in layers for v in layer.trainable_variables]
-        places = [k for k, v in enumerate(model.trainable_variables) if any(v is each for each in own)]
+        """Return the indices of the shared weights among the model's trainable variables."""
+        # The model is an argument, because on JAX `self.model` would fill the variables with traced values.
+        layers = keras_private.layers_inside(model)
+        shared = {id(v) for layer in layers if layer.name == self.shared for v in layer.trainable_variables}
+        places = [k for k, variable in enumerate(model.trainable_variables) if id(variable) in shared]
         if not places:
-            names = sorted({layer.name for layer in _layers(model) if layer.trainable_variables})
+            names = sorted({layer.name for layer in layers if layer.trainable_variables})
             raise ValueError(
-                "GradNorm: `shared` must be the name of a layer of the model with trainable weights. "
+                "`GradNorm`: `shared` must be the name of a layer of the model with trainable weights. "
                 f"Received: shared={self.shared!r}. The model has: {', '.join(names)}."
             )
         return places
 
 
-def _layers(model: keras.Model) -> list[Any]:
-    # Keras has no public list of the layers inside of layers; tests/test_private_keras.py watches this one.
-    return keras_private.layers_inside(model)
+def _constant_vector(scalars: Sequence[Any]) -> Any:
+    """Return scalars as one float32 vector, which is a constant to the gradient of the step."""
+    return ops.stop_gradient(ops.cast(ops.stack(scalars), "float32"))

@@ -1,10 +1,10 @@
-"""Schedules around other schedules: a warm-up before one, one after the other, a multiple of one."""
+"""Schedules made of other schedules: a warm-up before one, several in sequence, a multiple of one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -18,22 +18,22 @@ LAST_STEP = 2**31 - 1  # JAX counts steps in 32 bits
 
 
 class Warmup(Schedule):
-    """Goes up in a straight line to where another schedule begins, and leaves the rest to it.
+    """Linear warm-up to the first rate of another schedule, which then follows.
 
         rate(s) = start + (schedule(0) - start) s / steps    for s < steps
                   schedule(s - steps)                        from step `steps` on
 
-    So step 0 has the rate `start`, and step `steps` is the first of the schedule, its step 0. Any schedule
-    will do, Keras's own included, of which only `CosineDecay` has a warm-up. A number stays as it is.
+    Step 0 has the rate `start`, and step `steps` is step 0 of the schedule that follows. Any schedule can
+    follow, including Keras's own, of which only `CosineDecay` has a warm-up. A number is a constant rate.
 
     Args:
         schedule: The `LearningRateSchedule` that follows, or a number, 0 or more.
-        steps: How long the warm-up takes, above 0, in steps; in epochs with `steps_per_epoch`.
-        start: The rate of step 0, 0 or more. With 0 the first update changes nothing.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        steps: Length of the warm-up, above 0, in steps; in epochs with `steps_per_epoch`.
+        start: Rate of step 0, 0 or more. With 0 the first update changes nothing.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     References:
         - Goyal et al. 2017, Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour,
@@ -52,7 +52,7 @@ class Warmup(Schedule):
 
     def rate(self, step: Any) -> Any:
         steps = self.steps_of(self.steps)
-        # Before the end of the warm-up this is the schedule's first.
+        # Until the end of the warm-up this is the first rate of the schedule.
         following = rate_of(self.schedule, ops.maximum(step - steps, 0))
         warming = self.start + (following - self.start) * share_done(step, 0, steps)
         return ops.where(step < steps, warming, following)
@@ -62,41 +62,51 @@ class Warmup(Schedule):
         return self.steps_of(self.steps) + length_of(self.schedule)
 
 
-_LINKS = "a list of (schedule, steps), of which the last may be a schedule alone; numbers are schedules too"
+_LINKS = (
+    "a list of (schedule, steps) pairs; the last entry may be a schedule alone, and numbers are schedules"
+)
 
 
 def _links(value: Any) -> list[Any]:
-    """Return pairs of a schedule and its steps, with None for the steps of a last one without an end."""
+    """Return [schedule, steps] pairs; the last has None for its steps if it has no end."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) == 0:
         raise TypeError(f"it is of type {type(value).__name__}" if value or value == 0 else "it is empty")
     links = [list(link) if isinstance(link, list | tuple) else [link, None] for link in value]
     for number, link in enumerate(links):
         if len(link) != 2:
-            raise ValueError(f"link {number} is not a schedule and its steps")
+            raise ValueError(f"entry {number} is not a pair of a schedule and its steps")
         link[0] = schedule_or_number(link[0])
         last = number == len(links) - 1
         if not (last and link[1] is None) and not (is_real_number(link[1]) and 0 < link[1] < math.inf):
-            raise ValueError(f"link {number} does not say how many steps it lasts, above 0")
+            raise ValueError(f"entry {number} needs a number of steps above 0")
     return links
 
 
+class _Link(NamedTuple):
+    """A schedule of a `Chain`, with the step at which it begins and the steps that it lasts."""
+
+    begin: int
+    steps: int | None
+    schedule: Any
+
+
 class Chain(Schedule):
-    """One schedule after another; each begins at its own step 0.
+    """Schedules in sequence; each begins at its own step 0.
 
         rate(s) = schedule_k(s - b_k)      for b_k <= s < b_k + steps_k
 
-    with b_k the sum of the steps before. The last goes on; where it has steps as well, the rate that it has
-    after so many stays. PyTorch's `SequentialLR`, and optax's `join_schedules`. A warm-up is `Warmup`,
-    which knows how high to go.
+    b_k is the sum of the steps before schedule k. The last schedule has no end. If it is given steps as well,
+    the rate that it reaches after them is kept. The same as PyTorch's `SequentialLR` and optax's
+    `join_schedules`. For a warm-up use `Warmup`, which rises to the first rate of what follows.
 
     Args:
-        schedules: The schedules with the steps that each lasts, `[(schedule, steps), ..., schedule]`: Keras's
-            own, those of this library, or numbers, 0 or more, that stay as they are.
-        steps_per_epoch: How many steps an epoch has, where the lengths of the links are in epochs; what the
-            schedules inside count in is their own affair.
+        schedules: The schedules and how many steps each lasts, `[(schedule, steps), ..., schedule]`. A
+            schedule is Keras's own, one of this library, or a number, 0 or more, for a constant rate.
+        steps_per_epoch: Number of steps in an epoch, if the lengths in `schedules` are in epochs. It does not
+            change the lengths inside the schedules.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     Example:
 
@@ -108,40 +118,40 @@ class Chain(Schedule):
     schedules: Sequence[Any] = parameter(convert=_links, domain=_LINKS)
 
     def rate(self, step: Any) -> Any:
-        found: Any = None
-        for begin, steps, schedule in self._placed():
-            since = ops.clip(step - begin, 0, LAST_STEP if steps is None else steps)
-            own = rate_of(schedule, since)
-            found = own if found is None else ops.where(step < begin, found, own)
-        return found
+        rate: Any = None
+        for link in self._placed():
+            since = ops.clip(step - link.begin, 0, LAST_STEP if link.steps is None else link.steps)
+            own_rate = rate_of(link.schedule, since)
+            rate = own_rate if rate is None else ops.where(step < link.begin, rate, own_rate)
+        return rate
 
-    def _placed(self) -> list[tuple[int, int | None, Any]]:
-        placed, begin = [], 0
+    def _placed(self) -> list[_Link]:
+        links, begin = [], 0
         for schedule, length in self.schedules:
             steps = None if length is None else self.steps_of(length)
-            placed.append((begin, steps, schedule))
+            links.append(_Link(begin, steps, schedule))
             begin += steps or 0
-        return placed
+        return links
 
     @property
     def length(self) -> float:
-        begin, steps, schedule = self._placed()[-1]
-        return begin + min(length_of(schedule), math.inf if steps is None else steps)
+        last = self._placed()[-1]
+        return last.begin + min(length_of(last.schedule), math.inf if last.steps is None else last.steps)
 
 
 class Scaled(Schedule):
-    """A schedule times a factor, which `PlateauDecay` makes of the schedule of an optimizer.
+    """A schedule times a factor. `PlateauDecay` puts it in place of an optimizer's schedule.
 
         rate(s) = max(factor * schedule(s), min(schedule(s), min_rate))
 
-    The factor is a plain number, saved with the optimizer's config. A variable would have to be among those
-    of the optimizer for JAX to see it change, and Keras saves these by number: an optimizer with one more
-    than its class makes is loaded without any of them, its slots and its iterations included.
+    The factor is a plain number, which is saved with the optimizer's config. A variable would have to be one
+    of the optimizer's, so that JAX sees it change. But Keras saves an optimizer's variables by number: with
+    one more than its class creates, it is loaded without any of them, including its slots and iterations.
 
     Args:
         schedule: The `LearningRateSchedule`, or a number.
-        factor: Above 0.
-        min_rate: The factor leads no lower than this; the schedule itself may.
+        factor: The factor, above 0.
+        min_rate: Lower limit of what the factor does, 0 or more; the schedule itself may go below it.
 
     Example:
 

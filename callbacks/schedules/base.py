@@ -1,4 +1,4 @@
-"""The base of schedules, and the phases of which their formulas are made."""
+"""The base of schedules, and functions that their formulas share."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ else:
 
 
 class Schedule(Declared, KerasSchedule):  # type: ignore[misc]
-    """Base of the schedules: a learning rate for each step, which an optimizer counts from 0.
+    """Base of schedules: a learning rate for each step. An optimizer counts steps from 0.
 
-    A subclass declares its arguments as losses do. Its method `rate` returns the rate of a step, with
-    operations of `keras.ops` on an integer tensor and without a branch in Python. Lengths count in steps or,
-    with `steps_per_epoch`, in epochs, which may be fractions; `self.steps_of` converts them to the nearest
+    A subclass declares its arguments as losses do. Its method `rate` returns the rate of a step. The step is
+    an integer tensor, so `rate` uses `keras.ops` and has no branch in Python on it. Lengths are in steps, or
+    with `steps_per_epoch` in epochs, which may be fractions. `self.steps_of` converts them to the nearest
     whole number of steps.
 
-    A model whose optimizer has a schedule of this library is loaded without `custom_objects` once
-    `keras_losses.callbacks` has been imported.
+    Import `keras_losses.callbacks` before you load a model whose optimizer has a schedule of this library.
+    It then needs no `custom_objects`.
 
     Positions are subtracted as integers, and each form is computed from the end at which it vanishes.
-    Therefore the rates are accurate to float32 at any step up to 2^24 of a phase, also next to 0.
+    Therefore the rates are accurate to float32 in phases of up to 2^24 steps, even where they are almost 0.
     """
 
     steps_per_epoch: int | None = parameter(
@@ -49,35 +49,41 @@ class Schedule(Declared, KerasSchedule):  # type: ignore[misc]
         keras.saving.register_keras_serializable(PACKAGE)(cls)
 
     def rate(self, step: Any) -> Any:
-        """The rate of a step, which is a tensor of integers."""
+        """Return the rate of a step, which is an integer tensor."""
         raise NotImplementedError
 
     @property
     def length(self) -> float:
-        """After how many steps the decay has come to its end; infinite where it goes on, or there is none."""
+        """Number of steps after which the decay has ended; infinite if it has no end."""
         return math.inf
 
     def __call__(self, step: Any) -> Any:
         return self.rate(ops.cast(ops.convert_to_tensor(step), "int"))
 
     def steps_of(self, length: float) -> int:
+        """Return a length, which is in steps or epochs, as a whole number of steps."""
         return math.floor(length * (self.steps_per_epoch or 1) + 0.5)
 
     def preview(self, steps: int) -> np.ndarray:
-        """The rates of the steps 0, 1, ..., `steps` - 1."""
+        """Return the rates of the steps 0, 1, ..., `steps` - 1."""
         return np.array([as_number(rate) for rate in compiled(self)(range(steps))])
 
     def plot(self, steps: int | None = None, ax: Any = None) -> Any:
-        """Draws the rates of so many steps, by default until the decay's end, and returns the axes.
+        """Draw the rates with Matplotlib, on `ax` or a new figure, and return the axes.
 
-        It needs Matplotlib, which `pip install keras-losses[plot]` brings.
+        `pip install keras-losses[plot]` installs Matplotlib.
+
+        Args:
+            steps: Number of steps to draw; by default all until the end of the decay.
+            ax: Axes of Matplotlib, or None for a new figure.
         """
         need_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
         if steps is None and math.isinf(self.length):
             raise ValueError(
-                f"{type(self).__name__}.plot: it has no end; say how many steps are to be drawn."
+                f"`{type(self).__name__}.plot`: `steps` must be a number, because this schedule has no end. "
+                "Received: steps=None"
             )
         if ax is None:
             ax = plt.subplots()[1]
@@ -101,15 +107,16 @@ def schedule_or_number(value: Any) -> Any:
     return value
 
 
-def rate_of(inner: Any, step: Any) -> Any:
-    rate = inner if isinstance(inner, float) else inner(step)
+def rate_of(schedule: Any, step: Any) -> Any:
+    """Return the rate of a step of a schedule, or of a number in its place."""
+    rate = schedule if isinstance(schedule, float) else schedule(step)
     return ops.cast(ops.convert_to_tensor(rate), "float32")
 
 
 def share_done(step: Any, begin: float, length: float) -> Any:
-    """The share of a phase that is over, from 0 to 1; a phase without length is over when it begins.
+    """Return the share of a phase that is over, from 0 to 1. A phase of length 0 is over when it begins.
 
-    step - begin is of integers, for the greatest part: float32 has to hold the difference only.
+    The integer part of step - begin is subtracted in integers, so that float32 holds only the difference.
     """
     if length <= 0:
         return ops.cast(step >= math.ceil(begin), "float32")
@@ -118,14 +125,14 @@ def share_done(step: Any, begin: float, length: float) -> Any:
 
 
 def share_left(step: Any, begin: float, length: float) -> Any:
-    """1 - share_done, with all digits."""
+    """Return 1 - share_done, without the rounding error of that subtraction."""
     if length <= 0:
         return ops.cast(step < math.ceil(begin), "float32")
     whole = math.ceil(begin + length)
     return ops.clip((ops.cast(whole - step, "float32") - (whole - begin - length)) / length, 0.0, 1.0)
 
 
-# What is left of the height where x of the way is left: 1 at 1, 0 at 0.
+# The remaining share of the height by the remaining share x of the way: 1 at x = 1, and 0 at x = 0.
 FORMS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda x: x,
     "cosine": lambda x: ops.square(ops.sin((math.pi / 2) * x)),  # (1 - cos(pi x)) / 2
@@ -134,5 +141,8 @@ FORMS: dict[str, Callable[[Any], Any]] = {
 
 
 def power(base: float, exponent: Any) -> Any:
-    """base ** exponent, of a whole number: float32 would raise the rounding of the base with it."""
+    """Return base ** exponent for an integer tensor.
+
+    The base is a Python float. In float32 its rounding error would be raised to the power with it.
+    """
     return ops.exp(ops.cast(exponent, "float32") * math.log(base))

@@ -1,4 +1,4 @@
-"""Schedules that go up and down: one cycle as long as the training, and restarts."""
+"""Schedules that rise and fall: one cycle over the whole training, and cosine restarts."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ LAST_STEP = 2**31 - 1  # JAX counts steps in 32 bits
 
 
 class OneCycle(Schedule):
-    """Up to a high rate and down to a very low one, in one cycle as long as the training.
+    """One cycle over the whole training: a rise to a high rate, then a fall to a very low one.
 
         from peak / div up to peak                  in the steps 0 to pct_start * steps - 1
         from peak down to peak / div_final          from there to step steps - 1, the last one
 
-    Both along half a cosine, or in straight lines. Step for step it is PyTorch's `OneCycleLR(optimizer, peak,
-    total_steps=steps, div_factor=div, final_div_factor=div_final / div)`; names and defaults are fastai's,
-    where `div_final` divides the peak. Later steps keep the last rate, where PyTorch raises an error.
-    The momentum that goes the other way is `momentum()`. `WarmupStableDecay` stays at its peak, so that one
-    may decide on the training's length late.
+    Both follow half a cosine or a straight line. Each step has the rate of PyTorch's `OneCycleLR(optimizer,
+    peak, total_steps=steps, div_factor=div, final_div_factor=div_final / div)`. Names and defaults are those
+    of fastai, where `div_final` divides the peak. Later steps keep the last rate; PyTorch raises an error
+    there. `momentum()` returns the momentum, which falls while the rate rises. `WarmupStableDecay` stays at
+    its peak, so that the length of the training can be decided later.
 
     Args:
         peak: The highest rate, above 0.
-        steps: The length of the training, above 0, in steps; in epochs with `steps_per_epoch`.
-        pct_start: The share of it in which the rate goes up, between 0 and 1.
-        div: The peak over the first rate, above 0.
-        div_final: The peak over the last rate, above 0.
+        steps: Length of the training, above 0, in steps; in epochs with `steps_per_epoch`.
+        pct_start: Share of the steps in which the rate rises, from 0 to 1.
+        div: Peak divided by the first rate, above 0.
+        div_final: Peak divided by the last rate, above 0.
         form: `"cosine"` or `"linear"`.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     References:
         - Smith & Topin 2018, Super-Convergence, https://arxiv.org/abs/1708.07120
@@ -71,43 +71,44 @@ class OneCycle(Schedule):
         return self.steps_of(self.steps)
 
     def momentum(self, low: float = 0.85, high: float = 0.95) -> OneCycle:
-        """The momentum of the cycle: from `high` down to `low` while the rate goes up, and back.
+        """Return the momentum of the cycle: it falls from `high` to `low` while the rate rises, and returns.
 
-        It is for the `momentum` of `ScheduledSGD` and the `beta_1` of `ScheduledAdam`.
+        Pass it as the `momentum` of `ScheduledSGD` or the `beta_1` of `ScheduledAdam`.
         """
         if not 0 < low <= high < 1:
             raise ValueError(
-                f"OneCycle.momentum: it must be 0 < low <= high < 1. Received: low={low!r}, high={high!r}"
+                "`OneCycle.momentum`: `low` and `high` must be numbers with 0 < low <= high < 1. Received: "
+                f"low={low!r}, high={high!r}"
             )
         inverse = {"peak": low, "div": low / high, "div_final": low / high}
         return OneCycle(**{**self.get_config(), **inverse})
 
 
 class CosineRestarts(Schedule):
-    """Down along half a cosine again and again, each time longer, from a lower peak, or after a warm-up.
+    """Cycles that each fall along half a cosine; each can be longer, start lower and begin with a warm-up.
 
     Cycle i = 0, 1, ... has T_i = steps * t_mul^i steps and the peak P_i = initial * m_mul^i (not below
-    `final`). Of its steps t = 0, 1, ...
+    `final`). The rate of its step t = 0, 1, ... is
 
         final + (P_i - final) * t / warmup                                              for t < warmup
         final + (P_i - final) * (1 + cos(pi (t - warmup) / (T_i - warmup))) / 2         from then on
 
-    Without a warm-up it is timm's `CosineLRScheduler(t_initial=steps, cycle_mul=t_mul, cycle_decay=m_mul)`,
-    and with `final=0` Keras's `CosineDecayRestarts`, which looks for its place in the cycles with logarithms
-    in float32, and so may be a cycle off beside a restart; and which has neither warm-ups nor an end.
+    Without a warm-up it is timm's `CosineLRScheduler(t_initial=steps, cycle_mul=t_mul, cycle_decay=m_mul)`.
+    With `final=0` as well it is Keras's `CosineDecayRestarts`, which has neither warm-ups nor an end. Keras
+    finds the cycle of a step with logarithms in float32, so it may be one cycle off next to a restart.
 
     Args:
-        initial: The peak of the first cycle, above 0.
-        steps: The length of the first cycle, above 0, in steps; in epochs with `steps_per_epoch`.
-        t_mul: How many times as long as the one before a cycle is, 1 or more.
-        m_mul: How many times as high its peak is, above 0 and up to 1.
-        warmup: How much of each cycle is for going up, 0 or more and less than `steps`.
-        final: The rate to which each cycle goes, 0 or more.
-        cycles: After how many cycles the rate stays at `final`; by default it never does.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        initial: Peak of the first cycle, above 0.
+        steps: Length of the first cycle, above 0, in steps; in epochs with `steps_per_epoch`.
+        t_mul: Length of a cycle divided by that of the cycle before, 1 or more.
+        m_mul: Peak of a cycle divided by that of the cycle before, above 0 and up to 1.
+        warmup: Length of the warm-up of each cycle, 0 or more and less than `steps`.
+        final: Rate to which each cycle falls, 0 or more.
+        cycles: Number of cycles after which the rate stays at `final`; by default there is no end.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     References:
         - Loshchilov & Hutter 2017, SGDR: Stochastic Gradient Descent with Warm Restarts,
@@ -131,7 +132,7 @@ class CosineRestarts(Schedule):
     def validate(self) -> None:
         if self.steps_of(self.steps) <= self.steps_of(self.warmup):
             raise ValueError(
-                "CosineRestarts: warmup must be shorter than the first cycle. "
+                "`CosineRestarts`: `warmup` must be shorter than the first cycle. "
                 f"Received: steps={self.steps!r}, warmup={self.warmup!r}"
             )
 
@@ -148,11 +149,11 @@ class CosineRestarts(Schedule):
         return self.final + (peak - self.final) * share
 
     def _place(self, step: Any) -> tuple[Any, Any, Any]:
-        """The number of the step's cycle, how many steps of it are over, and how many it has."""
+        """Return the number of a step's cycle, how many steps of the cycle are over, and how many it has."""
         first = self.steps_of(self.steps)
         if self.t_mul == 1.0:
             return step // first, ops.cast(step % first, "float32"), float(first)
-        # Where each cycle begins, worked out beforehand: floor(log(...)) in float32 is off beside a restart.
+        # The first step of each cycle is computed here: floor(log(...)) in float32 is off next to a restart.
         begins, lengths = [0.0], [float(first)]
         while len(begins) != self.cycles and begins[-1] + lengths[-1] < LAST_STEP:
             begins.append(begins[-1] + lengths[-1])

@@ -1,4 +1,4 @@
-"""Schedules that go down once: after a plateau, without an end, in steps, along a power."""
+"""Schedules that fall once: after a stable phase, with the root of the step, in steps, along a power."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from .base import FORMS, Schedule, power, share_done, share_left
 
 
 class WarmupStableDecay(Schedule):
-    """Up in a straight line, a long time at the peak, and down at the end.
+    """Linear warm-up, a long stable phase at the peak, and a decay at the end.
 
         peak * s / warmup                              for s < warmup
         peak                                           for s < steps - decay
         final + (peak - final) * tail(d)               d = (s - steps + decay) / decay, from 0 to 1
 
-    with the tail 1 - d ("linear"), (1 + cos(pi d)) / 2 ("cosine") or 1 - sqrt(d) ("1-sqrt"). Step 0 has the
-    rate 0, and step `steps`, after the last one, the rate `final`, which stays. What comes before the decay
-    does not depend on how long the training will be: it can be made longer from a checkpoint of the stable
-    phase, which a cosine over the whole (`keras.optimizers.schedules.CosineDecay`) does not allow.
+    The tail is 1 - d ("linear"), (1 + cos(pi d)) / 2 ("cosine") or 1 - sqrt(d) ("1-sqrt"). Step 0 has the
+    rate 0. Step `steps`, which follows the last one, has the rate `final`, and so have all later steps. The
+    rates before the decay do not depend on the length of the training, so a training can be made longer from
+    a checkpoint of the stable phase. A cosine over the whole training
+    (`keras.optimizers.schedules.CosineDecay`) does not allow that.
 
     Args:
         peak: The highest rate, above 0.
-        steps: The length of the training, above 0, in steps; in epochs with `steps_per_epoch`.
-        warmup: How much of it is for the warm-up, 0 or more.
-        decay: How much of it is for the decay, 0 or more; 10 to 20 % are usual.
+        steps: Length of the training, above 0, in steps; in epochs with `steps_per_epoch`.
+        warmup: Length of the warm-up, 0 or more.
+        decay: Length of the decay, 0 or more; 10% to 20% of `steps` are usual.
         tail: `"linear"`, `"cosine"` or `"1-sqrt"`, which the second paper found to be best.
-        final: The rate at the end, 0 or more.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        final: Rate at the end, 0 or more.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range, and for a warm-up and a decay that are longer
-            than the training.
+        TypeError, ValueError: If an argument is outside its range, or if the warm-up and the decay together
+            are longer than the training.
 
     References:
         - Hu et al. 2024, MiniCPM, https://arxiv.org/abs/2404.06395
@@ -58,7 +59,7 @@ class WarmupStableDecay(Schedule):
     def validate(self) -> None:
         if self.warmup + self.decay > self.steps:
             raise ValueError(
-                "WarmupStableDecay: the warm-up and the decay must fit into steps. Received: "
+                "`WarmupStableDecay`: `warmup` and `decay` together must fit into `steps`. Received: "
                 f"steps={self.steps!r}, warmup={self.warmup!r}, decay={self.decay!r}"
             )
 
@@ -75,21 +76,21 @@ class WarmupStableDecay(Schedule):
 
 
 class InverseSquareRoot(Schedule):
-    """Up in a straight line, and down as 1 over the root of the step, without an end.
+    """Linear warm-up, then a fall with 1 over the root of the step, without an end.
 
         rate(s) = peak * s / warmup              for s < warmup
                   peak * sqrt(warmup / s)        from step `warmup` on
 
-    It is the rate of the Transformer, whose peak is 1 / sqrt(d_model * warmup). Nobody has to know how long
-    the training will be; one whose length is known ends lower with `WarmupStableDecay`.
+    It is the schedule of the Transformer, whose peak is 1 / sqrt(d_model * warmup). It does not need the
+    length of the training. If that is known, `WarmupStableDecay` ends at a lower rate.
 
     Args:
-        peak: The rate at the end of the warm-up, above 0.
-        warmup: The length of the warm-up, above 0, in steps; in epochs with `steps_per_epoch`.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        peak: Rate at the end of the warm-up, above 0.
+        warmup: Length of the warm-up, above 0, in steps; in epochs with `steps_per_epoch`.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     References:
         - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -111,21 +112,22 @@ class InverseSquareRoot(Schedule):
 
 
 class Step(Schedule):
-    """A rate that is multiplied by a factor again and again, after so many steps each.
+    """A rate that is multiplied by a factor at regular intervals.
 
         rate(s) = initial * factor^floor(s / every)
 
-    PyTorch's `StepLR`, and Keras's `ExponentialDecay(staircase=True)`, here also in epochs. For steps of
-    unequal lengths or rates Keras has `PiecewiseConstantDecay`; `PlateauDecay` lets the loss say when.
+    The same as PyTorch's `StepLR` and Keras's `ExponentialDecay(staircase=True)`, and also in epochs. For
+    intervals of unequal lengths use Keras's `PiecewiseConstantDecay`. `PlateauDecay` chooses the moments from
+    the loss.
 
     Args:
         initial: The first rate, above 0.
-        every: After how many steps the rate is multiplied, above 0; in epochs with `steps_per_epoch`.
-        factor: By what, above 0.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        every: Length of an interval, above 0, in steps; in epochs with `steps_per_epoch`.
+        factor: Factor of the rate after each interval, above 0.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     Example:
 
@@ -143,22 +145,22 @@ class Step(Schedule):
 
 
 class Polynomial(Schedule):
-    """Down to a last rate along a power of what is left of the training.
+    """Fall to a final rate along a power of the share of steps that is left.
 
         rate(s) = final + (initial - final) * (1 - min(s, steps) / steps)^power
 
-    It is `keras.optimizers.schedules.PolynomialDecay`, which has no epochs, and which next to the end takes
-    1 - s / steps from a rounded quotient. Power 1 is a straight line.
+    Power 1 is a straight line. The formula is that of `keras.optimizers.schedules.PolynomialDecay`, which has
+    no epochs and computes 1 - s / steps from a rounded quotient, so that rates close to the end are inexact.
 
     Args:
-        initial: The rate of step 0, above 0.
-        steps: How long it goes down, above 0, in steps; in epochs with `steps_per_epoch`.
-        power: Above 0.
-        final: The rate from step `steps` on, 0 or more.
-        steps_per_epoch: How many steps an epoch has, where lengths are in epochs.
+        initial: Rate of step 0, above 0.
+        steps: Length of the decay, above 0, in steps; in epochs with `steps_per_epoch`.
+        power: The exponent, above 0.
+        final: Rate from step `steps` on, 0 or more.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
-        TypeError, ValueError: For an argument out of its range.
+        TypeError, ValueError: If an argument is outside its range.
 
     Example:
 

@@ -13,48 +13,46 @@ from .base import Schedule
 
 
 def length_of(schedule: Any) -> float:
-    """After how many steps a schedule has come to its end, Keras's own included; infinite without one."""
-    own = keras.optimizers.schedules
+    """Return the number of steps after which a schedule, also one of Keras, ends; infinite without end."""
+    of_keras = keras.optimizers.schedules
     if isinstance(schedule, Schedule):
         return schedule.length
-    if isinstance(schedule, own.CosineDecay):
-        return float(
-            schedule.decay_steps + (schedule.warmup_steps if schedule.warmup_target is not None else 0)
-        )
-    if isinstance(schedule, own.PolynomialDecay) and not schedule.cycle:
+    if isinstance(schedule, of_keras.CosineDecay):
+        warmup = 0 if schedule.warmup_target is None else schedule.warmup_steps
+        return float(schedule.decay_steps + warmup)
+    if isinstance(schedule, of_keras.PolynomialDecay) and not schedule.cycle:
         return float(schedule.decay_steps)
     return math.inf
 
 
 def check_length(schedule: Any, params: Mapping[str, Any] | None, made: int = 0) -> None:
-    """Warns where a decay comes to its end long before, or long after, the training does.
+    """Warn if a decay ends in the first half of the training, or after twice its length.
 
-    Long is: before the half, or after twice the length. Nothing is said where the length of either is not
-    known, or where the schedule has no end.
+    There is no warning if one of the two lengths is unknown, or if the schedule has no end.
 
     Args:
-        rate: A schedule; or an optimizer, whose schedule is looked at, if it has one.
-        params: The `params` of a callback: `epochs`, and the `steps` of an epoch, as the schedule counts.
-        made: How many steps were made before this `fit`; read off an optimizer.
+        schedule: The schedule, or None.
+        params: The `params` of a callback: `epochs`, and the `steps` of an epoch in the unit of the schedule.
+        made: Number of steps made before this `fit`.
     """
     length = length_of(schedule)
     epochs, steps = ((params or {}).get(name) for name in ("epochs", "steps"))
     if math.isinf(length) or not epochs or not steps:
         return
-    # `initial_epoch` is not among the params: the steps made before are in `epochs`, or come before them.
+    # `initial_epoch` is not among the params: `epochs` may or may not include the steps made before.
     least, most = max(made, epochs * steps), made + epochs * steps
     name = type(schedule).__name__
     if length < 0.5 * least:
         warnings.warn(
-            f"{name} comes to its end after {length:g} steps, and the training makes {least:g}: the rate "
-            f"stays as it is for the last {least - length:g}. Give it the length of the training, which is "
-            "epochs times the steps of an epoch, or let another schedule follow with Chain.",
+            f"`{name}`: the schedule ends after {length:g} steps, but the training has {least:g}, so the "
+            f"rate is constant for the last {least - length:g}. Pass the length of the training, which is "
+            "epochs times the steps of an epoch, or add another schedule with `Chain`.",
             stacklevel=2,
         )
     elif length > 2 * most:
         warnings.warn(
-            f"{name} comes to its end after {length:g} steps, and the training makes only {most:g}: it stops "
-            "while the rate is still high. Give it the length of the training, which is epochs times the "
+            f"`{name}`: the schedule ends after {length:g} steps, but the training has only {most:g}, so it "
+            "stops while the rate is still high. Pass the length of the training, which is epochs times the "
             "steps of an epoch.",
             stacklevel=2,
         )

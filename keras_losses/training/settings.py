@@ -39,10 +39,10 @@ class Setting:
             return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
         return float(self.loss._stated(self.name))
 
-    def checked(self, owner: str, value: Any) -> float:
-        """Return a value as a number; raise if the loss does not take it."""
+    def checked(self, value: Any) -> float:
+        """Return a value as a number; raise `TypeError` or `ValueError` if the loss does not take it."""
         declared = self.loss.hyperparameters.get(self.name, _ANY_WEIGHT)
-        number = float(declared.check(f"{owner}: {type(self.loss).__name__}", self.name, value))
+        number = float(declared.check(type(self.loss).__name__, self.name, value))
         self._make_with(number)
         return number
 
@@ -77,14 +77,13 @@ class Setting:
 class Control:
     """A handle by which a callback sets one number of a loss."""
 
-    owner: str
     path: str
     setting: Setting
     variable: keras.Variable
 
     def assign(self, value: Any) -> float:
         """Set the number in compiled steps and in the loss, with which it is saved; return it."""
-        number = self.setting.checked(self.owner, value)
+        number = self.setting.checked(value)
         self.variable.assign(number)
         self.setting.keep(number)
         return number
@@ -132,7 +131,7 @@ def matching_path(
     if any(path == name or path.endswith(f"/{name}") for path in learned):
         what = "is learned: give the loss a number in place of Learned, and it is one"
     raise ValueError(
-        f"{owner}: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
+        f"`{owner}`: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
         f"{', '.join(matches or paths) or 'none'}."
     )
 
@@ -193,7 +192,7 @@ class Settings:
             if path in self._loaded:
                 variable.assign(self._loaded[path])
             model.train_function = model.test_function = None
-        return Control(owner, path, *self._numbers[path])
+        return Control(path, *self._numbers[path])
 
     def _put_behind(self, variable: keras.Variable, path: str, setting: Setting) -> None:
         self._numbers[path] = (setting, variable)

@@ -92,7 +92,7 @@ every_rate = pytest.mark.parametrize("optimizer", RATES.values(), ids=RATES)
         ({}, [float("nan"), 5, float("inf"), 4], [1] * 4),
     ],
 )
-@pytest.mark.filterwarnings("ignore:PlateauDecay")
+@pytest.mark.filterwarnings("ignore:`PlateauDecay`")
 def test_when(given, values, rates):
     assert train(model(RATES["number"]()), values, halving(**given)) == about([R * rate for rate in rates])
 
@@ -247,7 +247,7 @@ def test_verbose(capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"monitor": "accuracy"}, "`mode` must be 'min' where less of 'accuracy' is better.*mode='auto'"),
+        ({"monitor": "accuracy"}, "`mode` must be 'min' if less of 'accuracy' is better.*mode='auto'"),
         ({"mode": "least"}, "Received: mode='least'"),
         ({"factor": 1.0}, r"`factor` must be a number in \(0, 1\). Received: factor=1.0"),
         ({"factor": "0.1"}, "Received: factor='0.1'"),

@@ -276,13 +276,13 @@ def test_grad_norm_goes_on(tmp_path):
 @pytest.mark.parametrize("make", [DynamicWeightAverage, lambda **given: GradNorm("shared", **given)])
 def test_terms_that_are_none(make):
     for terms in (["a_squared_error_loss"], [], "ab"):
-        with pytest.raises(ValueError, match="`terms` must be two names of terms or more"):
+        with pytest.raises(ValueError, match="`terms` must be two or more names of terms"):
             make(terms=terms)
     with pytest.raises(ValueError, match="Its terms are: a_squared_error_loss, b_squared_error_loss"):
         fit(tasks(), make(terms=["a_squared_error_loss", "c"]))
     for losses in ({"a": "mse", "b": "mse"}, {"a": 1.0 * SquaredErrorLoss(), "b": "mse"}):
         with pytest.raises(
-            ValueError, match="two terms or more, or several outputs with a CompositeLoss each"
+            ValueError, match="two or more terms, or several outputs with a CompositeLoss each"
         ):
             fit(tasks(losses=losses), make())
 
@@ -326,7 +326,7 @@ def test_two_replicas():
         histories.append(fit(model, DynamicWeightAverage(0.5)))
     for path in PATHS:
         np.testing.assert_allclose(histories[0][path], histories[1][path], rtol=1e-5)
-    with pytest.raises(ValueError, match="GradNorm: the model must have one replica"):
+    with pytest.raises(ValueError, match="`GradNorm`: the model must have one replica"):
         fit(model, GradNorm("shared"))
 
 

@@ -335,14 +335,14 @@ def test_lengths(schedule, length):
 @pytest.mark.parametrize(
     ("length", "made", "warning"),
     [
-        (49, 0, "after 49 steps, and the training makes 100: the rate stays as it is for the last 51"),
+        (49, 0, "after 49 steps, but the training has 100, so the rate is constant for the last 51"),
         (50, 0, None),
         (200, 0, None),
-        (201, 0, "after 201 steps, and the training makes only 100"),
+        (201, 0, "after 201 steps, but the training has only 100"),
         (399, 100, None),  # 100 steps more, or 100 altogether: who knows
         (50, 100, None),
-        (49, 100, "makes 100"),
-        (401, 100, "makes only 200"),
+        (49, 100, "has 100"),
+        (401, 100, "has only 200"),
     ],
 )
 def test_a_decay_of_another_length_than_the_training(length, made, warning):
@@ -368,16 +368,16 @@ def test_the_schedule_of_an_optimizer_is_looked_at():
         lambda rate: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(rate)),
     ):
         with_schedule = optimizer(keras_schedules.CosineDecay(1.0, 9))
-        with pytest.warns(UserWarning, match="CosineDecay comes to its end after 9 steps"):
+        with pytest.warns(UserWarning, match="`CosineDecay`: the schedule ends after 9 steps"):
             check_length(schedule_of(with_schedule), {"epochs": 5, "steps": 20}, batches_seen(with_schedule))
 
 
 def test_learning_rate_decay_looks_at_it():
     """Epochs in epochs, and updates, not batches, in steps."""
-    with pytest.warns(UserWarning, match="after 9 steps, and the training makes only 2"):
+    with pytest.warns(UserWarning, match="after 9 steps, but the training has only 2"):
         fit(model(), LearningRateDecay(Polynomial(1.0, 9)), targets=(1.0,), epochs=2)
     accumulating = model(keras.optimizers.SGD(0.0, gradient_accumulation_steps=2))
-    with pytest.warns(UserWarning, match="after 9 steps, and the training makes only 4"):
+    with pytest.warns(UserWarning, match="after 9 steps, but the training has only 4"):
         fit(accumulating, LearningRateDecay(Polynomial(1.0, 9), "step"), targets=(1.0,) * 8, batch_size=1)
 
 
@@ -399,18 +399,21 @@ def test_learning_rate_decay_looks_at_it():
         (lambda: Warmup(0.1, 0), "steps=0"),
         (lambda: Warmup(0.1, 1, steps_per_epoch=0), r"`steps_per_epoch` must be an integer in \[1, inf\)"),
         (lambda: Warmup(0.1, 1, steps_per_epoch=2.5), "steps_per_epoch=2.5"),
-        (lambda: WarmupStableDecay(1.0, 10, 6, 5), "must fit into steps.*warmup=6.0, decay=5.0"),
-        (lambda: CosineRestarts(1.0, 5, warmup=5), "warmup must be shorter than the first cycle"),
+        (lambda: WarmupStableDecay(1.0, 10, 6, 5), "must fit into `steps`.*warmup=6.0, decay=5.0"),
+        (lambda: CosineRestarts(1.0, 5, warmup=5), "`warmup` must be shorter than the first cycle"),
         (lambda: CosineRestarts(1.0, 5, t_mul=0.5), "t_mul=0.5"),
         (lambda: CosineRestarts(1.0, 5, cycles=0), "cycles=0"),
         (lambda: Step(1.0, True), "every=True"),
         (lambda: Chain([]), "`schedules` must be a list of"),
-        (lambda: Chain([0.1, 0.2]), "link 0 does not say how many steps it lasts"),
-        (lambda: Chain([(0.1, 0), 0.2]), "link 0 does not say"),
-        (lambda: Chain([(0.1, 1, 2), 0.2]), "link 0 is not a schedule and its steps"),
+        (lambda: Chain([0.1, 0.2]), "entry 0 needs a number of steps above 0"),
+        (lambda: Chain([(0.1, 0), 0.2]), "entry 0 needs a number"),
+        (lambda: Chain([(0.1, 1, 2), 0.2]), "entry 0 is not a pair of a schedule and its steps"),
         (lambda: Chain([("a", 1), 0.2]), "`schedules` must be"),
         (lambda: Chain(0.1), "`schedules` must be"),
-        (lambda: Step(1.0, 10).plot(), "Step.plot: it has no end"),
+        (
+            lambda: Step(1.0, 10).plot(),
+            "`Step.plot`: `steps` must be a number, because this schedule has no end",
+        ),
     ],
 )
 def test_what_they_refuse(make, message):
