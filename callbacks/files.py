@@ -11,6 +11,17 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 
+def local_path(owner: str, argument: str, path: str | os.PathLike[str]) -> str:
+    """Return a local path as text; raise `ValueError` for a URL, which would become a local directory."""
+    text = os.fspath(path)
+    if "://" in text:
+        raise ValueError(
+            f"`{owner}`: `{argument}` must be a local path. Received: {text!r}. Write to a local directory "
+            "and copy it to the remote storage, or mount the storage as a directory."
+        )
+    return text
+
+
 @contextlib.contextmanager
 def rewriting(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a new file that replaces `path` as a whole, once all of it is on the disk.

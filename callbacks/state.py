@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .files import rewriting
+from .files import local_path, rewriting
 
 _KEPT = 1000  # entries, because a checkpoint of the best epoch may be hundreds of epochs old
 
@@ -45,7 +45,10 @@ class Remembers:
                 f"`{owner}`: `backup_dir` must be a directory, or None. Received: backup_dir={backup_dir!r}"
             )
         if backup_dir is not None:
-            self._state_file = Path(backup_dir) / f"{owner}-{zlib.crc32(of.encode()):08x}.json"
+            self._state_file = (
+                Path(local_path(owner, "backup_dir", backup_dir))
+                / f"{owner}-{zlib.crc32(of.encode()):08x}.json"
+            )
         self._state_of = of
 
     def remember(self, batches: int, state: dict[str, Any]) -> None:

@@ -20,8 +20,10 @@ from ..arguments import as_number, whole_number
 from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
 from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
+from ..writers.recorded import SEAM_TAG, Recorded, Seam
 from ..writers.tensorboard import TensorBoardWriter
 from ..writers.writer import Writer
+from .axis import Axis, followed, goes_on, seam_of
 from .hyperparameters import hyperparameters
 from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
 from .samples import Examined
@@ -31,7 +33,10 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     """Records the loss of every batch and epoch, its terms and the learning rate, for TensorBoard and others.
 
     All curves share one x-axis: the number of optimizer updates, which is saved with the model. A second
-    `fit` continues the curves, and so does a model that was saved and loaded. There are two runs, `train`
+    `fit` continues the curves, and so does a model that was saved and loaded. A training that was restored
+    from a backup or a checkpoint repeats steps: their old points are moved to `superseded/`. If the model was
+    compiled again or made again, its optimizer begins at 0 updates; then the curves continue after the last
+    step, a warning says so, and the point `optimizer_updates` marks the place. There are two runs, `train`
     and `validation`, with these tags:
 
     - `batch/loss`, `batch/terms/<term>`: the loss and the terms of this batch alone. Validation batches are
@@ -56,7 +61,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     Each step has one point. Several batches share a step with `steps_per_execution`, gradient accumulation,
     a batch that mixed precision skipped, or more validation batches than training steps. Their point is
     their mean, weighted by their sizes. A model with its own `train_step` has batch curves if the step calls
-    `compute_loss`.
+    `compute_loss`. In an epoch in which the compiled optimizer makes no update, because `train_step` uses
+    other optimizers, the steps are batches, and a warning says that its learning rate is not used.
 
     A writer that fails, for example on a full disk, causes one warning, and training goes on. Place this
     callback before `keras.callbacks.BackupAndRestore`, so that the backup holds the state of an unfinished
@@ -121,7 +127,9 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         tensorboard = [] if log_dir is None else [TensorBoardWriter(log_dir)]
         self._writers = _Writers([*tensorboard, *writers])
         self._examined = None if examine is None else Examined(*examine)
-        self._record = _Record(self._writers)
+        self._axis = Axis()
+        self._record = _Record(self._writers, self._axis)
+        self._warned_of_updates = False
         # "idle", "training", "validation", or "trained" (between the validation and the end of the epoch).
         self._phase = "idle"
         # KeyboardInterrupt skips `on_train_end`.
@@ -157,17 +165,22 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.loss_terms.begin_epoch()
         self._record.flush()  # an evaluation with this callback may have hidden the end of the last epoch
         self._reader = Reader(self.model)
-        self._first_iteration = self._reader.iterations()
         self._record.follow(self._reader)
+        self._epoch_began_at = self._reader.batches()
+        self._batches_of_epoch = 0
+        updates = self._reader.iterations()
         if not self._begun:
             # Other callbacks may restore the model in `on_train_begin`, so the step is read here.
             self._begun = True
             optimizer = self.model.optimizer
             check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
-            self._record.training.begin(self._first_iteration, self._unfinished())
-            self._writers.begin(self._first_iteration, hyperparameters(self.model, self.params))
+            self._record.training.begin(updates, self._unfinished())
+            self._begin_curves(updates)
+        self._first_step = self._axis.step(updates)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._phase == "training":
+            self._batches_of_epoch = batch + int(self.model.steps_per_execution or 1)
         if self.batches and self._phase == "training":
             if len(self._record.training) >= self.flush_every:
                 self._record.flush()
@@ -189,14 +202,14 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             self._phase = "trained"
             if self.batches:
                 self._validation.add(self._reader.read(), self.flush_every)
-                for point in self._validation.points(self._first_iteration, self._reader.iterations()):
+                for point in self._validation.points(self._first_step, self._step()):
                     self._record.batch("validation", point)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._phase == "training":
             self._end_training()
         self._phase = "idle"
-        step = self._reader.iterations()
+        step = self._step()
         if not self.batches:
             self._record.scalar("train", "learning_rate", self._record.rate(self._reader), step)
         self.model.loss_terms.end_epoch(epoch, logs or {})
@@ -204,19 +217,56 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if self._examined is not None:
             self._record.examined(step, *self._examined.of(self.model))
         self._writers.flush()
+        followed(self.model.optimizer, self._reader.iterations())
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writers.end(_numbers(logs or {}))
         self._writers.close()
 
+    def _step(self) -> int:
+        return self._axis.step(self._reader.iterations())
+
+    def _begin_curves(self, updates: int) -> None:
+        recorded = self._writers.recorded()
+        continues = goes_on(self.model.optimizer, updates)
+        self._axis.seam = seam_of(recorded, updates, continues)
+        step = self._axis.step(updates)
+        self._writers.begin(step, hyperparameters(self.model, self.params))
+        if self._axis.seam == recorded.seam:
+            return
+        self._record.seam(self._axis.seam)
+        if not continues:
+            warnings.warn(
+                f"`LossCurves`: the optimizer has made {updates} updates, and the curves reach step "
+                f"{recorded.last} already. This is taken for a new training, and its curves continue after "
+                f"step {recorded.last}. To compare trainings, give each its own `log_dir`.",
+                stacklevel=2,
+            )
+
     def _end_training(self) -> None:
         if self.batches:
             self._record.training.add(self._reader.read())
             self._record.flush()
+        if self._batches_of_epoch and self._reader.batches() == self._epoch_began_at:
+            self._count_batches()
         if self._left is not None:
             left = self._record.training.left
             row = np.zeros(self._left.shape) if left is None else [*left, self._reader.batches() % _COUNTED]
             self._left.assign(np.asarray(row, "float32"))
+
+    def _count_batches(self) -> None:
+        """Count batches in place of updates in an epoch without an update."""
+        batches = min(self._batches_of_epoch, self.params.get("steps") or self._batches_of_epoch)
+        self._record.without_updates(batches, self._reader)
+        self._axis.count(batches, self._reader.iterations())
+        if not self._warned_of_updates:
+            self._warned_of_updates = True
+            warnings.warn(
+                "`LossCurves`: the compiled optimizer made no update in an epoch. In such epochs the curves "
+                "count batches, and the learning rate that they show is not used. If `train_step` uses other "
+                "optimizers, set their rates by their own schedules.",
+                stacklevel=2,
+            )
 
     def _unfinished(self) -> np.ndarray | None:
         if self._left is None:
@@ -233,8 +283,8 @@ _COUNTED = 2**20
 class _Record:
     """Turns points and logs into scalars for the writers."""
 
-    def __init__(self, writers: _Writers) -> None:
-        self._writers = writers
+    def __init__(self, writers: _Writers, axis: Axis) -> None:
+        self._writers, self._axis = writers, axis
         self.training = TrainingPoints()
         self._schedule: OptimizerSchedule | None = None
 
@@ -250,13 +300,23 @@ class _Record:
         """Write the points of the training batches that were read."""
         if not len(self.training):
             return
-        points = self.training.fetch(self._per_iteration)
+        points = self.training.fetch(self._per_iteration, self._axis)
         rates = [point.rate for point in points]
         if self._schedule is not None and points:
             rates = self._schedule.before([point.batches for point in points])
         for point, rate in zip(points, rates, strict=True):
             self.scalar("train", "learning_rate", rate, point.step, point.wall_time)
             self.batch("train", point)
+
+    def without_updates(self, batches: int, reader: Reader) -> None:
+        """Write the points of the batches of an epoch without an update."""
+        for point in self.training.without_updates(batches, self._axis, self.rate(reader)):
+            self.scalar("train", "learning_rate", point.rate, point.step, point.wall_time)
+            self.batch("train", point)
+
+    def seam(self, seam: Seam) -> None:
+        """Mark the step at which a new training continues the axis."""
+        self.scalar("train", SEAM_TAG, seam.updates, seam.step)
 
     def batch(self, run: str, point: Point) -> None:
         if point.sums is None:
@@ -298,13 +358,28 @@ class _Writers(Writer):
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = list(writers)
+        self._recorded = Recorded()
+
+    def recorded(self) -> Recorded:
+        """Return the extent of the longest curves; those of this object if no writer knows its own."""
+        found: list[Recorded] = []
+        for writer in tuple(self._writers):
+            with self._guarded(writer):
+                recorded = writer.recorded()
+                if recorded is not None:
+                    found.append(recorded)
+        if not self._writers:
+            return Recorded()
+        return max(found, key=lambda recorded: recorded.last, default=self._recorded)
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
+        self._recorded.drop_after(step)
         for writer in tuple(self._writers):
             with self._guarded(writer):
                 writer.begin(step, hyperparameters)
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        self._recorded.add(run, tag, step, value)
         for writer in tuple(self._writers):
             with self._guarded(writer):
                 writer.scalar(run, tag, value, step, wall_time)

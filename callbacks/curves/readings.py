@@ -22,6 +22,7 @@ from ..control.optimizers import (
     rate_variable,
 )
 from ..schedules.compiled import compiled
+from .axis import Axis
 
 
 @dataclass
@@ -99,6 +100,16 @@ class Point:
     rate: float = float("nan")
 
 
+@dataclass
+class Executed:
+    """What is known of an execution whose update is not complete."""
+
+    sums: np.ndarray
+    wall_time: float
+    batch: int | None = None
+    """The number of batches of the epoch up to its end; None for the last execution of an epoch."""
+
+
 class TrainingPoints:
     """Merges the readings of each update of the optimizer into one point."""
 
@@ -106,10 +117,10 @@ class TrainingPoints:
         self._readings: list[Reading] = []
         self.begin(0, None)
 
-    def begin(self, step: int, left: np.ndarray | None) -> None:
-        """Begin after `step` updates, with the sums `left` of an unfinished update."""
-        self._step = step
-        self._sums = left
+    def begin(self, updates: int, left: np.ndarray | None) -> None:
+        """Begin after `updates` updates, with the sums `left` of an unfinished update."""
+        self._updates = updates
+        self._executed = [] if left is None else [Executed(left, time.time())]
         self._rate = float("nan")
 
     def __len__(self) -> int:
@@ -123,26 +134,40 @@ class TrainingPoints:
         if self._readings and self._readings[-1].batch == batch:
             self._readings[-1].rate = rate
 
-    def fetch(self, per_iteration: int) -> list[Point]:
+    def fetch(self, per_iteration: int, axis: Axis) -> list[Point]:
+        """Return the points of the updates that are complete."""
         readings, self._readings = self._readings, []
-        return [point for reading in readings if (point := self._point(reading, per_iteration)) is not None]
+        points = [self._point(reading, per_iteration, axis) for reading in readings]
+        return [point for point in points if point is not None]
+
+    def without_updates(self, batches: int, axis: Axis, rate: float) -> list[Point]:
+        """Return a point for each execution of an epoch of `batches` batches and without an update."""
+        executed, self._executed = self._executed, []
+        first = axis.step(self._updates)
+        return [
+            Point(first + (each.batch or batches), each.sums, each.wall_time, rate=rate) for each in executed
+        ]
 
     @property
     def left(self) -> np.ndarray | None:
         """Sums of the batches of an update that is not complete; None without such batches."""
-        return self._sums
+        return (
+            sum((each.sums for each in self._executed[1:]), self._executed[0].sums)
+            if self._executed
+            else None
+        )
 
-    def _point(self, reading: Reading, per_iteration: int) -> Point | None:
+    def _point(self, reading: Reading, per_iteration: int, axis: Axis) -> Point | None:
         """Return the point that the batches up to the reading complete; None without an update."""
         row, batches, next_rate = reading.fetch()
         if Ledger.has_samples(row):  # the first reading of an epoch follows no execution
-            self._sums = row if self._sums is None else self._sums + row
+            self._executed.append(Executed(row, reading.wall_time, reading.batch))
         rate, self._rate = self._rate, next_rate
-        step = batches // per_iteration
-        if step <= self._step:
+        updates = batches // per_iteration
+        if updates <= self._updates:
             return None
-        sums, self._sums, self._step = self._sums, None, step
-        return Point(step, sums, reading.wall_time, batches, rate)
+        sums, self._executed, self._updates = self.left, [], updates
+        return Point(axis.step(updates), sums, reading.wall_time, batches, rate)
 
 
 class ValidationPoints:

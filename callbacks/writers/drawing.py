@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .record import LEVELS, Record, Series
+from .recorded import SEAM_TAG
 
 WIDTH = 10.0  # width of a picture in inches
 RUNS = {"train": "#2f74c0", "validation": "#d9601a"}
@@ -195,6 +196,12 @@ def _loss(figure: Any, record: Record) -> None:
         axes.set_xlabel("updates of the optimizer")
     _runs(axes, record, "epoch/loss", "batch/loss", size=4.0)
     axes.set_ylabel("loss")
+    for step in record.curve("train", SEAM_TAG).steps:
+        axes.axvline(step, color=INK, lw=0.8, ls=":", zorder=1)
+        axes.annotate(
+            "new training", (step, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
+            textcoords="offset points", fontsize=8, va="top",
+        )  # fmt: skip
     best = record.best()
     if best is not None:
         run, index = best

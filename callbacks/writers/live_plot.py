@@ -12,6 +12,7 @@ import numpy as np
 from ..arguments import number
 from . import drawing
 from .record import Record
+from .recorded import Recorded
 from .writer import Writer
 
 
@@ -56,6 +57,9 @@ class LivePlot(Writer):
         self._handle: Any = None
         self._changed = False
 
+    def recorded(self) -> Recorded:
+        return self._record.recorded()
+
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         self._record.begin(step, hyperparameters)
         self._handle = None  # the fit may run in another cell
@@ -73,9 +77,11 @@ class LivePlot(Writer):
             self._draw()
 
     def end(self, figures: Mapping[str, float]) -> None:
+        self._record.end()
         self._draw()
 
     def close(self) -> None:
+        self._record.end()
         self._draw()
 
     def _draw(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from ..files import local_path
+from .recorded import Recorded
 from .writer import Writer
 
 _owners: weakref.WeakValueDictionary[str, Owner] = weakref.WeakValueDictionary()
@@ -39,17 +41,55 @@ class Owner(Writer):
 
 
 class FileWriter(Owner):
-    """A writer of a local path, from which it removes the points that a resumed training repeats."""
+    """A writer of a local path, from which it removes the points that a resumed training repeats.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.realpath(path)  # absolute, because the program may change its directory
-        self._latest = 0  # the last step that was written
+    Args:
+        path: The file or directory.
+        mark: The name of a file that exists while a fit is running, behind `path`. A process that is killed
+            leaves it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], argument: str, mark: str) -> None:
+        # absolute, because the program may change its directory
+        self.path = os.path.realpath(local_path(type(self).__name__, argument, path))
+        self._mark = self.path + mark
+        self._recorded = Recorded()
+        self._unchecked = True
+
+    def recorded(self) -> Recorded:
+        if self._claim(self.path) or not os.path.lexists(self.path):
+            self.close_files()
+            self._recorded = Recorded(unfinished=os.path.lexists(self._mark))
+            for run, tag, step, value in self._points():
+                self._recorded.add(run, tag, step, value)
+            self._unchecked = True
+        return self._recorded
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
-        if self._claim(self.path) or self._latest > step:
-            self.close()
+        recorded = self.recorded()
+        if self._unchecked or recorded.last > step:
+            self.close_files()
             self._forget(step)
-        self._latest = step
+            recorded.drop_after(step)
+            self._unchecked = False
+        recorded.unfinished = False
+        os.makedirs(os.path.dirname(self._mark), exist_ok=True)
+        with open(self._mark, "w"):
+            pass
+
+    def close(self) -> None:
+        self.close_files()
+        if self._owns:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self._mark)
+
+    def close_files(self) -> None:
+        """Write the rest, and close all files."""
+        raise NotImplementedError
+
+    def _points(self) -> Iterator[tuple[str, str, int, float]]:
+        """Yield run, tag, step and value of the points at the path."""
+        raise NotImplementedError
 
     def _forget(self, step: int) -> None:
         """Remove the points of later steps; keep copies of their files in `superseded/`."""

@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from .recorded import SEAM_TAG, Recorded
+
 V = TypeVar("V")
 
 POINTS = 4000
@@ -51,15 +53,21 @@ class Record:
         self.hyperparameters: dict[str, float | str | bool] = {}
         self.curves: dict[tuple[str, str], Series[float]] = {}
         self.histograms: dict[tuple[str, str], Series[list[float]]] = {}
+        self.unfinished = False
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         self.hyperparameters = dict(hyperparameters)
+        self.unfinished = True
         series: Any
         for kind in (self.curves, self.histograms):
             for key, series in list(kind.items()):
                 series.keep([index for index, at in enumerate(series.steps) if at <= step])
                 if not len(series):
                     del kind[key]  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """End a fit, or its interruption."""
+        self.unfinished = False
 
     def scalar(self, run: str, tag: str, value: float, step: int) -> None:
         curve = self.curves.setdefault((run, tag), Series())
@@ -95,10 +103,19 @@ class Record:
                 return run, min(finite, key=values.__getitem__)
         return None
 
+    def recorded(self) -> Recorded:
+        """Return the extent of the curves."""
+        recorded = Recorded(unfinished=self.unfinished)
+        for (run, tag), curve in sorted(self.curves.items(), key=lambda item: item[0][1] != SEAM_TAG):
+            for step, value in zip(curve.steps, curve.values, strict=True):
+                recorded.add(run, tag, step, value)
+        return recorded
+
     def to_json(self) -> str:
         """Return ASCII text; NaN and infinities, which JSON lacks, are texts that `float` reads."""
         content = {
             "version": 1,
+            "unfinished": self.unfinished,
             "hyperparameters": {name: _plain(value) for name, value in self.hyperparameters.items()},
             "curves": [
                 [run, tag, curve.steps, [_plain(value) for value in curve.values]]
@@ -114,6 +131,7 @@ class Record:
     def from_json(cls, text: str) -> Record:
         content, record = json.loads(text), cls()
         record.hyperparameters = content["hyperparameters"]
+        record.unfinished = content.get("unfinished", False)
         for run, tag, steps, values in content["curves"]:
             record.curves[run, tag] = Series(steps, [float(value) for value in values])
         for run, tag, steps, rows in content["histograms"]:

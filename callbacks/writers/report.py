@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import rewriting
+from ..files import local_path, rewriting
 from . import drawing
 from .record import Record, Series
+from .recorded import Recorded
 from .writer import Writer
 
 _KEY = "keras-losses-record"  # the name of the record inside the file
@@ -52,16 +53,21 @@ class LossReport(Writer):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(local_path("LossReport", "path", path))
         if self.path.suffix.lower() not in (".html", ".png"):
             raise ValueError(f"`LossReport`: `path` must end in .html or .png. Received: {os.fspath(path)!r}")
         drawing.need_matplotlib("LossReport")
         self._record = _read(self.path) if self.path.exists() else Record()
         self._pace = drawing.Pace(seconds=0.0, part=0.02)
         self._epoch_ended = self._unwritten = False
+        self._running = False  # whether the file says that a fit is running
+
+    def recorded(self) -> Recorded:
+        return self._record.recorded()
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         self._record.begin(step, hyperparameters)
+        self._running = self.path.exists()
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         self._record.scalar(run, tag, value, step)
@@ -77,15 +83,18 @@ class LossReport(Writer):
             self._write()
 
     def end(self, figures: Mapping[str, float]) -> None:
+        self._record.end()
         self._write()
 
     def close(self) -> None:
-        if self._unwritten:
+        self._record.end()
+        if self._unwritten or self._running:
             self._write()
 
     def _write(self) -> None:
         begun = time.monotonic()
         self._epoch_ended = self._unwritten = False
+        self._running = self._record.unfinished
         html_wanted = self.path.suffix.lower() == ".html"
         content = page(self._record).encode() if html_wanted else picture(self._record)
         with rewriting(self.path) as file:

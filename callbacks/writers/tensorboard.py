@@ -72,7 +72,7 @@ class TensorBoardWriter(FileWriter):
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        super().__init__(log_dir)
+        super().__init__(log_dir, "log_dir", mark="/unfinished")
         self._trial = os.fspath(log_dir)  # its name on the page HParams, which cuts long paths off
         self._files: dict[str, EventWriter] = {}
         self._tags: set[str] = set()
@@ -91,13 +91,13 @@ class TensorBoardWriter(FileWriter):
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         if self._owns:
-            self._latest = max(self._latest, step)
+            self._recorded.add(run, tag, step, value)
             self._tags.add(tag)
             self._file(run).scalar(tag, value, step, wall_time)
 
     def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
         if self._owns:
-            self._latest = max(self._latest, step)
+            self._recorded.add(run, tag, step, math.nan)
             finite = values[np.isfinite(values)]
             if finite.size < values.size:
                 self.scalar(run, f"{tag}_not_finite", values.size - finite.size, step, wall_time)
@@ -117,7 +117,7 @@ class TensorBoardWriter(FileWriter):
             self._file(".").summary(_session_end(), 0)
             self._file(".").flush()
 
-    def close(self) -> None:
+    def close_files(self) -> None:
         while self._files:
             self._files.popitem()[1].close()
 
@@ -127,6 +127,13 @@ class TensorBoardWriter(FileWriter):
             if run in self._superseded:
                 self._files[run].restart(self._superseded.pop(run))
         return self._files[run]
+
+    def _points(self) -> Iterator[tuple[str, str, int, float]]:
+        for run in ("train", "validation"):
+            for path in _our_files(os.path.join(self.path, run)):
+                for _, event in _records(path):
+                    for value in event.summary.value:
+                        yield run, value.tag, event.step, value.simple_value
 
     def _forget(self, step: int) -> None:
         for run in ("train", "validation"):
@@ -138,16 +145,13 @@ class TensorBoardWriter(FileWriter):
 def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | None = None) -> bool:
     """Remove events from the files of `LossCurves` in a directory; return whether there were any."""
     changed = False
-    for name in sorted(os.listdir(directory)) if os.path.lexists(directory) else ():
-        path = os.path.join(directory, name)
-        if "tfevents" not in name or not _is_ours(path):
-            continue
+    for path in _our_files(directory):
         summaries = [keep(event) for _, event in _records(path) if event.HasField("summary")]
         if all(summaries):
             continue
         if superseded is not None:
             # TensorBoard reads every file with "tfevents" in its name, in any directory.
-            keep_copy(path, superseded, name.replace("tfevents", "superseded"))
+            keep_copy(path, superseded, os.path.basename(path).replace("tfevents", "superseded"))
         if any(summaries):
             with rewriting(path) as file:
                 file.writelines(record for record, event in _records(path) if keep(event))
@@ -155,6 +159,14 @@ def _rewrite(directory: str, keep: Callable[[Event], bool], superseded: str | No
             os.remove(path)
         changed = True
     return changed
+
+
+def _our_files(directory: str) -> Iterator[str]:
+    """Yield the event files of `LossCurves` in a directory, in the order in which they were begun."""
+    for name in sorted(os.listdir(directory)) if os.path.lexists(directory) else ():
+        path = os.path.join(directory, name)
+        if "tfevents" in name and _is_ours(path):
+            yield path
 
 
 def _records(path: str) -> Iterator[tuple[bytes, Event]]:

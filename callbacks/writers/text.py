@@ -22,6 +22,9 @@ class _LineWriter(FileWriter):
     _header = ""
     _file: BinaryIO | None = None
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, "path", mark=".unfinished")
+
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         super().begin(step, hyperparameters)
         if self._file is None:
@@ -33,39 +36,50 @@ class _LineWriter(FileWriter):
 
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
         if self._owns and self._file is not None:
-            self._latest = max(self._latest, step)
+            self._recorded.add(run, tag, int(step), float(value))
             self._file.write(self._line(run, tag, step, float(value), float(wall_time)).encode())
 
     def flush(self) -> None:
         if self._file is not None:
             self._file.flush()
 
-    def close(self) -> None:
+    def close_files(self) -> None:
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
 
+    def _points(self) -> Iterator[tuple[str, str, int, float]]:
+        if os.path.isfile(self.path):
+            yield from (point for _, point in self._lines() if point is not None)
+
     def _forget(self, step: int) -> None:
-        if os.path.isfile(self.path) and not all(keep for _, keep in self._lines(step)):
+        def stays(line: bytes, point: tuple[str, str, int, float] | None) -> bool:
+            if point is None:
+                return line.endswith(b"\n")  # the header; a kill cuts a line off
+            _, _, at, _ = point
+            return at <= step
+
+        if os.path.isfile(self.path) and not all(stays(*line) for line in self._lines()):
             directory, name = os.path.split(self.path)
             keep_copy(self.path, os.path.join(directory, "superseded"), name)
             with rewriting(self.path) as file:
-                file.writelines(line for line, keep in self._lines(step) if keep)
+                file.writelines(line for line, point in self._lines() if stays(line, point))
 
-    def _lines(self, step: int) -> Iterator[tuple[bytes, bool]]:
-        """Yield the lines of the file and whether they stay; a line that a kill has cut off does not."""
+    def _lines(self) -> Iterator[tuple[bytes, tuple[str, str, int, float] | None]]:
+        """Yield the lines of the file, each with its point; the header and a cut-off line have none."""
         with open(self.path, "rb") as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
-                    yield line, False
+                    yield line, None
                 elif number == 0 and self._header:
                     self._check(line == self._header.encode())
-                    yield line, True
+                    yield line, None
                 else:
                     try:
-                        yield line, self._step(line.decode()) <= step
+                        point = self._point(line.decode())
                     except (ValueError, KeyError, IndexError, TypeError):
                         self._check(False)
+                    yield line, point
 
     def _check(self, ours: bool) -> None:
         if not ours:
@@ -77,7 +91,7 @@ class _LineWriter(FileWriter):
     def _line(self, run: str, tag: str, step: int, value: float, wall_time: float) -> str:
         raise NotImplementedError
 
-    def _step(self, line: str) -> int:
+    def _point(self, line: str) -> tuple[str, str, int, float]:
         raise NotImplementedError
 
 
@@ -122,9 +136,9 @@ class CSVWriter(_LineWriter):
         csv.writer(row, lineterminator="\n").writerow([run, tag, step, repr(value), repr(wall_time)])
         return row.getvalue()
 
-    def _step(self, line: str) -> int:
-        _, _, step, _, _ = next(csv.reader([line]))
-        return int(step)
+    def _point(self, line: str) -> tuple[str, str, int, float]:
+        run, tag, step, value, _ = next(csv.reader([line]))
+        return run, tag, int(step), float(value)
 
 
 class JSONLinesWriter(_LineWriter):
@@ -158,11 +172,11 @@ class JSONLinesWriter(_LineWriter):
         point = dict(zip(_COLUMNS, (run, tag, int(step), shown, wall_time), strict=True))
         return json.dumps(point, ensure_ascii=False) + "\n"
 
-    def _step(self, line: str) -> int:
+    def _point(self, line: str) -> tuple[str, str, int, float]:
         point = json.loads(line)
         if tuple(point) != _COLUMNS:
             raise ValueError
-        return int(point["step"])
+        return point["run"], point["tag"], int(point["step"]), float(point["value"])
 
 
 _NEEDS_QUOTES = frozenset(',"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029')  # `splitlines` splits at most of them

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .recorded import Recorded
+
 
 class Writer:
     """Base of the writers to which `LossCurves` passes its record.
@@ -13,6 +15,13 @@ class Writer:
     All methods do nothing by default; a subclass overrides those whose data it can show. If a method raises
     an error, `LossCurves` warns once and drops the writer, and the training goes on.
     """
+
+    def recorded(self) -> Recorded | None:
+        """Return the extent of the curves in the writer's place; None if the writer cannot tell.
+
+        It is asked before `begin`. A new training continues the x-axis after the last recorded step.
+        """
+        return None
 
     def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
         """Begin a fit after `step` steps. It is called once for each fit, also after `close`.

@@ -6,9 +6,12 @@ import weakref
 
 import pytest
 
-from keras_losses.callbacks import MLflowWriter
+from keras_losses.callbacks import LossCurves, MLflowWriter
+from keras_losses.callbacks.writers import mlflow as mlflow_writer
+from keras_losses.callbacks.writers.recorded import Recorded, Seam
+from tests.callbacks.curves.test_axis import compile_again
 from tests.callbacks.servers import free_port, running
-from tests.callbacks.small import on_one_backend
+from tests.callbacks.small import fit, model, on_one_backend
 
 pytestmark = on_one_backend
 
@@ -208,3 +211,83 @@ def test_a_server_that_is_gone_is_an_error(client, monkeypatch):
     writer = MLflowWriter("curves", tracking_uri=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(mlflow.exceptions.MlflowException):
         writer.begin(0, {})
+
+
+@pytest.fixture
+def started(client):
+    """A context in which the user has started a run."""
+    mlflow = pytest.importorskip("mlflow")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(client.tracking_uri)
+    yield mlflow.start_run
+    mlflow.set_tracking_uri(before)
+
+
+def test_the_run_that_the_user_has_started_is_used_and_stays_open(client, started, points):
+    writer = MLflowWriter("another experiment")
+    for first in (1, 4):
+        with started() as run:
+            writer.begin(first - 1, {"gamma": 2.0})
+            write(writer, first, first + 2)
+            writer.end({"loss": 0.5})
+            writer.close()
+            assert client.get_run(run.info.run_id).info.status == "RUNNING"
+            client.log_metric(run.info.run_id, "mine", 1.0)
+        assert writer.run_id == run.info.run_id
+        assert points(run.info.run_id) == [(first, 1.0), (first + 1, 1.0), (first + 2, 1.0)]
+        assert client.get_run(run.info.run_id).info.status == "FINISHED"
+    assert client.get_experiment_by_name("another experiment") is None
+
+
+def test_a_repeated_step_in_the_users_run_keeps_its_first_value(client, started, points):
+    with started() as run:
+        writer = MLflowWriter()
+        writer.begin(0, {})
+        write(writer, 1, 7)
+        writer.begin(4, {})
+        write(writer, 5, 9, value=0.5)
+        writer.end({})
+        assert client.get_run(run.info.run_id).info.status == "RUNNING"
+    assert points(run.info.run_id) == [(step, 1.0 if step <= 7 else 0.5) for step in range(1, 10)]
+
+
+def test_a_run_that_is_named_wins_over_the_users(begun, started, tmp_path):
+    named = begun()
+    (tmp_path / "run_id").write_text(named.run_id)
+    with started() as run:
+        for argument in ({"run_id": named.run_id}, {"run_id_file": tmp_path / "run_id"}):
+            writer = MLflowWriter(**argument)
+            writer.begin(0, {})
+            assert writer.run_id == named.run_id
+        first = MLflowWriter(run_id_file=tmp_path / "a_new_file")
+        first.begin(0, {})
+        assert (tmp_path / "a_new_file").read_text() == first.run_id == run.info.run_id
+
+
+def test_a_fine_tuning_is_in_the_run_of_its_first_phase(client, begun, points, tmp_path):
+    tuned = model()
+    fit(tuned, LossCurves(writers=[begun(run_id_file=tmp_path / "run_id")]), epochs=3)
+    run_id = (tmp_path / "run_id").read_text()
+    compile_again(tuned)
+    writer = MLflowWriter(tracking_uri=client.tracking_uri, run_id_file=tmp_path / "run_id")
+    with pytest.warns(UserWarning, match="continue after step 9"):
+        fit(tuned, LossCurves(writers=[writer]), initial_epoch=3, epochs=6)
+    assert writer.run_id == run_id
+    assert [step for step, _ in points(run_id, "train/epoch/loss")] == [3, 6, 9, 12, 15, 18]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert points(run_id, "train/optimizer_updates") == [(9, 0.0)]
+
+
+def test_what_a_run_holds_is_read_from_the_server(client, begun):
+    writer = begun()
+    for step, value in ((1, 5.0), (2, 5.0)):
+        writer.scalar("train", "epoch/loss", value, step, 1.0)
+    writer.scalar("train", "optimizer_updates", 0.0, 2, 1.0)
+    writer.scalar("train", "epoch/loss", 5.0, 5, 1.0)
+    write(writer, 6, 6)
+    writer.flush()
+    expected = Recorded(last=6, seam=Seam(2, 0), first=5, epoch_ends=[5], unfinished=True)
+    assert mlflow_writer._recorded(client, client.get_run(writer.run_id)) == expected
+    writer.close()  # the fit was interrupted
+    assert client.get_run(writer.run_id).info.status == "KILLED"
+    assert not begun(6, run_id=writer.run_id).recorded().unfinished
