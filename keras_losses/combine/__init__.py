@@ -1,1 +1,1 @@
-"""Losses made of other losses: around one loss, sums of named terms, tasks with learned weights."""
+"""Losses made of other losses: wrappers of one loss, sums of named terms, tasks with learned weights."""

@@ -1,7 +1,8 @@
-"""Losses around another: one of this library, one of Keras, or a function, all with the contract kept."""
+"""Wrappers that give any loss the contract of this library: a loss of Keras, a function, or one of ours."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,32 +12,42 @@ from keras import ops
 from keras_losses.core import Labels, Loss, Predictions, parameter, shapes
 from keras_losses.numerics import Tensor
 
-A_LOSS = "a loss: of this library, of Keras, its name there, or a function (y_true, y_pred)"
+A_LOSS = "a loss of this library or of Keras, the name of a loss of Keras, or a function (y_true, y_pred)"
+
+BINARY_LOSSES = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
+
+NOT_ELEMENTWISE = ("sparse", "generalized", "ctc")
+"""Parts of the names of losses of Keras whose labels have another shape than their predictions."""
 
 
 def any_loss(value: Any) -> Any:
-    """Return the loss object or function that `value` names or is."""
+    """Return the loss object or function that `value` is or names."""
     loss = keras.losses.get(value)
     if loss is None:
-        raise TypeError("there is no loss")
+        raise TypeError("None is not a loss")
     return loss
 
 
-class AroundLoss(Loss):
-    """Base of losses around another, with the labels, predictions, weights and masks of the inner one.
+def as_loss(loss: Any, dtype: str | None) -> Loss:
+    """Return a loss of this library as it is, and any other loss in a wrapper."""
+    return loss if isinstance(loss, Loss) else AroundLoss(loss, dtype=dtype)
 
-    Alone it is the inner loss with this library's contract: a value for each sample, nothing broadcast, and
-    no NaN of a sample that does not count.
+
+class AroundLoss(Loss):
+    """Base of wrappers, which read labels, predictions, weights and masks as the inner loss does.
+
+    `AroundLoss` itself computes the inner loss under the contract of this library: one value per sample, no
+    broadcast, and no NaN from a sample that does not count.
 
     Args:
-        loss: the inner loss: one of this library or of Keras, its name in Keras, or a function
-            `(y_true, y_pred)` that returns a value for each sample. Its reduction is not used.
+        loss: The inner loss: a loss of this library or of Keras, the name of a loss of Keras, or a function
+            `(y_true, y_pred)` that returns one value per sample. Its reduction is not used.
     """
 
     loss: Any = parameter(convert=any_loss, domain=A_LOSS)
 
     @property
-    def _inside(self) -> dict[str, Loss]:
+    def _inside(self) -> Mapping[str, Loss]:
         return {"": self.loss} if isinstance(self.loss, Loss) else {}
 
     @property
@@ -55,7 +66,7 @@ class AroundLoss(Loss):
         self._check_shapes(y_true, ops.convert_to_tensor(y_pred))
         y_pred = self._predictions(y_pred)
         if len(y_pred.values.shape) == 1:
-            # Keras would take the mean over the batch, and no value for each sample would be left.
+            # Keras averages over the last axis, which here is the batch: no value per sample would be left.
             y_pred = y_pred.map(lambda x: ops.expand_dims(x, -1))
             y_true = shapes.like_rank(y_true, 2)
         return Labels(y_true, "given", 0, y_true, self._known(y_true, y_pred.values)), y_pred
@@ -65,17 +76,17 @@ class AroundLoss(Loss):
         true = shapes.static_shape(owner, "y_true", y_true)
         pred = shapes.static_shape(owner, "y_pred", y_pred)
         name = getattr(self.loss, "__name__", type(self.loss).__name__).lower()
-        of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
-        of_ids = any(word in name for word in ("sparse", "generalized", "ctc"))
-        if of_keras and not of_ids:
+        is_of_keras = getattr(self.loss, "__module__", "").startswith("keras.")
+        if is_of_keras and not any(part in name for part in NOT_ELEMENTWISE):
             shapes.same_shape(owner, y_true, y_pred)
         elif not shapes.agree(true[:1], pred[:1]):
             raise ValueError(
-                f"`{owner}`: `y_true` and `y_pred` must have one batch axis. Received: y_true of shape "
-                f"{true}, y_pred of shape {pred}."
+                f"`{owner}`: `y_true` and `y_pred` must have as many samples as each other on their first "
+                f"axis. Received: y_true of shape {true}, y_pred of shape {pred}."
             )
 
     def _known(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        """Return which labels are not `ignore_class`; None if the inner loss ignores no class."""
         ignored = getattr(self.loss, "ignore_class", None)
         if ignored is None:
             return None
@@ -84,43 +95,19 @@ class AroundLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         truth, predictions = self.align(y_true, y_pred)
-        return self.inner(truth, predictions)
+        if isinstance(self.loss, Loss):
+            return self.loss.call(truth, predictions)
+        function = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
+        return function(truth.values, predictions.values)
 
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
         if isinstance(self.loss, Loss):
             self.loss.check(y_true, y_pred, wanted)
 
-    def inner(self, truth: Any, predictions: Any) -> Tensor:
-        if isinstance(self.loss, Loss):
-            return self.loss.call(truth, predictions)
-        inner = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
-        return inner(truth.values, predictions.values)
-
     def _predictions(self, y_pred: Any) -> Predictions:
-        activation = "sigmoid" if self.is_binary(y_pred) else "softmax"
+        activation = "sigmoid" if self._is_binary(y_pred) else "softmax"
         return self.predictions(y_pred, getattr(self.loss, "from_logits", False), activation)
 
-    def is_binary(self, y_pred: Tensor) -> bool:
-        kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
-        return isinstance(self.loss, kinds) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
-
-
-class Penalty(AroundLoss):
-    """Base of penalties on predictions: terms beside a loss, whose labels and predictions they have.
-
-    A subclass states `penalty(truth, predictions)`, a value for each sample, of what the loss has aligned.
-    In a `CompositeLoss` a penalty whose weight is the number 0 is not computed.
-    """
-
-    def penalty(self, truth: Any, predictions: Any) -> Tensor:
-        raise NotImplementedError
-
-    @property
-    def pools_batch(self) -> bool:
-        return False
-
-    def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
-        """Nothing: the loss beside it has done so."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self.penalty(*self.align(y_true, y_pred))
+    def _is_binary(self, y_pred: Tensor) -> bool:
+        """Return whether each prediction is a probability by itself, rather than one of exclusive classes."""
+        return isinstance(self.loss, BINARY_LOSSES) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1

@@ -1,18 +1,15 @@
-"""Sums of losses with weights, each term of which keeps its name: `FocalLoss() + 0.5 * HuberLoss()`."""
+"""Weighted sums of named losses: `FocalLoss() + 0.5 * HuberLoss()`."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
-import keras
-from keras import ops
-
-from keras_losses import numerics
-from keras_losses.combine.around import AroundLoss, Penalty, any_loss
-from keras_losses.core import Card, Loss, context, parameter
+from keras_losses.combine.around import any_loss, as_loss
+from keras_losses.combine.sum_of_terms import SumOfTerms
+from keras_losses.core import Card, Loss, parameter
 from keras_losses.core.arithmetic import is_the_sum_of_losses
 from keras_losses.numerics import Tensor
 
@@ -26,7 +23,7 @@ def _losses(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         return _with_unique_names((_name_of(loss), loss) for loss in map(any_loss, value))
     if not all(isinstance(name, str) and name for name in value):
-        raise TypeError("a name is not a string with something in it")
+        raise TypeError("a name is empty or not a string")
     return {name: any_loss(loss) for name, loss in value.items()}
 
 
@@ -37,58 +34,63 @@ def _weights(value: Any) -> Any:
     numbers = value.values() if isinstance(value, Mapping) else value
     if any(isinstance(x, bool) or not math.isfinite(x) for x in numbers):
         raise ValueError
-    return (
-        {k: float(x) for k, x in value.items()} if isinstance(value, Mapping) else [float(x) for x in value]
-    )
+    if isinstance(value, Mapping):
+        return {name: float(x) for name, x in value.items()}
+    return [float(x) for x in value]
 
 
 def _name_of(loss: Any) -> str:
     return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
 
 
+def _is_default_name(name: str, loss: Loss) -> bool:
+    """Return whether the name of a term is the name of its loss, with or without a number behind it."""
+    return re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) is not None
+
+
 def _with_unique_names(named: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """The second loss of a name is name_2, the third name_3."""
-    found: dict[str, Any] = {}
+    """Return losses by name; the second loss of a name is called name_2, the third name_3."""
+    losses: dict[str, Any] = {}
     for name, loss in named:
-        turn, unique = 1, name
-        while unique in found:
-            turn += 1
-            unique = f"{name}_{turn}"
-        found[unique] = loss
-    return found
+        number, unique = 1, name
+        while unique in losses:
+            number += 1
+            unique = f"{name}_{number}"
+        losses[unique] = loss
+    return losses
 
 
 @is_the_sum_of_losses
-class CompositeLoss(Loss):
-    """A weighted sum of named losses of the same output, whose parts can be seen.
+class CompositeLoss(SumOfTerms):
+    """A weighted sum of named losses of the same output. The value of every term can be seen.
 
         loss = sum_k weights[k] * losses[k]
 
-    Adding and multiplying losses makes one: `FocalLoss() + 0.5 * HuberLoss()`, `loss / 2`, `sum([...])`,
-    with Keras's own losses and plain functions on either side of the plus sign. In Keras,
+    Adding and multiplying losses makes one: `FocalLoss() + 0.5 * HuberLoss()`, `loss / 2`, `sum([...])`.
+    Keras's losses and plain functions may stand on either side of the plus sign. In Keras,
     `compile(loss=["mse", "mae"])` on one output trains the first alone.
 
-    Every term has the weights, masks and reduction of the whole, and its own `class_weight` and
-    `ignore_class`: it is reduced by itself, so that a loss of pixels and one of images may be added up. The
-    reductions that the terms were made with are not used.
+    Every term has the weights, the mask and the reduction of the sum, and its own `class_weight` and
+    `ignore_class`. It is reduced separately, so a loss per pixel and a loss per image can be added. The
+    reduction with which a term was constructed is not used.
 
-    Composites inside are taken apart: of a composite called "box" by a mapping, the terms become "box_iou"
-    and so on; of one that was added, they keep their names. Where a name comes twice, the second is name_2.
+    A sum inside a sum is taken apart. If a mapping calls it "box", its terms become "box_iou" and so on; if
+    it was added, its terms keep their names. The second term of a name is called name_2.
 
     Args:
-        losses: the terms, by name, or in a sequence: losses of this library or of Keras, their names
-            there, or functions `(y_true, y_pred)` that return a value for each sample. In a sequence each
-            has the name of its own.
-        weights: what they are multiplied with: finite numbers by the names in `losses`, where those that
-            are left out are 1, or a sequence as long as `losses`; 1 each by default.
-        name, reduction, dtype: as in `keras_losses.core.Loss`. Terms of this library compute in their own
+        losses: The terms, in a mapping from names or in a sequence: losses of this library or of Keras, their
+            names in Keras, or functions `(y_true, y_pred)` that return one value per sample. In a sequence
+            each term is called by the name of its loss.
+        weights: The factors of the terms, finite numbers: a mapping from the names in `losses`, where the
+            default is 1, or a sequence as long as `losses`. None stands for 1 each.
+        name, reduction, dtype: As in `keras_losses.core.Loss`. Terms of this library compute in their own
             dtype.
 
     Shapes: as all of the terms take them. With `reduction="none"` the terms' values must have one shape.
 
     Raises:
-        TypeError, ValueError: for losses that are none, weights that are not finite or of other names, terms
-            of other reductions than one another that are added, and whatever a term raises.
+        TypeError, ValueError: If `losses` holds anything else, if weights are not finite or have other names,
+            if losses with different reductions are added, or if a term raises.
 
     Example:
 
@@ -111,7 +113,7 @@ class CompositeLoss(Loss):
         paper="Zadeh 1963",
         labels="those that all terms take",
         predictions="those that all terms take",
-        use="several things should be small at once, and each should be seen",
+        use="several objectives at once, each visible in the logs",
         avoid="the terms have different outputs: give each output of the model a loss of its own",
         elicits="inner loss",
         elicits_note="what the terms agree on",
@@ -120,39 +122,37 @@ class CompositeLoss(Loss):
 
     losses: Any = parameter(
         convert=_losses,
-        domain="losses of this library or of Keras, names of Keras's, or functions: by name or in a sequence",
+        domain="losses of this library or of Keras, names in Keras, or functions, in a mapping or a sequence",
     )
     weights: Any = parameter(
         default=None,
         convert=_weights,
-        domain="finite numbers, by the names of the losses or in a sequence",
+        domain="finite numbers, in a mapping from the names of the losses or in a sequence",
         optional=True,
     )
 
-    is_sum: ClassVar[bool] = True
-    """Whether it is nothing but the sum of its terms, which may then be taken apart."""
-
     def validate(self) -> None:
-        given = self._given_weights()
+        weights = self._weights_by_name()
         losses: list[tuple[str, Any]] = []
-        weights: list[float] = []
+        factors: list[float] = []
         for name, loss in self.losses.items():
-            if self.is_sum and isinstance(loss, CompositeLoss) and loss.is_sum:
-                # Its own name is one that nobody chose.
-                prefix = "" if re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) else f"{name}_"
+            if isinstance(loss, SumOfTerms) and self._takes_apart(loss):
+                prefix = "" if _is_default_name(name, loss) else f"{name}_"
                 losses += [(f"{prefix}{inner}", term) for inner, term in loss.losses.items()]
-                weights += [given[name] * weight for weight in loss.weights.values()]
+                factors += [weights[name] * weight for weight in loss._kept_weights().values()]
             else:
                 losses.append((name, loss))
-                weights.append(given[name])
+                factors.append(weights[name])
         self.losses = _with_unique_names(iter(losses))
-        self.weights = dict(zip(self.losses, weights, strict=True))
-        self._terms = {
-            name: loss if isinstance(loss, Loss) else AroundLoss(loss, dtype=self.dtype)
-            for name, loss in self.losses.items()
-        }
+        self.weights = dict(zip(self.losses, factors, strict=True))
+        self._losses_of_terms = {name: as_loss(loss, self.dtype) for name, loss in self.losses.items()}
 
-    def _given_weights(self) -> dict[str, float]:
+    def _takes_apart(self, loss: SumOfTerms) -> bool:
+        # A sum that learns a weight is kept whole, because `weights` holds plain numbers.
+        return self._can_be_taken_apart and loss._can_be_taken_apart and not loss._learned
+
+    def _weights_by_name(self) -> dict[str, float]:
+        """Return the weights as they were given, with the default for names that are left out."""
         names = list(self.losses)
         default = {name: self._default_weight(loss) for name, loss in self.losses.items()}
         if self.weights is None:
@@ -175,138 +175,15 @@ class CompositeLoss(Loss):
     def _default_weight(self, loss: Any) -> float:
         return 1.0
 
-    @property
-    def _inside(self) -> dict[str, Loss]:
-        return self._terms
+    def _terms(self) -> Mapping[str, Loss]:
+        return self._losses_of_terms
 
-    @property
-    def names(self) -> list[str]:
-        """Of all that adds to the value."""
-        return list(self.losses)
+    def _kept_weights(self) -> Mapping[str, float]:
+        return cast("Mapping[str, float]", self.weights)
 
-    def weight(self, name: str) -> float | Tensor:
-        """What the term is multiplied with: a number, or what a schedule says now."""
-        read = self._reader(f"weights/{name}")
-        return self.weights[name] if read is None else self.convert(read())
-
-    # The value ----------------------------------------------------------------------------------------
-
-    @property
-    def pools_batch(self) -> bool:
-        return any(term.pools_batch for term in self._computed().values())
-
-    def terms(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
-        """The value of each term by name, before its weight, reduced as the whole is."""
-        return self.values_and_parts(y_true, y_pred, sample_weight, self.reduction)[0]
-
-    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
-        values, parts = self.values_and_parts(y_true, y_pred, sample_weight, reduction)
-        listener = context.current().listener
-        if listener is not None:
-            listener(self, list(values.values()), list(parts.values()))
-        return self._added(parts)
-
-    def values_and_parts(
-        self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The value of each of `names`, and what it adds to the loss."""
-        self._check_learned()
-        values = self._reduced_terms(y_true, y_pred, sample_weight, reduction)
-        parts = self.contributions(values)
-        return {name: values.get(name, parts[name]) for name in self.names}, parts
-
-    def term_metrics(self) -> list[TermMetric]:
-        """Metrics of the terms, for `compile(metrics=...)`; with sample weights, `weighted_metrics=`.
-
-        They are `<term>` and `<term>_weighted`, the numbers that `LossCurves` and `LossAwareModel` put into
-        the logs of a model without calling the loss again, with each term's share and the model's weight
-        penalties, of which a metric knows nothing.
-        """
-        return [TermMetric(self, term, weighted) for term in self.names for weighted in (False, True)]
-
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        found = {name: term.call(y_true, y_pred) for name, term in self._computed().items()}
-        return self._added(self.contributions(self._with_zeros(found)))
-
-    def contributions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What each of `names` adds to the loss."""
-        return {name: self._weighted(self.weight(name), value) for name, value in values.items()}
-
-    def _weighted(self, weight: float | Tensor, value: Tensor) -> Tensor:
-        # A term of weight 0 is not trained on, whatever its value. Where the weight may change, the loss has
-        # a slope in it.
-        if isinstance(weight, float):
-            return weight * value if weight != 0 else ops.zeros_like(value)
-        kept = ops.logical_or(ops.isfinite(value), ops.not_equal(weight, 0))
-        return weight * ops.where(kept, value, ops.zeros_like(value))
-
-    def _reduced_terms(
-        self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
-    ) -> dict[str, Tensor]:
-        found = {
-            name: self.convert(term._reduced(y_true, y_pred, sample_weight, reduction))
-            for name, term in self._computed().items()
-        }
-        return self._with_zeros(found)
-
-    def _computed(self) -> dict[str, Loss]:
-        """The terms without the penalties that are off; a weight that is no plain number may change."""
-        on = {
-            name: term
-            for name, term in self._terms.items()
-            if not isinstance(term, Penalty) or not numerics.is_number(self.weight(name), 0.0)
-        }
-        return on or self._terms
-
-    def _with_zeros(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The values of all terms, of those that were not computed 0."""
-        first = next(iter(found.values()))
-        return {name: found[name] if name in found else ops.zeros_like(first) for name in self._terms}
-
-    def _added(self, parts: dict[str, Tensor]) -> Tensor:
-        shapes = {name: tuple(part.shape) for name, part in parts.items()}
-        if len(set(shapes.values())) > 1:
-            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise ValueError(
-                f"`{type(self).__name__}`: without a reduction the values of all terms must have one shape. "
-                f"Received: {listed}. Let them be reduced, or call the terms one by one."
-            )
-        first, *others = parts.values()
-        return sum(others, first)
-
-
-@keras.saving.register_keras_serializable("keras_losses")
-class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
-    """The mean of one term of a `CompositeLoss`, before or after its weight; see `term_metrics`."""
-
-    def __init__(
-        self,
-        loss: CompositeLoss,
-        term: str,
-        weighted: bool = False,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name or (f"{term}_weighted" if weighted else term), dtype=dtype)
-        self.loss, self.term, self.weighted = loss, term, weighted
-        self.total = self.add_variable((), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        found = self.loss.values_and_parts(y_true, y_pred, sample_weight, self.loss.reduction)[self.weighted]
-        # As Keras counts what the loss of a batch is worth.
-        size = ops.cast(ops.shape(y_pred)[0], self.dtype)
-        value = numerics.multiply_by_replicas(ops.cast(found[self.term], self.dtype))
-        self.count.assign_add(size)
-        self.total.assign_add(size * value)
-
-    def result(self) -> Tensor:
-        return numerics.divide_no_nan(ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count))
-
-    def get_config(self) -> dict[str, Any]:
-        loss = keras.saving.serialize_keras_object(self.loss)
-        return {**super().get_config(), "loss": loss, "term": self.term, "weighted": self.weighted}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> TermMetric:
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+    def _term_weights(self) -> Mapping[str, float | Tensor]:
+        current: dict[str, float | Tensor] = {}
+        for name, number in self.weights.items():
+            read = self._reader(f"weights/{name}")
+            current[name] = number if read is None else self.convert(read())
+        return current

@@ -103,6 +103,8 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     """
 
     card: ClassVar[Card | None] = None
+    _skipped_at_weight_zero: ClassVar[bool] = False
+    """Whether a sum of losses leaves out the computation of this term if its weight is the number 0."""
     _common: ClassVar[Mapping[str, Parameter]] = COMMON
 
     if TYPE_CHECKING:

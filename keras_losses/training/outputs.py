@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_losses import keras_private
-from keras_losses.combine.composite import CompositeLoss
+from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.core import Loss
 
 
@@ -29,7 +29,7 @@ class Output:
     @property
     def terms(self) -> dict[str, str]:
         """The terms of the loss: the name in the logs of each, with its name in the loss."""
-        if not isinstance(self.loss, CompositeLoss):
+        if not isinstance(self.loss, SumOfTerms):
             return {}
         return {f"{self.name}_{name}" if self.name else name: name for name in self.loss.names}
 

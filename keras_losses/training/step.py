@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from keras_losses.combine.composite import CompositeLoss
+from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.numerics import Tensor
 from keras_losses.training.outputs import Output
 
@@ -75,11 +75,11 @@ class StepTerms:
         count = sum(len(output.terms) for output in outputs)
         self.values: list[Any] = [0.0] * count
         self.weighted: list[Any] = [0.0] * count
-        self._calls: dict[CompositeLoss, list[_Place]] = {}
+        self._calls: dict[SumOfTerms, list[_Place]] = {}
         places: list[tuple[Output, _Place]] = []
         first = 0
         for output in outputs:
-            if isinstance(output.loss, CompositeLoss):
+            if isinstance(output.loss, SumOfTerms):
                 places.append((output, _Place(first, output.weight)))
                 first += len(output.terms)
         # Keras calls the losses in the order in which they are given if the outputs are a dict, otherwise in
@@ -89,7 +89,7 @@ class StepTerms:
         for output, place in places:
             self._calls.setdefault(output.loss, []).append(place)
 
-    def record(self, loss: CompositeLoss, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
+    def record(self, loss: SumOfTerms, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
         """Write down what a call of a loss came to: the values of its terms, and what each adds to it.
 
         Sums of losses inside other losses are called as well; they are not among the model's terms.

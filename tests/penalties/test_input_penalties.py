@@ -318,7 +318,7 @@ def test_a_plain_model_says_what_to_do(penalty):
     for act in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match=rf"{type(penalty).__name__}`: .*Compile a LossAwareModel"):
             act(X, Y, verbose=0)
-    with pytest.raises(ValueError, match="or a call by hand, cannot give it one"):
+    with pytest.raises(ValueError, match="a direct call do not provide"):
         penalty(Y, Y)
 
 
@@ -328,7 +328,7 @@ def test_there_are_no_slopes_in_whole_numbers(penalty):
     y = keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Embedding(5, 2)(x)))
     model = LossAwareModel(x, y)
     model.compile("sgd", loss=SquaredErrorLoss() + penalty)
-    with pytest.raises(ValueError, match=r"floating-point dtype. Received: int32. Put an Embedding outside"):
+    with pytest.raises(ValueError, match=r"floating-point dtype.*Received: int32. .*Embedding outside of"):
         model.fit(np.ones((6, 3), "int32"), Y, verbose=0)
 
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_losses import LossAwareModel, SquaredErrorLoss, regularize
-from keras_losses.penalties.weights import WeightPenalty
+from keras_losses.penalties.weight_penalty import WeightPenalty
 from keras_losses.training.terms import LossTerms
 from tests.backends import BACKEND, double_precision, numpy, value_and_gradient
 from tests.contract.test_gradients import differences
@@ -164,7 +164,7 @@ def test_what_is_not_saved_is_said(make):
     part = make()
     part(np.ones((1, 2)))
     model = part if isinstance(part, keras.Model) else keras.Sequential([keras.Input((2,)), part])
-    with pytest.warns(UserWarning, match=r"not saved with the model for .*dense.*/kernel"):
+    with pytest.warns(UserWarning, match=r"penalties on .*dense.*/kernel are trained but not saved"):
         regularize(model, l2=0.1)
     assert value_of(model) > 0
 
@@ -190,19 +190,19 @@ def test_the_warning_points_at_the_caller():
         ),
         ({"spectral": True}, TypeError, "Received: spectral=True"),
         ({"l2": 0.1, "where": "kernal"}, ValueError, "no weight is called 'kernal'"),
-        ({"l2": 0.1, "layers": "dens"}, ValueError, "no layer is called 'dens'.*The model has: .*the_line"),
-        ({"l2": 0.1, "layers": ["the_*", layers.LSTM]}, ValueError, "no layer is called <class .*LSTM"),
+        ({"l2": 0.1, "layers": "dens"}, ValueError, "'dens' matches none.*The model has: .*the_line"),
+        ({"l2": 0.1, "layers": ["the_*", layers.LSTM]}, ValueError, "<class .*LSTM.* matches none"),
         ({"l2": 0.1, "layers": 3}, TypeError, "pattern of names, a class of layers.*Received: layers=3"),
-        ({"l2": 0.1, "layers": []}, ValueError, "`layers` is empty.*Received: layers=.."),
+        ({"l2": 0.1, "layers": []}, ValueError, "`layers` must not be empty.*Received: layers=.."),
         (
             {"l2": 0.1, "layers": "the_*", "where": "gamma"},
             ValueError,
-            "no weight is called 'gamma'. Those of layers='the_.' are: bias, kernel",
+            "no weight is called 'gamma'. The layers 'the_.' have: bias, kernel",
         ),
         (
             {"orthogonal": 0.1, "where": "bias"},
             ValueError,
-            "weights of one axis. Received: where='bias'.*(1,)",
+            "at least two axes. Received: where='bias'.*(1,)",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_bad_arguments(arguments, error, message):
 def test_models_that_are_none():
     with pytest.raises(TypeError, match=r"must be a keras\.Model\. Received: Dense"):
         regularize(layers.Dense(1), l2=0.1)
-    with pytest.raises(ValueError, match="no weights yet"):
+    with pytest.raises(ValueError, match=r"`model` must be built.*without weights"):
         regularize(Subclassed(), l2=0.1)
 
 
@@ -434,7 +434,7 @@ def test_heads_that_cannot_be_told_apart_are_said_not_to_be_saved():
     """Where all kernels of an attention have one shape, the layer cannot know which one leads out."""
     x = keras.Input((3, 2))
     model = keras.Model(x, layers.MultiHeadAttention(2, 2)(x, x))
-    with pytest.warns(UserWarning, match="not saved with the model for .*query/kernel"):
+    with pytest.warns(UserWarning, match="penalties on .*query/kernel.* are trained but not saved"):
         regularize(model, spectral=1.0)
     kernels = [numpy(w) for w in model.trainable_weights if w.name == "kernel"]
     as_rows = [*(w.reshape(2, 4) for w in kernels[:3]), kernels[3].reshape(4, 2)]
