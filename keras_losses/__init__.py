@@ -1,4 +1,4 @@
-"""Losses for Keras 3 that are exact at the extremes, drop in, and can be saved."""
+"""Losses for Keras 3: exact for extreme values, used like Keras's own losses, saved with the model."""
 
 from keras_losses import config
 from keras_losses.combine.composite import CompositeLoss

@@ -4,7 +4,7 @@ _validate = True
 
 
 def validate_values(enabled: bool) -> None:
-    """Turns the checks of the values of labels and predictions on (the default) or off.
+    """Turn the checks of the values of labels and predictions on (the default) or off.
 
     The checks run in eager mode only: a compiled graph never pays for them. Shapes and hyper-parameters
     are always checked.
@@ -22,5 +22,5 @@ def validate_values(enabled: bool) -> None:
 
 
 def values_are_validated() -> bool:
-    """Whether the values of labels and predictions are checked in eager mode."""
+    """Return whether the values of labels and predictions are checked in eager mode."""
     return _validate

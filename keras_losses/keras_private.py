@@ -1,7 +1,7 @@
-"""The one place for names that are private to Keras and TensorFlow, each with why nothing public serves.
+"""All uses of private names of Keras and TensorFlow, each with the reason why no public name serves.
 
 Every name is looked up when its feature is used. If a release of Keras renames it, that feature raises
-`PrivateNameError`, and `import keras_losses` still works. `tests/test_private_keras.py` watches the names.
+`PrivateNameError`, and `import keras_losses` still works. `tests/test_private_keras.py` checks the names.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ R = TypeVar("R")
 
 
 class PrivateNameError(RuntimeError):
-    """A private name of Keras or TensorFlow is not where it was."""
+    """Error if a private name of Keras or TensorFlow has moved or is gone."""
 
 
 def _missing(feature: str, error: Exception) -> PrivateNameError:
     return PrivateNameError(
-        f"keras_losses: {feature} needs a private name that the installed Keras {keras.__version__} does not "
-        f"have ({error}). Install a version of Keras that the README of keras-losses lists, or upgrade "
+        f"`keras_losses`: {feature} needs a private name that the installed Keras {keras.__version__} does "
+        f"not have ({error}). Install a version of Keras that the README of keras-losses lists, or upgrade "
         "keras-losses."
     )
 
 
 def needed_for(feature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Turns the error of a missing name into one that names the feature and says what to do."""
+    """Turn the error of a missing name into one that names the feature and says what to do."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -50,15 +50,15 @@ def needed_for(feature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 @needed_for("reading the mask of a layer")
 def mask_of(x: Any) -> Any:
-    """The mask that a layer left on its output, or None. On JAX it is not an attribute of the tensor."""
+    """Return the mask that a layer set on its output, or None. JAX tensors cannot hold it as an attribute."""
     from keras.src.backend import get_keras_mask
 
     return get_keras_mask(x)
 
 
-@needed_for("leaving a mask on the output of a layer")
+@needed_for("setting a mask on the output of a layer")
 def set_mask(x: Any, mask: Any) -> None:
-    """Leaves a mask on a tensor: `compute_mask` is not told which of two calls of a layer it is for."""
+    """Set the mask of a tensor. `compute_mask` cannot do it for a layer with two kinds of calls."""
     from keras.src.backend import set_keras_mask
 
     set_keras_mask(x, mask)
@@ -66,23 +66,23 @@ def set_mask(x: Any, mask: Any) -> None:
 
 @needed_for("telling a trial run of Keras from a step")
 def in_stateless_scope() -> bool:
-    """Whether Keras tries a model out on made-up numbers, as it does on PyTorch before training."""
+    """Return whether Keras calls the model without its state, as in its trial before training on PyTorch."""
     from keras.src.backend import in_stateless_scope
 
     return bool(in_stateless_scope())
 
 
 def logits_beside(probabilities: Any) -> Any:
-    """The logits that Keras keeps beside the output of a softmax or a sigmoid, or None.
+    """Return the logits that Keras keeps beside the output of a softmax or a sigmoid, or None.
 
-    If Keras renames the attribute this is None, and losses compute from the probabilities.
+    If Keras renames the attribute, this returns None, and losses compute from the probabilities.
     """
     return getattr(probabilities, "_keras_logits", None)
 
 
 @needed_for("choosing the faster of two formulas")
 def compiled_by_xla(graph: Any) -> bool:
-    """Whether TensorFlow will compile this graph with XLA."""
+    """Return whether TensorFlow will compile this graph with XLA."""
     from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
     return bool(GraphOrParentsInXlaContext(graph))
@@ -93,25 +93,25 @@ def compiled_by_xla(graph: Any) -> bool:
 
 @needed_for("listing the layers inside a layer")
 def layers_inside(layer: Any, *, include_self: bool = False, recursive: bool = True) -> list[Any]:
-    """The layers inside a layer: `Model.layers` lists those of the outermost level alone."""
+    """Return the layers inside a layer. `Model.layers` lists only those of the outermost level."""
     return list(layer._flatten_layers(include_self=include_self, recursive=recursive))
 
 
 @needed_for("making a LossAwareModel of a model")
 def structure_of(model: Any) -> tuple[Any, Any]:
-    """The inputs and outputs of a functional or sequential model, in the structure in which it takes them."""
+    """Return the inputs and outputs of a functional or sequential model in their nested structure."""
     functional = getattr(model, "_functional", None) or model
     return functional._inputs_struct, functional._outputs_struct
 
 
 def outputs_structure(model: Any) -> Any:
-    """The structure of the outputs, or None for a model of a class of its own, which has none."""
+    """Return the structure of the outputs, or None for a subclassed model, which has none."""
     return getattr(model, "_outputs_struct", None)
 
 
 @contextlib.contextmanager
 def unlocked(model: keras.Model) -> Iterator[None]:
-    """Lets a built model of a class of its own have more state: Keras lets it have metrics alone."""
+    """Allow a built, subclassed model to get more state. Keras allows metrics only."""
     try:
         tracker = model._tracker
         locked, tracker.locked = tracker.locked, False
@@ -125,9 +125,9 @@ def unlocked(model: keras.Model) -> Iterator[None]:
 
 @needed_for("attaching the state of a loss to a model")
 def replace_layer(model: Any, old: Any, new: Any) -> None:
-    """Lists a layer outside of the model's graph among its layers, in place of another one.
+    """Add a layer that is outside of the model's graph to the model's layers, in place of another one.
 
-    With Keras 3.10 a model from inputs and outputs has the layers of its graph alone.
+    With Keras 3.10 a functional model lists only the layers of its graph.
     """
     if not any(layer is new for layer in model._layers):
         model._layers[:] = [*(layer for layer in model._layers if layer is not old), new]
@@ -135,15 +135,16 @@ def replace_layer(model: Any, old: Any, new: Any) -> None:
 
 @needed_for("detaching the state of a loss from a model")
 def untrack(model: Any, layer: Any) -> None:
-    """Takes a layer out of a model's state."""
+    """Remove a layer from a model's state."""
     model._tracker.untrack(layer)
 
 
 @contextlib.contextmanager
 def keeping_losses(model: Any, *, keep: bool) -> Iterator[None]:
-    """Keeps what layers have added to the loss while a loss calls the model again, which takes it away.
+    """Keep the losses that layers added with `add_loss` while a loss calls the model again.
 
-    Keras on JAX has it in `_losses_override`, which is empty on the other backends.
+    Another call clears them. Keras on JAX keeps them in `_losses_override`, which is empty on the other
+    backends.
     """
     try:
         before = model._losses_override
@@ -158,23 +159,24 @@ def keeping_losses(model: Any, *, keep: bool) -> Iterator[None]:
 
 
 def jax_training_state(model: Any) -> Any:
-    """The values of the variables within an epoch on JAX, by group; None where the variables have them.
+    """Return the values of the variables within an epoch on JAX, by group; None if the variables hold them.
 
-    `Callback.model` would fill every variable, and the next step would empty them again, for three numbers.
+    The public way, `Callback.model`, copies the values into every variable, and the next step removes them
+    again.
     """
     state = getattr(model, "_jax_state", None)
     return None if not state or model._jax_state_synced else state
 
 
 def drop_jax_training_state(model: Any) -> None:
-    """Drops what an interrupted step has left on JAX, which would replace the variables' values."""
+    """Drop the state that an interrupted step left on JAX, which would replace the variables' values."""
     if hasattr(model, "_jax_state"):
         model._jax_state, model._jax_state_synced = None, True
 
 
 @needed_for("find_learning_rate")
 def unbuild_compiled_parts(model: Any) -> Callable[[], None]:
-    """Returns a function that makes the compiled metrics and losses unbuilt which are unbuilt now."""
+    """Return a function that makes those compiled metrics and losses unbuilt again that are unbuilt now."""
     compiled_loss = model._compile_loss
     parts = [part for part in (model._compile_metrics, compiled_loss) if part is not None]
     unbuilt = [part for part in parts if not part.built]
@@ -195,35 +197,35 @@ def unbuild_compiled_parts(model: Any) -> Callable[[], None]:
 
 @needed_for("reading what computes the learning rate")
 def rate_source(optimizer: Any) -> Any:
-    """The variable, schedule or function behind the rate: `learning_rate` is its value now."""
+    """Return the variable, schedule or function of the rate. The public `learning_rate` is only its value."""
     return optimizer._learning_rate
 
 
 @needed_for("find_learning_rate")
 def set_rate_source(optimizer: Any, variable: keras.Variable) -> None:
-    """Puts a variable in place of a schedule: public is only the way from a number to a schedule."""
-    rate_source(optimizer)  # a new name would be set without an error
+    """Replace a schedule by a variable. The public setter replaces only a number, and not a schedule."""
+    rate_source(optimizer)  # raises if Keras renamed the attribute, which the next line would not
     optimizer._learning_rate = variable
 
 
 @needed_for("an optimizer whose momentum follows a schedule")
 def iteration_counter(optimizer: Any) -> Any:
-    """The counter that Keras hands to the rate's schedule.
+    """Return the counter that Keras passes to the schedule of the rate.
 
-    Under gradient accumulation the public `iterations` is a quotient of it.
+    With gradient accumulation the public `iterations` is this counter divided by the number of steps.
     """
     return optimizer._iterations
 
 
 @needed_for("an optimizer whose momentum follows a schedule")
 def slot_index(optimizer: Any, variable: Any) -> int:
-    """The place of a variable's slots among those of all variables."""
+    """Return the index of a variable's slots among those of all variables."""
     return int(optimizer._get_variable_index(variable))
 
 
 @needed_for("find_learning_rate")
 def forget_slots(optimizer: Any, kept: set[int]) -> None:
-    """Makes an optimizer unbuilt, without its variables but for those with the ids `kept`."""
+    """Make an optimizer unbuilt, and remove its variables except those with the ids `kept`."""
     for variable in optimizer.variables:
         if id(variable) not in kept:
             optimizer._untrack_variable(variable)
@@ -236,12 +238,12 @@ def forget_slots(optimizer: Any, kept: set[int]) -> None:
 
 
 _SEED_GENERATOR = "global_seed_generator"
-"""The key of the generator; Keras 3.10 has no name for it."""
+"""The key of the generator, as a literal because Keras 3.10 does not define a name for it."""
 
 
 @needed_for("find_learning_rate")
 def seed_generator() -> Any:
-    """The generator behind unseeded random numbers, or None if none has been drawn."""
+    """Return the generator of unseeded random numbers, or None if none has been drawn."""
     from keras.src.backend.common import global_state
 
     return global_state.get_global_attribute(_SEED_GENERATOR)
@@ -249,7 +251,7 @@ def seed_generator() -> Any:
 
 @needed_for("find_learning_rate")
 def set_seed_generator(generator: Any) -> None:
-    """Puts that generator in its place."""
+    """Set the generator of unseeded random numbers."""
     from keras.src.backend.common import global_state
 
     global_state.set_global_attribute(_SEED_GENERATOR, generator)

@@ -206,7 +206,7 @@ def test_a_name_that_is_gone_breaks_its_feature_with_a_clear_message(monkeypatch
     import keras.src.backend
 
     monkeypatch.delattr(keras.src.backend, "get_keras_mask")
-    message = r"keras_losses: reading the mask of a layer needs a private name that the installed Keras"
+    message = r"`keras_losses`: reading the mask of a layer needs a private name that the installed Keras"
     with pytest.raises(keras_private.PrivateNameError, match=message):
         keras_losses.HuberLoss()(np.ones((1, 1)), np.ones((1, 1)))
     with pytest.raises(keras_private.PrivateNameError, match="computes the learning rate"):

@@ -1,4 +1,4 @@
-"""The contract of a loss, and all that the author of one needs.
+"""The base classes of losses, and everything that the author of a loss imports.
 
 from keras_losses.core import Card, ElementwiseLoss, parameter
 """

@@ -1,6 +1,7 @@
 """The arithmetic of losses: `FocalLoss() + 0.5 * HuberLoss()`.
 
-The operators are here; the class of their results is declared by `is_the_sum_of_losses`, where it is defined.
+The class of the results, `CompositeLoss`, imports this module. It registers itself with
+`is_the_sum_of_losses`, so the imports form no circle.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ SumClass = TypeVar("SumClass", bound=type)
 
 
 class Arithmetic:
-    """Operators that make weighted sums of losses, of Keras's losses and functions too."""
+    """Operators that make weighted sums of losses. The other terms may be Keras losses and functions."""
 
     _sum_class: ClassVar[Callable[..., Any]]
 
-    __array_ufunc__ = None  # so that NumPy's numbers leave 0.5 * loss to the loss
+    __array_ufunc__ = None  # makes NumPy scalars leave `0.5 * loss` to `__rmul__`
 
     def __add__(self, other: Any) -> Any:
         return _weighted_sum([self, other], [1.0, 1.0])
@@ -46,13 +47,13 @@ class Arithmetic:
 
 
 def is_the_sum_of_losses(cls: SumClass) -> SumClass:
-    """Declare the class that sums of losses are made of; it takes losses, weights, reduction and dtype."""
+    """Register the class of sums of losses. Its arguments are losses, weights, reduction and dtype."""
     Arithmetic._sum_class = cls
     return cls
 
 
 def _weighted_sum(losses: Sequence[Any], weights: Sequence[float]) -> Any:
-    """Return the sum, with the reduction and dtype that the losses of this library have in common."""
+    """Return the sum, with the reduction and dtype that the losses of this library share."""
     if not all(callable(loss) and not isinstance(loss, type) for loss in losses):
         return NotImplemented
     ours: list[Any] = [loss for loss in losses if isinstance(loss, Arithmetic)]
@@ -60,7 +61,7 @@ def _weighted_sum(losses: Sequence[Any], weights: Sequence[float]) -> Any:
         if len({getattr(loss, key) for loss in ours}) > 1:
             received = ", ".join(f"{loss.name} {getattr(loss, key)!r}" for loss in ours)
             raise ValueError(
-                f"`CompositeLoss`: losses that are added must have one `{key}`. Received: {received}. "
-                f"Or say which: CompositeLoss([...], {key}=...)."
+                f"`CompositeLoss`: all losses of a sum must have the same `{key}`. Received: {received}. "
+                f"Give all the same, or pass the one of the sum: CompositeLoss([...], {key}=...)."
             )
     return Arithmetic._sum_class(losses, weights, reduction=ours[0].reduction, dtype=ours[0].dtype)

@@ -1,4 +1,4 @@
-"""The card of a loss: what it computes, for which data, and what may be expected of it."""
+"""The card of a loss: its formula, its data, its use and its properties."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Identity:
-    """The loss with the hyper-parameters `when` equals `times` the loss called `equals` with `given`."""
+    """An equality of two losses.
+
+    The loss with the hyper-parameters `when` equals `factor` times the loss named `equals` with the
+    hyper-parameters `arguments`.
+    """
 
     when: Mapping[str, Any]
     equals: str
-    given: Mapping[str, Any] = field(default_factory=dict)
-    times: float = 1.0
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    factor: float = 1.0
 
 
 Functional = Literal[
@@ -31,27 +35,25 @@ Functional = Literal[
     "parameters of the distribution",
     "inner loss",
 ]
-"""What the best constant prediction may be of the labels; `"inner loss"`: what the loss inside elicits.
+"""Property of the labels that the best constant prediction equals; statisticians say that a loss elicits it.
 
-`"location near the median"`: where most labels are, wherever the others are. `"agreement"`: nothing, since
-all constant predictions are worth the same; only predictions that go with the labels are worth more.
-`"parameters of the distribution"`: those that score best on the labels.
-
-`"centre of distributions"`: a distribution between the targets, which need not be their mean; where all of
-them are the same, that one.
+- `"location near the median"`: a location close to most labels, wherever the others are.
+- `"agreement"`: no property. All constant predictions have the same loss; only predictions that vary with the
+  labels have a smaller one.
+- `"parameters of the distribution"`: the parameters with the best score on the labels.
+- `"centre of distributions"`: a distribution between the targets. It need not be their mean, and it equals
+  the targets if they are all equal.
+- `"inner loss"`: the property that the wrapped loss elicits.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a loss is, where it belongs, and what may be expected of it.
-
-    The contract tests and the documentation read the same card.
-    """
+    """A description of a loss, which the contract tests and the documentation read."""
 
     family: str
     formula: str
-    """The value of one sample, in the words of the class's docstring."""
+    """The value of one sample, in the notation of the class's docstring."""
     paper: str
     labels: str
     """The domain of `y_true`."""
@@ -60,13 +62,13 @@ class Card:
     use: str
     avoid: str
     elicits: Functional
-    """What the best constant prediction is, with the default hyper-parameters."""
+    """The property that the best constant prediction equals, with the default hyper-parameters."""
     gradient_bound: str
-    """The largest size of the gradient in one prediction, for a weight of 1."""
+    """A bound on the absolute gradient in one prediction, for a weight of 1."""
     elicits_note: str = ""
-    """What has to be added to that: its conditions, and what other hyper-parameters make of it."""
+    """Conditions of `elicits`, and what it becomes with other hyper-parameters."""
     identities: tuple[Identity, ...] = ()
     conditioning: str = ""
-    """Where the formula itself loses digits, and how many."""
+    """Where rounding errors of the formula grow, and how many digits they cost."""
     cost: str = ""
-    """Which arithmetic costs more than a cross-entropy of the same predictions, if it is a third or more."""
+    """Arithmetic beyond that of a cross-entropy of the same predictions, if it adds a third or more."""

@@ -12,9 +12,15 @@ from keras_losses.core.labels import Labels
 from keras_losses.numerics import Tensor
 
 
-def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
-    """Raises for class ids, distributions or 0/1 labels that are none; `given` are those not ignored."""
-    values = given.astype("float64")  # may be integers or booleans
+def check_labels(owner: str, received: np.ndarray, labels: Labels) -> None:
+    """Raise `ValueError` for invalid class ids, distributions or 0/1 labels.
+
+    Args:
+        owner: the name of the loss, for error messages.
+        received: the labels of the samples that count, before any conversion.
+        labels: all labels in their encoding.
+    """
+    values = received.astype("float64")  # they may be integers or booleans
     if labels.encoding == "sparse":
         wrong = ~((values >= 0) & (values < labels.classes) & (values == np.floor(values)))
         domain = f"integer class ids from 0 to {labels.classes - 1}"
@@ -30,7 +36,7 @@ def check_labels(owner: str, given: np.ndarray, labels: Labels) -> None:
 
 
 def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
-    """Raises for predictions that are no probabilities; NaN is left to show itself in the loss."""
+    """Raise `ValueError` for predictions outside [0, 1]. NaN passes, since the loss shows it."""
     slack = 4 * float(numerics.GAP_BELOW_ONE[dtype])
     wrong = (values < -slack) | (values > 1 + slack)
     if wrong.any():
@@ -41,7 +47,7 @@ def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:
 
 
 def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -> None:
-    """Raises for rows that do not add up to 1, within what half precision can say."""
+    """Raise `ValueError` for rows that do not add up to 1, up to the rounding of half precision."""
     total = values.sum(axis=-1)
     wrong = np.abs(total - 1) > 0.01
     if wrong.any():
@@ -52,32 +58,35 @@ def check_distribution(owner: str, name: str, values: np.ndarray, advice: str) -
 
 
 def nonnegative_numbers(value: Any) -> list[float]:
-    """Return a sequence as a list of checked numbers, which are 0 or above."""
+    """Return a sequence of nonnegative numbers as a list; raise an error for other values."""
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
         raise TypeError(f"it is of type {type(value).__name__}")
-    return _from_0_up([float(number) for number in value])
+    return _nonnegative([float(number) for number in value])
 
 
-def _from_0_up(numbers: list[float]) -> list[float]:
+def _nonnegative(numbers: list[float]) -> list[float]:
+    """Return the numbers; raise `ValueError` if there are none, or if one is negative or not finite."""
     if not numbers or not all(0 <= number < float("inf") for number in numbers):
         raise ValueError
     return numbers
 
 
-CLASS_WEIGHT = "a sequence with a weight for each class, or a mapping from class to weight, none negative"
+CLASS_WEIGHT = (
+    "a sequence with a nonnegative weight for each class, or a mapping from class ids to such weights"
+)
 
 
 def as_class_weight(value: Sequence[float] | Mapping[Any, float]) -> dict[int, float] | list[float]:
-    """Return checked class weights."""
+    """Return class weights as a list or dict; raise `TypeError` or `ValueError` for invalid ones."""
     if not isinstance(value, Mapping):
         return nonnegative_numbers(value)
     weights = {int(key): float(weight) for key, weight in value.items()}
-    _from_0_up([*weights, *weights.values()])
+    _nonnegative([*weights, *weights.values()])
     return weights
 
 
 def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarray:
-    """Weights of `classes` classes as a vector; classes that a mapping leaves out weigh 1."""
+    """Return the weights of the classes as a vector. Classes that a mapping leaves out have weight 1."""
     if isinstance(weights, dict):
         vector = [weights.get(label, 1.0) for label in range(classes)]
         fits = max(weights) < classes
@@ -86,7 +95,7 @@ def weight_vector(owner: str, name: str, weights: Any, classes: int) -> np.ndarr
     if not fits:
         raise ValueError(
             f"`{owner}`: `{name}` must have a number for each of the {classes} classes. Received: "
-            f"{name}={weights!r}."
+            f"{name}={weights!r}. Change {name}, or the number of outputs of the model."
         )
     return np.asarray(vector)
 
@@ -96,5 +105,5 @@ def wanted_values(x: Tensor, wanted: np.ndarray | None) -> np.ndarray:
     values = numerics.to_numpy(x)
     if wanted is None:
         return values
-    kept: np.ndarray = values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
-    return kept
+    selected: np.ndarray = values[np.broadcast_to(wanted, values.shape[: wanted.ndim])]
+    return selected

@@ -35,16 +35,16 @@ from keras_losses.numerics import Crossentropy, Tensor
 
 
 class ClassificationLoss(Loss):
-    """Base of the losses over classes, whatever the encoding of the labels.
+    """Base of the losses over classes, for every encoding of the labels.
 
-    A subclass states `per_sample(labels, predictions)`: a value for each sample `(...)`, or for each
-    output `(..., C)` where the labels are 0/1 labels of outputs, whose mean is then taken.
+    A subclass defines `per_sample(labels, predictions)`. It returns a value for each sample `(...)`. If each
+    output has a 0/1 label, it returns a value for each output `(..., C)`; the base takes the mean.
 
     Args:
-        class_weight: a weight for each class, as a sequence or `{class: weight}`, that multiplies the
-            losses of its samples (the expected weight, where labels are soft). With one output: the weights
-            of the labels 0 and 1. With `multi_label`: a weight for each output.
-        ignore_class: the label of samples (or, for 0/1 labels, of outputs) to leave out altogether.
+        class_weight: a weight for each class, as a sequence or `{class: weight}`, which multiplies the losses
+            of its samples. A soft label has the mean weight under the label. With one output: the weights of
+            the labels 0 and 1. With `multi_label`: a weight for each output.
+        ignore_class: the label of samples (for 0/1 labels: of outputs) that are left out.
         axis: the axis of the classes.
     """
 
@@ -84,10 +84,10 @@ class ClassificationLoss(Loss):
         return values if truth.known is None else ops.where(truth.known, values, ops.zeros_like(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        check_labels(type(self).__name__, wanted_values(y_true.given, wanted), y_true)
+        check_labels(type(self).__name__, wanted_values(y_true.received, wanted), y_true)
 
     def _class_vector(self, name: str, classes: int) -> Tensor:
-        """The hyper-parameter `name`, a sequence or mapping with a number for each class, as a vector."""
+        """Return the hyper-parameter `name`, which has a number for each class, as a vector."""
         owner = type(self).__name__
         return self.convert(weight_vector(owner, name, getattr(self, name), classes))
 
@@ -98,7 +98,7 @@ class ClassificationLoss(Loss):
         return truth if truth.encoding == "sparse" else truth.map(self.convert)
 
     def _class_weights(self, truth: Labels) -> Tensor:
-        """The weight of each sample's class, or of each output."""
+        """Return the weight of each sample's class, or of each output."""
         one_output = truth.encoding == "binary" and truth.classes == 1
         count = 2 if one_output else truth.classes
         weights = self._class_vector("class_weight", count)
@@ -110,18 +110,19 @@ class ClassificationLoss(Loss):
 
 
 class CrossentropyFamily(ClassificationLoss):
-    """Base of the losses that see a sample through the probability p_t of its true class alone.
+    """Base of the losses that depend on the probability p_t of a sample's true class alone.
 
-    A subclass states `term(crossentropy)`, its value as a function of -log p_t (`crossentropy.value`) and
-    1 - p_t (`crossentropy.complement`); what states none is the cross-entropy. A soft label is the
-    expectation of that value over its classes, and label smoothing mixes in the uniform label. A loss that
-    compares classes states `id_terms` and `class_terms` or `_expected_term` instead. Where the model has one
-    output, or with `multi_label`, each output is a probability of its own, and the mean over the outputs is
-    taken.
+    A subclass defines `term(crossentropy)`: the value as a function of -log p_t (`crossentropy.value`) and
+    1 - p_t (`crossentropy.complement`). The default is the cross-entropy. The value of a soft label is the
+    mean of `term` over the classes, weighted by the label. Label smoothing mixes the uniform label into the
+    labels. A loss that compares classes with each other overrides `id_terms`, and `class_terms` or
+    `_expected_term`. With one output, or with `multi_label`, each output is a separate probability, and the
+    value of a sample is the mean over its outputs.
 
     Args:
-        from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer are as good
-            where Keras keeps the logits beside them (TensorFlow and PyTorch, and JAX outside of jit).
+        from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer give the same
+            values if Keras keeps the logits beside them: on TensorFlow and PyTorch, and on JAX outside of
+            jit.
         multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
         label_smoothing: the weight in [0, 1] of the uniform label.
     """
@@ -131,39 +132,39 @@ class CrossentropyFamily(ClassificationLoss):
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", live=True, kw_only=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
-        """The value of a label as a function of -log p_t and 1 - p_t."""
+        """Return the value of a label as a function of -log p_t and 1 - p_t."""
         return crossentropy.value
 
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
-        """The predictions that the loss sees: with other logits, where it shifts or scales them."""
+        """Return the predictions of the formula. A loss that shifts or scales the logits overrides this."""
         return predictions
 
     def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
-        """The value of the classes `ids` as the labels `(...)`."""
+        """Return the value of each sample `(...)` if its label is the class in `ids`."""
         return self.term(predictions.of_class(ids))
 
     def class_terms(self, predictions: Predictions) -> Tensor:
-        """The value of each class as the label `(..., C)`."""
+        """Return the value of each sample for each class as its label, `(..., C)`."""
         return self.term(predictions.of_every_class())
 
     def _expected_term(self, y: Tensor, predictions: Predictions) -> Tensor:
-        """The sum of the values of the classes, each times y `(..., C)`."""
+        """Return sum_j y_j v_j, where v_j are the `class_terms` `(..., C)`."""
         family = CrossentropyFamily
         if type(self).term is family.term and type(self).class_terms is family.class_terms:
             return predictions.expected(y)  # the cross-entropy itself
         return ops.sum(y * self.class_terms(predictions), axis=-1)
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
-        """The values of the labels 1 and 0, where each output is a probability of its own."""
+        """Return the values of the labels 1 and 0, for outputs that are separate probabilities."""
         one, zero = predictions.of_outputs()
         return self.term(one), self.term(zero)
 
     def _label_weights(self, classes: int) -> Tensor | None:
-        """What each class's term is multiplied with, in one vector or scalar, or None."""
+        """Return the factor of each class's term, as a vector or a scalar; None if there is none."""
         return None
 
     def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
-        """What the terms of the labels 0 and 1 are multiplied with, or None."""
+        """Return the factors of the terms of the labels 0 and 1; None if there are none."""
         return None
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:

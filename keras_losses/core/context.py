@@ -1,8 +1,8 @@
-"""The context in which a model computes its loss: what losses read of the model, and who is told of terms.
+"""The context in which a model computes its loss: current hyper-parameters, the step's data, and a listener.
 
-A model opens a context around each computation of its loss, with `computing`; losses read it with `current`.
-So nothing that belongs to a step is ever written on a loss, which several models and threads may share.
-`tf.distribute` runs a step in a thread for each replica: every thread has a context of its own.
+A model opens a context around each computation of its loss with `computing`. Losses read it with `current`. A
+model never writes on a loss, because several models and threads may share the loss. `tf.distribute` runs each
+replica in a separate thread, and each thread has a separate context.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Readers = Mapping[str, Callable[[], Any]]
 
 @dataclass(frozen=True)
 class Context:
-    """What holds while a loss is computed."""
+    """Data that a model provides while its loss is computed."""
 
     readers: Mapping[Any, Readers] = field(default_factory=dict)
-    """For each loss of the model, how its scheduled or learned hyper-parameters are read."""
+    """Readers of the scheduled or learned hyper-parameters, for each loss of the model."""
     steps: Mapping[Any, Sequence[Any]] = field(default_factory=dict)
-    """For each loss of the model, the step's data for every output that has the loss."""
+    """Data of the step for each loss of the model: one entry for each output that has the loss."""
     listener: Callable[[Any, Sequence[Any], Sequence[Any]], None] | None = None
-    """What is told of each call of a sum of losses: the loss, its terms' values, and what each adds."""
+    """Function that each sum of losses calls with itself, the values of its terms and their contributions."""
 
     def with_steps(self, loss: Any, steps: Sequence[Any]) -> Context:
         """Return the same context with other data of the step for one loss."""
@@ -38,13 +38,13 @@ _CURRENT: ContextVar[Context] = ContextVar("keras_losses_context", default=_NOTH
 
 
 def current() -> Context:
-    """Return the context of the innermost `computing` in this thread; an empty one outside of all."""
+    """Return the context of the innermost `computing` in this thread; an empty context outside of it."""
     return _CURRENT.get()
 
 
 @contextlib.contextmanager
 def computing(context: Context) -> Iterator[None]:
-    """Make a context the current one; afterwards, also after an error, it is the one before."""
+    """Make a context the current one, and restore the one before it at the end or after an error."""
     token = _CURRENT.set(context)
     try:
         yield

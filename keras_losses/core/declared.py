@@ -1,4 +1,4 @@
-"""Constructors that are declared: signature, checks of arguments, config and repr of losses and schedules."""
+"""Declared constructors: signature, checks of arguments, config and repr of losses and schedules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def signature(parameters: Mapping[str, Parameter]) -> inspect.Signature:
 
 @dataclass(frozen=True)
 class OfTheClass:
-    """The signature of a class, hidden from its instances, which are called with other arguments."""
+    """The signature of a class, hidden from its instances, whose calls take other arguments."""
 
     signature: inspect.Signature
 
@@ -47,9 +47,9 @@ class Declared:
             steps: float = parameter(within="(0, inf)")
 
     The signature, the checks, `get_config`, `from_config` and `repr` follow from the declarations. A subclass
-    that gives an inherited argument a plain value has fixed it: it is no argument any more.
+    that sets an inherited argument to a plain value fixes it: the constructor no longer takes it.
 
-    A base class sets `_common` to arguments that all of its subclasses take and that come last. It keeps
+    A base class sets `_common` to the arguments that all of its subclasses take and that come last. It stores
     them itself: `_checked` returns them with the others, and `repr` leaves them out.
     """
 
@@ -78,7 +78,7 @@ class Declared:
         self.validate()
 
     def _checked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all arguments in the form in which they are kept; raise for those outside their domain."""
+        """Return all arguments in the form in which they are stored; raise if one is outside its domain."""
         owner = type(self).__name__
         declared = {**self.hyperparameters, **self._common}
         try:
@@ -89,14 +89,14 @@ class Declared:
         return {name: declared[name].check(owner, name, value) for name, value in bound.arguments.items()}
 
     def validate(self) -> None:
-        """Check arguments against each other; raise `ValueError` where they do not fit together."""
+        """Check the arguments against each other; raise `ValueError` if they do not fit together."""
 
     def _stated(self, name: str) -> Any:
-        """Return an argument as it is saved: the number or `Learned`, not a model's value of it."""
+        """Return the stored argument, a number or `Learned`, also while a model provides another value."""
         return vars(self)[name] if name in vars(self) else getattr(self, name)
 
     def _reader(self, name: str) -> Callable[[], Any] | None:
-        """Return a function that returns the current tensor of an argument; None if it is the number kept."""
+        """Return a function for the current tensor of an argument, or None to use the stored number."""
         return None
 
     def get_config(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The encodings of `y_true` and the forms of `y_pred`.
 
-An encoding is read off shapes and dtypes when a function is traced: integer class ids `(...)` or
-`(..., 1)`, one-hot or soft labels `(..., C)`, and 0/1 labels, one for each output. Integer ids are never
-turned into floats.
+Shapes and dtypes decide which encoding the labels have, when a function is traced: integer class ids `(...)`
+or `(..., 1)`, one-hot or soft labels `(..., C)`, or 0/1 labels, one for each output. Integer ids are never
+cast to floats.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from keras_losses.numerics import Crossentropy, Tensor
 class Labels:
     """Class labels in one of three encodings.
 
-    `"sparse"`: ids `(...)`; `"dense"`: a distribution over the classes `(..., C)`; `"binary"`: a 0/1 label
-    for each output `(..., C)`. `known` is False where a label is to be ignored: a sample for the first
-    two, one output for the third. `given` are the labels before they became integers. (`"given"` are the
-    labels of a loss of Keras's own, inside one of ours, which reads them itself.) `weights` are those of the
-    samples `(...)`, for a loss that pools its batch.
+    The encodings are `"sparse"`: ids `(...)`; `"dense"`: a distribution over the classes `(..., C)`; and
+    `"binary"`: a 0/1 label for each output `(..., C)`.
     """
 
     values: Tensor
     encoding: str
+    """One of the encodings above. A loss of Keras inside a sum has `"given"`, and reads its labels itself."""
     classes: int
-    given: Tensor
+    received: Tensor
+    """The labels before they were converted to integers."""
     known: Tensor | None = None
+    """False for ignored labels, of samples or (with `"binary"`) of outputs; None if no label is ignored."""
     weights: Tensor | None = None
+    """The weights of the samples `(...)`, for a loss that pools its batch."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
         return replace(self, values=function(self.values))
@@ -42,14 +43,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions as they came, with the logits where there are any; the classes are the last axis.
-
-    `dtype` is the dtype in which they came, before they were widened.
-    """
+    """Predictions, with their logits if they are known. The classes are the last axis."""
 
     values: Tensor
     logits: Tensor | None
     dtype: str
+    """The dtype of the received predictions, before half precision was widened to float32."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Predictions:
         values = function(self.values)
@@ -58,41 +57,44 @@ class Predictions:
         return replace(self, values=values, logits=function(self.logits))
 
     def parts(self, count: int) -> list[Predictions]:
-        """Predictions that lie one after another in the last axis."""
-        return [self.map(lambda x, turn=turn: parts_of(x, count)[turn]) for turn in range(count)]  # type: ignore[misc]
+        """Return the predictions that lie one after another in the last axis."""
+        return [self.map(lambda x, index=index: parts_of(x, count)[index]) for index in range(count)]  # type: ignore[misc]
 
-    def as_logits(self, of_outputs: bool, times: float | Tensor = 1.0) -> Tensor:
-        """The logits, or what they would have been: those of outputs of their own, or of classes.
+    def as_logits(self, of_outputs: bool, factor: float | Tensor = 1.0) -> Tensor:
+        """Return the logits, computed from the probabilities if they are not known.
 
-        `times` is what they will be multiplied by, which their gradient in the probabilities has to bear.
+        Args:
+            of_outputs: True for outputs that are separate probabilities, False for exclusive classes.
+            factor: the factor by which the caller multiplies the logits. Their gradient in the probabilities
+                is bounded so that it stays finite after this multiplication.
         """
         if self.logits is not None:
             return self.logits
-        minus_log = numerics.negative_log(self.values, self.dtype, times)
+        minus_log = numerics.negative_log(self.values, self.dtype, factor)
         if of_outputs:
-            return numerics.negative_log_complement(self.values, self.dtype, times) - minus_log
+            return numerics.negative_log_complement(self.values, self.dtype, factor) - minus_log
         return -minus_log
 
     def of_class(self, ids: Tensor) -> Crossentropy:
-        """-log p_t and 1 - p_t of the classes `ids` among exclusive ones."""
+        """Return -log p_t and 1 - p_t, where t is each sample's class in `ids`, for exclusive classes."""
         if self.logits is not None:
             return numerics.sparse_crossentropy(ids, self.logits)
         return numerics.crossentropy_of_probability(numerics.take_class(ids, self.values), self.dtype)
 
     def of_every_class(self) -> Crossentropy:
-        """-log p_j and 1 - p_j of every class among exclusive ones."""
+        """Return -log p_j and 1 - p_j of every class j, for exclusive classes."""
         if self.logits is not None:
             return numerics.dense_crossentropy(self.logits)
         return numerics.crossentropy_of_probability(self.values, self.dtype)
 
     def expected(self, y: Tensor) -> Tensor:
-        """-sum_j y_j log p_j."""
+        """Return -sum_j y_j log p_j."""
         if self.logits is not None:
             return numerics.expected_crossentropy(y, self.logits)
         return ops.sum(y * self.of_every_class().value, axis=-1)
 
     def of_outputs(self) -> tuple[Crossentropy, Crossentropy]:
-        """Those of the labels 1 and 0, where each output is a probability of its own."""
+        """Return the cross-entropies of the labels 1 and 0, for outputs that are separate probabilities."""
         if self.logits is not None:
             return numerics.binary_crossentropy(self.logits)
         one = numerics.crossentropy_of_probability(self.values, self.dtype)
@@ -100,26 +102,26 @@ class Predictions:
         return one, Crossentropy(zero, lambda: self.values)
 
     def entropy_of_classes(self) -> Tensor:
-        """The entropy of the distribution over exclusive classes, `(...)`."""
+        """Return the entropy of the distribution over exclusive classes, `(...)`."""
         if self.logits is not None:
             return numerics.entropy(self.logits)
         return ops.sum(self.values * self.of_every_class().value, axis=-1)
 
     def entropy_of_outputs(self) -> Tensor:
-        """The entropy of each output, where each is a probability of its own, `(..., C)`."""
+        """Return the entropy of each output, for outputs that are separate probabilities, `(..., C)`."""
         one, zero = self.of_outputs()
         return zero.complement * one.value + one.complement * zero.value
 
 
 def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> tuple[Tensor, Predictions]:
-    """Both with the class axis at the end; labels without one are left as they are."""
+    """Return both with the class axis at the end. Labels without a class axis are not changed."""
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred.values)
     if axis in (-1, len(pred) - 1):
         return y_true, y_pred
     if not -len(pred) < axis < len(pred) or axis == 0:
         raise ValueError(
             f"`{owner}`: `axis` must name an axis of the predictions other than the batch axis. Received: "
-            f"axis={axis} and y_pred of shape {pred}."
+            f"axis={axis} and y_pred of shape {pred}. The default, axis=-1, is the last axis."
         )
     if len(true) == len(pred):
         y_true = ops.moveaxis(y_true, axis, -1)
@@ -129,9 +131,9 @@ def classes_last(owner: str, y_true: Tensor, y_pred: Predictions, axis: int) -> 
 def class_labels(
     owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None, classes: int | None = None
 ) -> Labels:
-    """The labels of predictions `(..., C)` over C exclusive classes: sparse or dense.
+    """Return the labels of predictions `(..., C)` over C exclusive classes: sparse or dense.
 
-    `classes` says how many there are where the predictions have not one output for each.
+    `classes` is the number of classes if it is not the number of outputs.
     """
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     classes = pred[-1] if classes is None else classes
@@ -139,12 +141,13 @@ def class_labels(
     if classes is None or (len(true) == len(pred) and true[-1] is None):
         raise ValueError(
             f"`{owner}`: the last axis must be known while the graph is traced, to tell class ids from "
-            f"one-hot labels. Received: y_true of shape {true}, y_pred of shape {pred}. Set it where the "
-            "data is made, for instance with tf.ensure_shape."
+            f"one-hot labels. Received: y_true of shape {true}, y_pred of shape {pred}. Set it in the "
+            "input pipeline, for instance with tf.ensure_shape."
         )
     if len(pred) < 2 or classes < 2:
         raise ValueError(
-            f"`{owner}`: `y_pred` must have a class axis of at least 2. Received: y_pred of shape {pred}."
+            f"`{owner}`: `y_pred` must have a class axis of length 2 or more. Received: y_pred of shape "
+            f"{pred}. Give the model an output for each class."
         )
     if agree(true, (*pred[:-1], 1)):
         y_true, true = ops.squeeze(y_true, -1), true[:-1]
@@ -171,12 +174,12 @@ def _likely_class_mistake(true: Shape, pred: Shape) -> str:
     if len(true) == len(pred):
         return f"The model has {pred[-1]} classes; its last layer should have {true[-1]}."
     if len(true) > len(pred):
-        return "If the classes are not the last axis of the predictions, pass axis=."
-    return "The predictions have more axes than labels of any encoding: is a pooling or Flatten missing?"
+        return "If the classes are not the last axis of the predictions, pass their axis as axis=."
+    return "The predictions have more axes than labels can have. Is a pooling or Flatten layer missing?"
 
 
 def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int | None) -> Labels:
-    """The 0/1 labels of predictions `(..., C)`, one for each output."""
+    """Return the 0/1 labels of predictions `(..., C)`, one for each output."""
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if agree((*true, 1), pred):
         y_true = ops.expand_dims(y_true, -1)
@@ -188,15 +191,15 @@ def output_labels(owner: str, y_true: Tensor, y_pred: Tensor, ignore_class: int 
         )
     y_true, known = pinned(y_true, y_pred, len(pred)), None
     if ignore_class is not None:
-        # Not in the labels' own dtype: in bool, -1 would be True, and in int8, 255 would be -1.
-        given = y_true if numerics.is_float(y_true) else _as_ids(y_true)
-        known = ops.not_equal(given, ops.cast(ignore_class, given.dtype))
+        # Compared as int32 or wider: in bool, -1 would be True, and in int8, 255 would be -1.
+        comparable = y_true if numerics.is_float(y_true) else _as_ids(y_true)
+        known = ops.not_equal(comparable, ops.cast(ignore_class, comparable.dtype))
         y_true = ops.where(known, y_true, ops.zeros_like(y_true))
     return Labels(y_true, "binary", pred[-1] or 0, y_true, known)
 
 
 def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """The targets, which must be distributions over the same last axis as the predictions."""
+    """Return the targets; raise `ValueError` if they do not have the shape of the predictions, `(..., C)`."""
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if len(pred) < 2 or pred[-1] == 1 or not agree(true, pred):
         raise ValueError(
@@ -207,7 +210,7 @@ def distributions(owner: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
-    """The mean over the outputs whose label is known; 0 where none is."""
+    """Return the mean over the outputs whose label is known; 0 if no label is."""
     if known is None:
         return numerics.mean(values)
     count = ops.sum(ops.cast(known, values.dtype), axis=-1)
@@ -215,7 +218,7 @@ def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
 
 
 def one_hot(labels: Labels, dtype: str) -> Tensor:
-    """Labels over exclusive classes as a distribution `(..., C)`."""
+    """Return labels of exclusive classes as distributions `(..., C)`."""
     if labels.encoding == "sparse":
         rows = ops.one_hot(labels.values, labels.classes, dtype=dtype)
         return numerics.nan_unless_class(ops.expand_dims(labels.values, -1), labels.classes, rows)
@@ -223,11 +226,11 @@ def one_hot(labels: Labels, dtype: str) -> Tensor:
 
 
 def class_ids(labels: Labels) -> Tensor:
-    """Labels over exclusive classes as ids `(...)`."""
+    """Return labels of exclusive classes as ids `(...)`."""
     return labels.values if labels.encoding == "sparse" else ops.argmax(labels.values, axis=-1)
 
 
 def _as_ids(y_true: Tensor) -> Tensor:
-    # Narrow and unsigned integers cannot hold every class; int64 is kept for the ids that need it.
+    # int8 and unsigned integers cannot hold every id or -1. int64 stays, for ids beyond int32.
     dtype = keras.backend.standardize_dtype(y_true.dtype)
     return y_true if dtype == "int64" else ops.cast(y_true, "int32")

@@ -1,4 +1,4 @@
-"""Hyper-parameters that training finds."""
+"""Hyper-parameters that are learned during training."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from keras_losses.core.interval import Interval, is_real_number
 @keras.saving.register_keras_serializable("keras_losses")
 @dataclass(frozen=True, repr=False)
 class Learned:
-    """A hyper-parameter that training finds: `DistillationLoss(4, temperature=Learned(4.0))`.
+    """A hyper-parameter that is learned: `DistillationLoss(4, temperature=Learned(4.0))`.
 
-    It replaces a number that may change while a model trains, such as a gamma, temperature, margin, scale
-    or weight. Other hyper-parameters refuse it. Training starts at `initial`, updates the number with the
-    weights of a `LossAwareModel`, keeps it inside its range, and saves it with the model.
+    It replaces a number that may change while a model trains, such as a gamma, temperature, margin, scale or
+    weight. Other hyper-parameters refuse it. The number starts at `initial`. The optimizer of a
+    `LossAwareModel` updates it together with the weights and keeps it inside its range, and the model saves
+    it.
 
-    Training finds the number that makes the loss smallest. This suits a scale whose loss has a term against
-    large scales, as likelihoods have, and a temperature. A learned weight or margin goes to 0.
+    Training finds the number that makes the loss smallest. This suits a temperature, and a scale whose loss
+    penalizes large scales, as likelihoods do. A learned weight or margin goes to 0.
 
-        value = initial + m r               where the range is all numbers
-        value = low + (initial - low) exp(m r)                                 where it has a lower end
-        value = low + (high - low) sigmoid(logit((initial - low) / (high - low)) + m r)     where it has both
+        range                value
+        all numbers          initial + m r
+        one lower end        low + (initial - low) exp(m r)
+        two ends             low + (high - low) sigmoid(logit((initial - low) / (high - low)) + m r)
 
-    r is what the optimizer trains, from 0. The factor m is only in the value, not in the gradient of r: with
-    gradient descent and with Adam alike r moves as a weight does, and m r as with a learning rate times m.
+    The optimizer trains the variable r, which starts at 0; m is `learning_rate`. The factor m is in the value
+    but not in the gradient of r. So r moves like a weight, with gradient descent and with Adam, and the
+    learning rate of m r is m times that of the weights.
 
     Args:
-        initial: where training begins; inside of the range, not on its ends.
-        learning_rate: m, what the optimizer's learning rate is multiplied with for it; above 0.
+        initial: initial value; strictly inside the range.
+        learning_rate: factor m of the optimizer's learning rate for this number; above 0.
 
     Raises:
         ValueError: for a learning rate that is not above 0, or an initial value that is not finite.
@@ -50,8 +53,9 @@ class Learned:
             object.__setattr__(self, name, float(number))
         if self.learning_rate <= 0:
             raise ValueError(
-                "`Learned`: `learning_rate` must be above 0: a number in place of Learned is not trained. "
-                f"Received: learning_rate={self.learning_rate!r}."
+                "`Learned`: `learning_rate` must be above 0. "
+                f"Received: learning_rate={self.learning_rate!r}. For a number that is not learned, pass the "
+                "number in place of Learned."
             )
 
     def __repr__(self) -> str:
@@ -59,14 +63,14 @@ class Learned:
         return f"Learned({self.initial}{rate})"
 
     def within(self, interval: Interval) -> Self:
-        """Itself; `ValueError` where training could not begin inside of the interval."""
+        """Return itself; raise `ValueError` unless the initial value is strictly inside the interval."""
         low, high = interval.ends
         if not low < self.initial < high:
-            raise ValueError("what is learned begins inside of the range, not on its ends")
+            raise ValueError("a learned number starts strictly inside the range, not on its ends")
         return self
 
     def value(self, raw: Any, interval: Interval) -> Any:
-        """The value that a raw variable stands for."""
+        """Return the value of the hyper-parameter for the trained variable `raw`."""
         low, high = interval.ends
         step = raw + ops.stop_gradient((self.learning_rate - 1.0) * raw)
         if math.isinf(low) and math.isinf(high):
@@ -77,8 +81,8 @@ class Learned:
             return high - (high - self.initial) * ops.exp(-step)
         part = (self.initial - low) / (high - low)
         logit = step + math.log(part / (1.0 - part))
-        # From the nearer end: what is added to the other may be rounded beyond this one.
-        # Not through |logit|, whose slope is 0 where training begins in the middle.
+        # Measured from the nearer end, because rounding could carry a sum that starts at the other end past
+        # this one. Not through |logit|, whose gradient is 0 if training starts in the middle.
         shares = ops.sigmoid(logit), ops.sigmoid(-logit)
         return ops.where(logit > 0, high - (high - low) * shares[1], low + (high - low) * shares[0])
 

@@ -1,4 +1,4 @@
-"""The base classes of losses: `Loss` keeps the contract, the others add how values are averaged."""
+"""The base classes of losses: `Loss`, and two that average the values of elements or targets."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _dtype(value: Any) -> Any:
         return None
     policy = keras.dtype_policies.get(value)
     if not keras.backend.is_float_dtype(policy.compute_dtype):
-        raise ValueError("it is not a floating-point dtype")
+        raise ValueError("a loss needs a floating-point dtype")
     return policy.name
 
 
 def _scope(name: str | None) -> str:
-    """The name as graphs have it: Keras takes no "/" there, and TensorFlow none but a few characters."""
+    """Return the name with the characters that `keras.name_scope` and TensorFlow accept."""
     return re.sub(r"[^A-Za-z0-9.]", "_", name or "").lstrip("_") or "loss"
 
 
@@ -52,9 +52,7 @@ def _name(value: Any) -> str:
 
 
 COMMON = {
-    "name": Parameter(
-        None, convert=_name, stated_domain="a name that is not empty", optional=True, kw_only=True
-    ),
+    "name": Parameter(None, convert=_name, stated_domain="a non-empty string", optional=True, kw_only=True),
     "reduction": Parameter("sum_over_batch_size", choices=REDUCTIONS, optional=True, kw_only=True),
     "dtype": Parameter(
         None,
@@ -67,9 +65,9 @@ COMMON = {
 
 
 class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
-    """Base of all losses: hyper-parameters that are declared, checked and saved; exact masks and weights.
+    """Base of all losses, with declared hyper-parameters, checks of labels, masks, weights and the reduction.
 
-    A subclass declares its hyper-parameters in its body and states its formula in `call`:
+    A subclass declares its hyper-parameters in its body and defines its formula in `call`:
 
     >>> import numpy as np
     >>> from keras import ops
@@ -85,20 +83,21 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     Traceback (most recent call last):
     ValueError: `CubicLoss`: `scale` must be a number in (0, inf). Received: scale=-1.0
 
-    `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a batch scalar. It gets
-    tensors of one shape in the dtype that is computed in (at least float32), free of the samples whose
-    weight is 0 or which are masked; weights, masks and the reduction are applied to what it returns. As in
-    Keras, the mean counts a sample of weight 0 (it adds 0), but none that is masked or ignored.
+    `call(y_true, y_pred)` returns one value for each sample `(batch, ...)`, never a scalar for the batch. Its
+    arguments are tensors of one shape in the compute dtype, which is float32 or wider. Samples that are
+    masked or have weight 0 hold zeros. Weights, masks and the reduction are applied to the returned values.
+    As in Keras, the mean counts samples of weight 0, which add 0. It does not count masked or ignored
+    samples.
 
     Args:
-        name: the name of the instance; the class's name in snake case by default.
-        reduction: Keras's: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
+        name: name of the instance; by default the class's name in snake case. reduction: reduction as in
+        Keras: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
             `"none"` or None.
-        dtype: what to compute in; the default is `keras.config.floatx()`. Half precision is computed,
-            and returned, in float32.
+        dtype: dtype of the computation and the result; the default is `keras.config.floatx()`. For half
+            precision both are float32.
 
     Raises:
-        TypeError, ValueError: for a hyper-parameter out of its range, shapes that do not match, and in
+        TypeError, ValueError: for a hyper-parameter outside its domain, shapes that do not match, and in
             eager mode for labels or predictions outside the loss's domain.
     """
 
@@ -133,7 +132,7 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
         return self._reduced(y_true, y_pred, sample_weight, self.reduction)
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
-        """The value under a reduction that may be another than the loss's own."""
+        """Return the loss under a reduction, which may differ from `self.reduction`."""
         self._check_learned()
         mask = keras_private.mask_of(y_pred)
         owner = type(self).__name__
@@ -153,8 +152,8 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
             values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
                 raise ValueError(
-                    f"`{owner}`: call() must return one value for each sample, not a scalar, "
-                    "which neither weights nor tf.distribute could scale. Take the mean over the last axis."
+                    f"`{owner}`: call() must return one value for each sample. Received: a scalar, which "
+                    "weights and tf.distribute cannot scale. Take the mean over the last axis alone."
                 )
             terms = self._terms_per_sample(true, pred)
             return reduce(values, samples.with_axes_of(values, owner), reduction, terms)
@@ -163,68 +162,72 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     def pools_batch(self) -> bool:
         """Whether the value of a sample depends on the other samples of its batch.
 
-        Such a loss finds the weights of the samples, 0 for those that do not count, in its `Labels`.
+        The `weights` of the `Labels` of such a loss are set: the weight of each sample, 0 for those that do
+        not count.
         """
         return False
 
     def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
-        """Of how many losses each sample's value is the sum, where that differs; the means divide by them.
+        """Return the number of terms summed into each sample's value, or None if it is always 1.
 
-        A sample of weight 0 has no label any more, and a share of 1.
+        Means divide by the sum of these numbers. A sample of weight 0 counts as one term, because its label
+        was blanked.
         """
         return None
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Both in the dtype that is computed in and in one shape; what is aligned stays as it is."""
+        """Return both in the compute dtype and in one shape. Aligned arguments are returned unchanged."""
         y_pred = self.convert(y_pred)
         return same_shape(type(self).__name__, self.convert(y_true), y_pred)
 
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
-        """Raises `ValueError` for wanted values outside the loss's domain; called in eager mode only."""
+        """Raise `ValueError` for wanted samples outside the loss's domain. Called in eager mode only."""
 
     @property
     def compute_dtype(self) -> str:
-        """What is computed in: the loss's dtype, at least float32."""
+        """Dtype of the computation: that of the loss, or float32 if it is narrower."""
         return numerics.compute_dtype(self.dtype)
 
     def convert(self, x: Any) -> Tensor:
-        """A tensor in the dtype that is computed in."""
+        """Return a tensor in the compute dtype."""
         return ops.convert_to_tensor(x, dtype=self.compute_dtype)
 
     def _beside(self, vector: np.ndarray, *factors: Any) -> Any:
-        """A vector that hyper-parameters are about to meet: in float64, unless one of them is a tensor."""
+        """Keep `vector` in float64 NumPy if all `factors` are numbers; otherwise convert it to a tensor."""
         return vector if all(map(numerics.is_number, factors)) else self.convert(vector)
 
     def _convert_labels(self, y_true: Any) -> Tensor:
-        """A tensor of labels: floats in the dtype that is computed in, integers as they are."""
+        """Return a tensor of labels: floats in the compute dtype, integers unchanged."""
         y_true = ops.convert_to_tensor(y_true)
         return ops.cast(y_true, self.compute_dtype) if numerics.is_float(y_true) else y_true
 
     def predictions(self, y_pred: Any, from_logits: bool, activation: str) -> Predictions:
-        """The predictions with their logits, be they given or kept by Keras beside an activation."""
+        """Return the predictions, with their logits if those are known."""
         y_pred = ops.convert_to_tensor(y_pred)
         logits = y_pred if from_logits else numerics.kept_logits(y_pred, activation)
-        given = keras.backend.standardize_dtype(y_pred.dtype)
-        return Predictions(y_pred, logits, given if numerics.is_float(y_pred) else self.compute_dtype).map(
-            self.convert
-        )
+        dtype = keras.backend.standardize_dtype(y_pred.dtype)
+        dtype = dtype if numerics.is_float(y_pred) else self.compute_dtype
+        return Predictions(y_pred, logits, dtype).map(self.convert)
 
     def _apply_to_predictions(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
-        """What `function` reads off predictions, one, several or a dict: tensors of a tensor, else arrays."""
-        found = function(self.convert(y_pred))
+        """Return `function(y_pred)`, as tensors if `y_pred` is one, else as NumPy arrays.
+
+        The function returns a tensor, a tuple of tensors, or a dict of tensors.
+        """
+        result = function(self.convert(y_pred))
         if ops.is_tensor(y_pred):
-            return found
-        if isinstance(found, dict):
-            return {name: ops.convert_to_numpy(x) for name, x in found.items()}
-        if isinstance(found, tuple):
-            return tuple(ops.convert_to_numpy(x) for x in found)
-        return ops.convert_to_numpy(found)
+            return result
+        if isinstance(result, dict):
+            return {name: ops.convert_to_numpy(x) for name, x in result.items()}
+        if isinstance(result, tuple):
+            return tuple(ops.convert_to_numpy(x) for x in result)
+        return ops.convert_to_numpy(result)
 
 
 class ElementwiseLoss(Loss):
-    """Base of the losses that compare each prediction with its target: the mean over the last axis.
+    """Base of the losses that compare each prediction with its target and average over the last axis.
 
-    A subclass states `elementwise(y_true, y_pred)`, the value of each element.
+    A subclass defines `elementwise(y_true, y_pred)`, which returns the value of each element.
     """
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -238,9 +241,10 @@ class ElementwiseLoss(Loss):
 class PackedLoss(Loss):
     """Base of the losses whose predictions hold several numbers for each target, packed in the last axis.
 
-    A subclass states `parts`, how many, and `per_target(y_true, numbers)`: the value of each target
-    `(..., targets)`, of which the mean is taken. With several targets `y_pred` is `(..., parts * targets)`:
-    the first number of every target, then the second of every target ...
+    A subclass defines `parts`, the number of numbers for each target, and `per_target(y_true, numbers)`,
+    which returns the value of each target `(..., targets)`. The value of a sample is their mean. With several
+    targets `y_pred` is `(..., parts * targets)`: the first number of every target, then the second of every
+    target.
     """
 
     @property
@@ -251,7 +255,7 @@ class PackedLoss(Loss):
         raise NotImplementedError
 
     def unpacked(self, y_pred: Tensor) -> list[Tensor]:
-        """The numbers of each target, `(..., targets)` each."""
+        """Return the numbers of each target, as `parts` tensors `(..., targets)`."""
         check_packed(type(self).__name__, y_pred, self.parts)
         return parts_of(y_pred, self.parts)
 

@@ -11,15 +11,15 @@ from keras_losses.core.interval import Interval
 from keras_losses.core.learned import Learned
 
 REQUIRED: Any = object()
-"""The default of an argument that must be given."""
+"""The default of a required argument."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyper-parameter: its default, its domain, and how a value is checked.
+    """A hyper-parameter with its default and its domain, which checks values.
 
-    The domain is an interval of numbers, a list of choices, or a function that returns the value in the
-    form in which it is kept, or raises. A function comes with its domain in words.
+    The domain is an interval of numbers, a list of choices, or a function that converts a value or raises.
+    `stated_domain` describes the values that such a function takes.
     """
 
     default: Any = REQUIRED
@@ -30,9 +30,9 @@ class Parameter:
     optional: bool = False
     kw_only: bool = False
     live: bool = False
-    """Whether the number may be learned or follow a schedule: the formula takes a scalar tensor as well."""
+    """Whether the number may be learned or scheduled. The formula must then take a scalar tensor too."""
     stated_domain: str = ""
-    """The domain of `convert` in words, which follow "must be"."""
+    """The domain of `convert` in words that complete "must be ..."."""
     name: str = field(default="", init=False, repr=False, compare=False)
     interval: Interval | None = field(default=None, init=False, repr=False, compare=False)
     """The parsed form of `within`."""
@@ -45,19 +45,19 @@ class Parameter:
         object.__setattr__(self, "name", name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Return the value of an instance: the one it keeps, or the current tensor if it has a reader.
+        """Return the value of an instance: the stored one, or the current tensor if there is a reader.
 
-        With a reader a number can change between the steps of a compiled function, or be learned.
+        A reader lets a number change between the steps of a compiled function, or be learned.
         """
         if instance is None:
             return self
         read = instance._reader(self.name)
         if read is not None:
             return instance.convert(read())
-        kept = vars(instance)
-        if self.name not in kept:
+        stored = vars(instance)
+        if self.name not in stored:
             raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
-        value = kept[self.name]
+        value = stored[self.name]
         return value.initial if isinstance(value, Learned) else value
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -77,7 +77,7 @@ class Parameter:
         return f"{words}, or None" if self.optional else words
 
     def check(self, owner: str, name: str, value: Any) -> Any:
-        """The value in the form in which it is kept; `TypeError` or `ValueError` where it has none."""
+        """Return the value in the form in which it is stored; raise an error if it is invalid."""
         if value is None and self.optional:
             return None
         try:
@@ -91,7 +91,7 @@ class Parameter:
     def _checked(self, value: Any) -> Any:
         if isinstance(value, Learned):
             if self.interval is None or not self.live:
-                raise TypeError("it stays as it is while a model trains, so it cannot be learned")
+                raise TypeError("it cannot change while a model trains, so it cannot be Learned")
             return value.within(self.interval)
         if self.interval is not None:
             kind = numbers.Integral if self.integer else numbers.Real
@@ -120,14 +120,14 @@ def parameter(
     live: bool = False,
     domain: str = "",
 ) -> Any:
-    """Declares a hyper-parameter in the body of a loss; see `Parameter`.
+    """Declare a hyper-parameter in the body of a loss; see `Parameter`.
 
-    `domain` are the words for the values that `convert` takes. They are an argument and no docstring, which
-    `python -OO` removes.
+    `domain` describes the values that `convert` takes. It is an argument and not the docstring of `convert`,
+    because `python -OO` removes docstrings.
     """
     return Parameter(default, within, integer, choices, convert, optional, kw_only, live, domain)
 
 
 def flag(*, default: bool, kw_only: bool = True) -> Any:
-    """Declares a hyper-parameter that is on or off."""
+    """Declare a hyper-parameter that is True or False."""
     return Parameter(default, choices=(False, True), kw_only=kw_only)

@@ -1,4 +1,4 @@
-"""From a value for each sample to the loss: weights, masks, the divisor of means, and the reduction.
+"""Reduction of the values of samples to the loss: weights, masks and the divisor of means.
 
 A sample is *counted* if it is in the divisor of means: it is not masked, and its label is not ignored. It is
 *wanted* if it also adds to the loss: its weight is not 0. As in Keras, a mean counts a sample of weight 0.
@@ -22,7 +22,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 
 @dataclass(frozen=True)
 class Samples:
-    """The weights of a batch's samples, which of them are counted and which are wanted; None if all are."""
+    """Weights of the samples of a batch, and masks of the counted and the wanted ones; None means all."""
 
     weight: Tensor | None
     counted: Tensor | None
@@ -43,8 +43,8 @@ def prepare(
         owner: the name of the loss, for error messages.
         y_true: the aligned labels.
         sample_weight: None, or weights `(batch,)` or of up to all `leading` axes.
-        mask: None, or a mask of the same shapes.
-        leading: the shape of the predictions without their last axis.
+        mask: None, or a mask of one of these shapes.
+        leading: shape of the predictions without their last axis.
         compute_dtype: the dtype of the weights.
     """
     counted = both(_spread(owner, "mask", mask, leading, "bool"), known_samples(y_true))
@@ -84,7 +84,7 @@ def pooled_weights(like: Tensor, samples: Samples) -> Tensor:
 def divisor(
     values: Tensor, samples: Samples, reduction: str | None, terms_per_sample: Tensor | None = None
 ) -> Tensor:
-    """Return what the sum of the values is divided by in a mean.
+    """Return the divisor of the sum of the values in a mean.
 
     Args:
         values: a value for each sample.
@@ -99,7 +99,7 @@ def divisor(
     if terms_per_sample is not None:
         shares = terms_per_sample
         if samples.wanted is not None:
-            # Samples of weight 0 were blanked and have lost their labels: each counts as one term.
+            # Samples of weight 0 have lost their labels, because they were blanked: each counts as one term.
             shares = ops.where(samples.wanted, shares, ops.ones_like(values))
     if by_weight:
         shares = shares * samples.weight
@@ -143,7 +143,7 @@ def _with_rank(owner: str, x: Tensor | None, rank: int) -> Tensor | None:
     if any(x.shape[axis] != 1 for axis in more):
         raise ValueError(
             f"`{owner}`: `sample_weight` must have one value for each sample: the values of this loss have "
-            f"{rank} axes. Received: sample_weight of shape {tuple(x.shape)}."
+            f"{rank} axes. Received: sample_weight of shape {tuple(x.shape)}. Average it over the other axes."
         )
     for _ in more:
         x = ops.squeeze(x, -1)

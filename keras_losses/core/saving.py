@@ -1,4 +1,4 @@
-"""Configs: the package under which classes are registered, and the form in which arguments are saved."""
+"""Registration of classes for saving, and conversion of arguments to and from configs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 from keras_losses.core.learned import Learned
 
 PACKAGE = "keras_losses"
-"""The package of registered names, which saved models refer to: it never changes."""
+"""The package of registered names. It must never change, because saved models refer to it."""
 
 
 def registered(cls: type) -> type:
@@ -32,7 +32,7 @@ def saved(value: Any) -> Any:
 
 
 def loaded(value: Any) -> Any:
-    """Return the argument that `saved` made a config of."""
+    """Return the argument from the form in which a config holds it."""
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))
     if isinstance(value, Mapping):

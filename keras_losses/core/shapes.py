@@ -1,4 +1,4 @@
-"""Alignment of the shapes of labels, predictions, weights and masks, without any broadcasting."""
+"""Alignment of the shapes of labels, predictions, weights and masks, without broadcasting."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from keras import ops
 from keras_losses.numerics import Tensor
 
 Shape = tuple[int | None, ...]
-"""A static shape, in which None is an axis whose length is unknown while a graph is traced."""
+"""A static shape. None is an axis whose length is unknown while a graph is traced."""
 
 
 def parts_of(x: Tensor, count: int) -> list[Tensor]:
-    """The parts of equal size that lie one after another in the last axis."""
+    """Split the last axis into `count` parts of equal length."""
     size = x.shape[-1] // count
-    return [x[..., turn * size : (turn + 1) * size] for turn in range(count)]
+    return [x[..., index * size : (index + 1) * size] for index in range(count)]
 
 
 def agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
-    """Whether two static shapes are equal, as far as both are known."""
+    """Return whether two static shapes are equal on the axes that both know."""
     return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
 
 
 def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in one shape of at least two axes; a missing last axis of 1 is added, nothing more."""
+    """Return both tensors in one shape with two axes or more. Only a missing last axis of 1 is added."""
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
     if agree((*true, 1), pred):
         y_true = ops.expand_dims(y_true, -1)
@@ -32,8 +32,8 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
         y_pred = ops.expand_dims(y_pred, -1)
     elif not agree(true, pred):
         raise ValueError(
-            f"`{owner}`: `y_true` and `y_pred` must have one shape. Received: y_true of shape {true}, "
-            f"y_pred of shape {pred}. Nothing is broadcast: {_likely_mistake(true, pred)}"
+            f"`{owner}`: `y_true` and `y_pred` must have the same shape. Received: y_true of shape {true}, "
+            f"y_pred of shape {pred}. Losses do not broadcast: {_likely_mistake(true, pred)}"
         )
     if len(y_pred.shape) == 1:
         y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
@@ -41,7 +41,7 @@ def same_shape(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
 
 
 def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-    """Targets `(..., targets)` and predictions with several numbers for each, `(..., parts * targets)`."""
+    """Align targets `(..., targets)` with predictions of several numbers each, `(..., parts * targets)`."""
     if parts == 1:
         return same_shape(owner, y_true, y_pred)
     true, pred = static_shape(owner, "y_true", y_true), static_shape(owner, "y_pred", y_pred)
@@ -52,15 +52,15 @@ def packed(owner: str, y_true: Tensor, y_pred: Tensor, parts: int) -> tuple[Tens
         y_true = ops.expand_dims(y_true, -1)
     elif not agree(true, targets):
         raise ValueError(
-            f"`{owner}`: `y_pred` must hold {parts} numbers for each target in its last axis, so `y_true` be "
-            f"of shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End the model "
-            f"with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
+            f"`{owner}`: `y_pred` must hold {parts} numbers for each target in its last axis, and `y_true` "
+            f"must have the shape {targets}. Received: y_true of shape {true}, y_pred of shape {pred}. End "
+            f"the model with Dense({parts * (true[-1] or 1) if len(true) == len(pred) else parts})."
         )
     return pinned_to(y_true, y_pred, last), y_pred
 
 
 def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> None:
-    """Raises for predictions whose last axis cannot hold so many numbers for each target."""
+    """Raise `ValueError` if the last axis of the predictions is not a multiple of `parts`."""
     pred = static_shape(owner, "y_pred", y_pred)
     if len(pred) < (2 if parts > 1 else 1) or not pred[-1] or pred[-1] % parts:
         raise ValueError(
@@ -71,14 +71,17 @@ def check_packed(owner: str, y_pred: Tensor, parts: int, received: str = "") -> 
 
 
 def pinned(y_true: Tensor, y_pred: Tensor, axes: int) -> Tensor:
-    """Where axes are unknown while a graph is traced: an error when it runs, instead of a broadcast."""
+    """Return the labels, with a check when the graph runs if axes were unknown while it was traced.
+
+    The labels must have the first `axes` axes of the predictions. Without the check they could broadcast.
+    """
     if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:axes]:
         return ops.reshape(y_true, ops.shape(y_pred)[:axes])
     return y_true
 
 
 def pinned_to(y_true: Tensor, y_pred: Tensor, last: int) -> Tensor:
-    """The same for labels `(..., last)`, where predictions may have another number of outputs."""
+    """Return the labels `(..., last)`, checked as by `pinned`; the predictions may have another last axis."""
     if None in tuple(y_true.shape)[1:] or None in tuple(y_pred.shape)[1:]:
         return ops.reshape(y_true, (*ops.shape(y_pred)[:-1], last))
     return y_true
@@ -95,7 +98,7 @@ def _likely_mistake(true: Shape, pred: Shape) -> str:
 
 
 def static_shape(owner: str, name: str, x: Tensor) -> Shape:
-    """The static shape of a tensor of at least one axis."""
+    """Return the static shape of a tensor; raise `ValueError` if its rank is unknown or 0."""
     if x.shape is None or getattr(x.shape, "rank", 0) is None:
         raise ValueError(
             f"`{owner}`: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
@@ -107,29 +110,29 @@ def static_shape(owner: str, name: str, x: Tensor) -> Shape:
 
 
 def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
-    """A weight or mask `(batch,)`, `(batch, 1)` or up to the `leading` axes, with as many axes as those."""
-    given = tuple(x.shape)
-    if given == ():
+    """Return a weight or mask with as many axes as `leading`; it may have fewer, or more of length 1."""
+    received = tuple(x.shape)
+    if received == ():
         return x
-    fitting = given
+    fitting = received
     while len(fitting) > len(leading) and fitting[-1] == 1:
         fitting = fitting[:-1]
     wrong = len(fitting) > len(leading) or any(
-        have != want and have is not None and want is not None and (have != 1 or axis == 0)
-        for axis, (have, want) in enumerate(zip(fitting, leading, strict=False))
+        actual != wanted and actual is not None and wanted is not None and (actual != 1 or axis == 0)
+        for axis, (actual, wanted) in enumerate(zip(fitting, leading, strict=False))
     )
     if wrong:
         raise ValueError(
-            f"`{owner}`: `{name}` must have one value for each sample or for each of its losses. Received: "
-            f"{name} of shape {given}, for losses of shape {leading}."
+            f"`{owner}`: `{name}` must have one value for each sample or for each value of the loss. "
+            f"Received: {name} of shape {received}, values of shape {leading}. Reshape it to {leading[:1]}."
         )
-    for _ in range(len(given) - len(fitting)):
+    for _ in range(len(received) - len(fitting)):
         x = ops.squeeze(x, -1)
     return like_rank(x, len(leading))
 
 
 def like_rank(x: Tensor, rank: int) -> Tensor:
-    """The tensor with axes of 1 added at the end."""
+    """Return the tensor with axes of length 1 added at the end, up to `rank` axes."""
     for _ in range(rank - len(x.shape)):
         x = ops.expand_dims(x, -1)
     return x

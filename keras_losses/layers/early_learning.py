@@ -17,16 +17,16 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
 
         q[i] <- momentum * q[i] + (1 - momentum) * p,   with q = 0 at first
 
-    It belongs at the end of a model for training, which takes samples and their numbers and shares its other
-    layers with the model that predicts. The means are weights of the layer, so they are saved and loaded with
-    the model. They change only in training.
+    It belongs at the end of a model for training, whose inputs are samples and their indices, and which
+    shares its other layers with the model that predicts. The means are weights of the layer, so they are
+    saved and loaded with the model. They change only in training.
 
     Args:
         samples: number of training samples, an integer in [1, inf).
         momentum: weight of the old mean at each step, in [0, 1); 0.7 in the paper.
         from_logits: whether the predictions are logits, as in the loss.
 
-    Shapes: takes `[predictions (batch, C), numbers (batch,) or (batch, 1)]`, with numbers from 0 to
+    Shapes: takes `[predictions (batch, C), indices (batch,) or (batch, 1)]`, with indices from 0 to
     `samples - 1`, and returns `(batch, 2 C)`: the predictions unchanged, then the means.
 
     Raises:
@@ -36,10 +36,10 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
 
     >>> import keras
     >>> from keras_losses import EarlyLearningLoss, EarlyLearningTargets
-    >>> image, number = keras.Input((4,)), keras.Input((), dtype="int32")
+    >>> image, index = keras.Input((4,)), keras.Input((), dtype="int32")
     >>> classifier = keras.Sequential([keras.layers.Dense(3)])
-    >>> outputs = EarlyLearningTargets(samples=100, from_logits=True)([classifier(image), number])
-    >>> training = keras.Model([image, number], outputs)
+    >>> outputs = EarlyLearningTargets(samples=100, from_logits=True)([classifier(image), index])
+    >>> training = keras.Model([image, index], outputs)
     >>> training.compile("adam", loss=EarlyLearningLoss(from_logits=True))
     >>> outputs.shape
     (None, 6)
@@ -64,15 +64,15 @@ class EarlyLearningTargets(keras.layers.Layer):  # type: ignore[misc]
         self.means = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="means")
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
-        predictions, numbers = inputs
-        numbers = ops.reshape(ops.cast(numbers, "int32"), (-1,))
-        means = ops.take(self.means, numbers, axis=0)
+        predictions, indices = inputs
+        indices = ops.reshape(ops.cast(indices, "int32"), (-1,))
+        means = ops.take(self.means, indices, axis=0)
         if training:
             p = ops.stop_gradient(predictions)
             p = ops.cast(ops.softmax(p) if self.from_logits else p, means.dtype)
             p = p / ops.sum(p, axis=-1, keepdims=True)
             means = self.momentum * means + (1.0 - self.momentum) * p
-            self.means.assign(ops.scatter_update(self.means, ops.expand_dims(numbers, -1), means))
+            self.means.assign(ops.scatter_update(self.means, ops.expand_dims(indices, -1), means))
         return ops.concatenate([predictions, ops.cast(means, predictions.dtype)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:

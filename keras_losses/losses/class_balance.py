@@ -9,6 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_losses.core.parameters import Parameter
+
+COUNT = Parameter(within="[1, inf)", integer=True, optional=True)
+
 # Counts, weights and biases, made of the labels ---------------------------------------------------------
 
 
@@ -176,7 +180,7 @@ def output_bias(
         - Lin et al. 2017, Focal Loss for Dense Object Detection, https://arxiv.org/abs/1708.02002 (4.1)
     """
     owner = "output_bias"
-    _check_whole(owner, "outputs", outputs)
+    COUNT.check(owner, "outputs", outputs)
     if isinstance(smoothing, bool) or not 0 <= smoothing < math.inf:
         raise ValueError(
             f"`{owner}`: `smoothing` must be a number in [0, inf). Received: smoothing={smoothing!r}"
@@ -224,14 +228,6 @@ def _check_present(owner: str, counts: np.ndarray, smoothing: float) -> None:
     )
 
 
-def _check_whole(owner: str, name: str, value: Any) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
-    if value is not None and not whole:
-        raise ValueError(
-            f"`{owner}`: `{name}` must be an integer in [1, inf), or None. Received: {name}={value!r}"
-        )
-
-
 # Labels in any form -------------------------------------------------------------------------------------
 
 
@@ -239,7 +235,7 @@ def _count(
     owner: str, y: Any, classes: int | None, one_hot: bool | None, ignored: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts of the classes and the number of labels, in all or for each column of rows."""
-    _check_whole(owner, "num_classes", classes)
+    COUNT.check(owner, "num_classes", classes)
     counts, known, previous_are_rows = np.zeros(classes or 0), np.zeros(0), None
     for values, is_element in _batches(owner, y):
         values = getattr(values, "cat", values)  # the categories of a pandas Series

@@ -351,7 +351,7 @@ class AlphaDivergenceLoss(DivergenceLoss):
         identities=(
             Identity({"alpha": 1.0}, "KLDivergenceLoss", {"generalized": True}),
             Identity({"alpha": 0.0}, "KLDivergenceLoss", {"direction": "reverse", "generalized": True}),
-            Identity({"alpha": 0.5}, "HellingerLoss", times=4.0),
+            Identity({"alpha": 0.5}, "HellingerLoss", factor=4.0),
         ),
         conditioning="near p = y the accuracy is that of log p - log y",
         cost="a power and an exponential series for each class",

@@ -205,7 +205,7 @@ class LDAMLoss(CrossentropyFamily):
     def adjusted(self, predictions: Predictions, of_outputs: bool) -> Predictions:
         if numerics.is_number(self.scale, 1.0):
             return predictions
-        logits = predictions.as_logits(of_outputs, times=self.scale)
+        logits = predictions.as_logits(of_outputs, factor=self.scale)
         if not of_outputs:
             logits = numerics.minus_max(logits)  # the product keeps more digits near 0
         logits = logits * self.scale

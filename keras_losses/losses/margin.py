@@ -180,7 +180,7 @@ class MulticlassHingeLoss(ClassificationLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
-        values = wanted_values(y_true.given, wanted)
+        values = wanted_values(y_true.received, wanted)
         soft = ~np.isin(values, (0, 1))
         if y_true.encoding == "dense" and soft.any():
             raise ValueError(

@@ -143,7 +143,7 @@ class QuantileLoss(LevelsLoss):
         elicits="median",
         elicits_note="the quantile q for quantiles=q",
         gradient_bound="max(q, 1 - q) / (quantiles * targets)",
-        identities=(Identity({"quantiles": 0.5}, "AbsoluteErrorLoss", times=0.5),),
+        identities=(Identity({"quantiles": 0.5}, "AbsoluteErrorLoss", factor=0.5),),
     )
 
     quantiles: float | Sequence[float] = _declared()
@@ -227,7 +227,7 @@ class ExpectileLoss(LevelsLoss):
         elicits="mean",
         elicits_note="the expectile tau for tau other than 0.5",
         gradient_bound="unbounded: 2 max(tau, 1 - tau) |r|",
-        identities=(Identity({"tau": 0.5}, "SquaredErrorLoss", times=0.5),),
+        identities=(Identity({"tau": 0.5}, "SquaredErrorLoss", factor=0.5),),
     )
 
     tau: float | Sequence[float] = _declared()

@@ -191,7 +191,7 @@ class SmoothL1Loss(ElementwiseLoss):
         gradient_bound="1",
         identities=(
             Identity({"beta": 0.0}, "AbsoluteErrorLoss"),
-            Identity({"beta": 0.5}, "HuberLoss", {"delta": 0.5}, times=2.0),
+            Identity({"beta": 0.5}, "HuberLoss", {"delta": 0.5}, factor=2.0),
         ),
     )
 

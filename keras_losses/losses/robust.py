@@ -124,7 +124,7 @@ class BarronLoss(ElementwiseLoss):
         elicits_note="the mean for alpha = 2; near the median of most labels for alpha < 1",
         gradient_bound="1 / scale for alpha <= 1; unbounded for alpha > 1",
         identities=(
-            Identity({"alpha": 2.0}, "SquaredErrorLoss", times=0.5),
+            Identity({"alpha": 2.0}, "SquaredErrorLoss", factor=0.5),
             Identity({"alpha": 1.0}, "PseudoHuberLoss"),
             Identity({"alpha": 0.0}, "CauchyLoss"),
             Identity({"alpha": -2.0}, "GemanMcClureLoss"),

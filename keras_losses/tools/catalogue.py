@@ -62,7 +62,7 @@ SHARED = {
 
 
 def losses() -> dict[str, type[Loss]]:
-    """Public losses of labels and predictions by name, sorted by family.
+    """Return the public losses of labels and predictions by name, sorted by family.
 
     >>> from keras_losses.tools import catalogue
     >>> catalogue.losses()["FocalLoss"].card.paper
@@ -70,32 +70,32 @@ def losses() -> dict[str, type[Loss]]:
     """
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
     classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
-    found = [loss for loss in classes if loss is not Loss and not loss._needs_model]
+    of_data = [loss for loss in classes if loss is not Loss and not loss._needs_model]
     families = list(FAMILIES)
 
-    def place(loss: type[Loss]) -> tuple[int, str, str]:
+    def position_in_documents(loss: type[Loss]) -> tuple[int, str, str]:
         family = card(loss).family
-        number = families.index(family) if family in families else len(families)
-        return number, family, loss.__name__
+        position = families.index(family) if family in families else len(families)
+        return position, family, loss.__name__
 
-    return {loss.__name__: loss for loss in sorted(found, key=place)}
+    return {loss.__name__: loss for loss in sorted(of_data, key=position_in_documents)}
 
 
 def card(loss: type[Loss]) -> Card:
-    """Card of a loss; `TypeError` if the loss has none."""
+    """Return the card of a loss; raise `TypeError` if the loss has none."""
     if loss.card is None:
         raise TypeError(f"`{loss.__name__}` has no card. Set `card = Card(...)` in the body of the class.")
     return loss.card
 
 
 def call(loss: type[Loss]) -> str:
-    """Constructor call with the loss's own hyper-parameters and their defaults, without shared arguments."""
-    own = (
+    """Return the constructor call with hyper-parameters and defaults, without the shared arguments."""
+    arguments = (
         name if p.default is REQUIRED else f"{name}={_code(p.default)}"
         for name, p in loss.hyperparameters.items()
         if not p.kw_only and name not in COMMON
     )
-    return f"{loss.__name__}({', '.join(own)})"
+    return f"{loss.__name__}({', '.join(arguments)})"
 
 
 def _code(value: Any) -> str:
@@ -103,7 +103,7 @@ def _code(value: Any) -> str:
 
 
 def table() -> Table:
-    """Table of all losses for a terminal."""
+    """Return the table of all losses for a terminal."""
     shown = Table(box=SIMPLE, show_lines=True)
     for head in ("loss", "family", "value of a sample", "paper"):
         shown.add_column(head, overflow="fold")
@@ -115,7 +115,7 @@ def table() -> Table:
 
 
 def by_family() -> dict[str, list[str]]:
-    """Names of the losses of each family, under the family's title."""
+    """Return the names of the losses of each family, under the family's title."""
     names: dict[str, list[str]] = {}
     for name, loss in losses().items():
         family = card(loss).family
@@ -124,21 +124,21 @@ def by_family() -> dict[str, list[str]]:
 
 
 def families() -> Iterator[str]:
-    """Lines of the README: each family with links to its losses."""
+    """Yield the lines of the README: each family with links to its losses."""
     for title, names in by_family().items():
         links = ", ".join(f"[`{name}`](docs/losses.md#{name.lower()})" for name in names)
         yield f"- **{title}**: {links}"
 
 
 def others() -> dict[str, str]:
-    """First sentence of the docstring of each public name that is not a loss of labels and predictions."""
+    """Return the first sentence of the docstring of each public name that `losses` leaves out."""
     public = {name: getattr(keras_losses, name) for name in keras_losses.__all__ if name not in losses()}
     documented = {name: inspect.getdoc(thing) for name, thing in public.items() if callable(thing)}
     return {name: " ".join(text.split("\n\n")[0].split()) for name, text in documented.items() if text}
 
 
 def markdown() -> Iterator[str]:
-    """Lines of docs/losses.md."""
+    """Yield the lines of docs/losses.md."""
     yield "# The losses"
     yield ""
     yield f"`{COMMAND}` writes this page from the cards in the classes; do not edit it."
@@ -179,7 +179,7 @@ READING = """
 
 
 def _section(name: str) -> Iterator[str]:
-    """The card of a loss."""
+    """Yield the lines of the card of a loss."""
     loss = losses()[name]
     of = card(loss)
     yield from ("", f"## {name}", "", f"`{call(loss)}`", "", "| | |", "|---|---|")
@@ -199,10 +199,10 @@ def _section(name: str) -> Iterator[str]:
     }
     yield from (f"| {label} | {_escaped(words)} |" for label, words in rows.items() if words)
     arguments = {**loss.hyperparameters, **COMMON}
-    own = {argument: p for argument, p in arguments.items() if argument not in SHARED}
-    if own:
+    hyperparameters = {argument: p for argument, p in arguments.items() if argument not in SHARED}
+    if hyperparameters:
         yield from ("", "| hyper-parameter | default | domain |", "|---|---|---|")
-    for argument, p in own.items():
+    for argument, p in hyperparameters.items():
         default = "required" if p.default is REQUIRED else f"`{_code(p.default)}`"
         yield f"| `{argument}` | {default} | {_escaped(p.domain)} |"
     shared = {argument: p for argument, p in arguments.items() if argument in SHARED}
@@ -213,9 +213,10 @@ def _section(name: str) -> Iterator[str]:
 def _identities(of: Card) -> Iterator[str]:
     for identity in of.identities:
         when = ", ".join(f"{name}={value}" for name, value in identity.when.items())
-        given = ", ".join(f"{name}={value}" for name, value in identity.given.items())
-        times = "" if identity.times == 1 else f"{identity.times} * "
-        yield f"{times}{identity.equals}{f'({given})' if given else ''} at {when}"
+        arguments = ", ".join(f"{name}={value}" for name, value in identity.arguments.items())
+        factor = "" if identity.factor == 1 else f"{identity.factor} * "
+        other = f"{identity.equals}({arguments})" if arguments else identity.equals
+        yield f"{factor}{other} at {when}"
 
 
 def _escaped(words: str) -> str:
@@ -223,7 +224,7 @@ def _escaped(words: str) -> str:
 
 
 def documents(root: Path) -> dict[Path, str]:
-    """Text of each document of a checkout that is made from the cards."""
+    """Return the new text of each document of a checkout that is made from the cards."""
     before, _, rest = (root / "README.md").read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     return {

@@ -13,9 +13,12 @@ from keras import ops
 # Keras has no public way to set the mask of a tensor, nor to tell when a model's state is passed around
 # rather than set. tests/test_private_keras.py fails when these move.
 from keras_losses import keras_private, numerics
+from keras_losses.core import Parameter
 from keras_losses.core.saving import PACKAGE
 from keras_losses.numerics import Tensor
 from keras_losses.vocabulary.chunks import product
+
+SIZE = Parameter(within="[1, inf)", integer=True)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class VocabularyHead(_HeadLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.units = _whole("VocabularyHead", "units", units)
+        self.units: int = SIZE.check("VocabularyHead", "units", units)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -247,8 +250,8 @@ class VocabularyEmbedding(_HeadLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.input_dim = _whole("VocabularyEmbedding", "input_dim", input_dim)
-        self.output_dim = _whole("VocabularyEmbedding", "output_dim", output_dim)
+        self.input_dim: int = SIZE.check("VocabularyEmbedding", "input_dim", input_dim)
+        self.output_dim: int = SIZE.check("VocabularyEmbedding", "output_dim", output_dim)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = keras.constraints.get(embeddings_constraint)
@@ -302,9 +305,3 @@ class VocabularyEmbedding(_HeadLayer):
             "embeddings_constraint": keras.constraints.serialize(self.embeddings_constraint),
             "mask_zero": self.mask_zero,
         }
-
-
-def _whole(owner: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{owner}`: `{name}` must be a whole number from 1 up. Received: {name}={value!r}.")
-    return value

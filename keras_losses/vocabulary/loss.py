@@ -168,7 +168,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         if numerics.is_concrete(hidden) and config.values_are_validated():
             wanted = tokens.samples.wanted
             kept = None if wanted is None else numerics.to_numpy(wanted)
-            checks.check_labels(owner, wanted_values(tokens.truth.given, kept), tokens.truth)
+            checks.check_labels(owner, wanted_values(tokens.truth.received, kept), tokens.truth)
         return self._in_chunks(Head(hidden, kernel, bias, is_embedding), tokens, self.reduction)
 
     def _tokens(self, y_true: Any, y_pred: Any, classes: int, sample_weight: Any, mask: Any) -> _Tokens:

@@ -127,9 +127,9 @@ def test_reductions_are_the_sums():
     """That of the losses added, which must be one; that of terms inside a CompositeLoss is not used."""
     total = SquaredErrorLoss(reduction="sum") + AbsoluteErrorLoss(reduction="sum")
     np.testing.assert_allclose(value(total, Y, PRED), 4 + 1 + 2 + 1)
-    with pytest.raises(ValueError, match=r"one `reduction`.*squared_error_loss 'sum', huber_loss"):
+    with pytest.raises(ValueError, match=r"the same `reduction`.*squared_error_loss 'sum', huber_loss"):
         SquaredErrorLoss(reduction="sum") + HuberLoss()
-    with pytest.raises(ValueError, match="one `dtype`"):
+    with pytest.raises(ValueError, match="the same `dtype`"):
         SquaredErrorLoss(dtype="float64") + HuberLoss()
     mixed = CompositeLoss([SquaredErrorLoss(reduction="sum"), AbsoluteErrorLoss()])
     np.testing.assert_allclose(value(mixed, Y, PRED), (4 + 1 + 2 + 1) / 2)

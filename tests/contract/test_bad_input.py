@@ -186,9 +186,19 @@ def test_scalars(loss):
         ),
         (CrossentropyLoss(), (6, 4), (6, 3), "soft labels of shape (6, 3). Received: y_true of shape (6, 4)"),
         (CrossentropyLoss(), (6, 4), (6, 3), "The model has 3 classes; its last layer should have 4."),
-        (CrossentropyLoss(), (6, 3, 2), (6, 3), "are not the last axis of the predictions, pass axis=."),
-        (CrossentropyLoss(), (6,), (6, 4, 3), "is a pooling or Flatten missing?"),
-        (MulticlassHingeLoss(), (6, 1), (6, 1), "must have a class axis of at least 2. Received: y_pred of"),
+        (
+            CrossentropyLoss(),
+            (6, 3, 2),
+            (6, 3),
+            "are not the last axis of the predictions, pass their axis as axis=.",
+        ),
+        (CrossentropyLoss(), (6,), (6, 4, 3), "Is a pooling or Flatten layer missing?"),
+        (
+            MulticlassHingeLoss(),
+            (6, 1),
+            (6, 1),
+            "must have a class axis of length 2 or more. Received: y_pred of",
+        ),
     ],
     ids=str,
 )

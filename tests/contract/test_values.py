@@ -113,11 +113,11 @@ def test_identity(loss, identity):
         else:
             of_other = LOSSES[identity.equals].hyperparameters
             told = {key: value for key, value in batch.options.items() if key in of_other}
-            other = build(identity.equals, {**told, **identity.given}, reduction="none")
+            other = build(identity.equals, {**told, **identity.arguments}, reduction="none")
         y_pred = batch.y_pred.astype("float32")
         np.testing.assert_allclose(
             value(one, batch.y_true, y_pred),
-            identity.times * value(other, batch.y_true, y_pred),
+            identity.factor * value(other, batch.y_true, y_pred),
             rtol=1e-6,
             err_msg=batch.name,
         )

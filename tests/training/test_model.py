@@ -194,13 +194,13 @@ def test_a_plain_model_says_what_to_do():
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         model.compile("sgd", loss=SquaredErrorLoss() + AdaptiveBarronLoss(alpha=1.5))
         with pytest.raises(
-            ValueError, match=r"`AdaptiveBarronLoss`: `scale` should be learned.*LossAwareModel"
+            ValueError, match=r"`AdaptiveBarronLoss`: `scale` must have a variable.*LossAwareModel"
         ):
             act(model)
 
 
 def test_a_call_by_hand_says_what_to_do():
-    with pytest.raises(ValueError, match=r"`alpha`, `scale` should be learned.*LossState"):
+    with pytest.raises(ValueError, match=r"`alpha`, `scale` must have a variable.*LossState"):
         AdaptiveBarronLoss()(Y, Y)
     assert AdaptiveBarronLoss(alpha=1.0).alpha == 1.0
     assert AdaptiveBarronLoss().alpha == 1.0  # where training begins

@@ -273,8 +273,14 @@ def test_shapes_and_labels_that_do_not_fit():
         loss.of_hidden_states(given["ids"], given["hidden"], given["kernel"].T)
     with pytest.raises(ValueError, match="class ids"):
         loss.of_hidden_states(np.eye(CLASSES)[given["ids"]], given["hidden"], given["kernel"])
-    with pytest.raises(ValueError, match=r"`VocabularyHead`: `units` must be a whole number.*units=0"):
+    with pytest.raises(
+        ValueError, match=r"`VocabularyHead`: `units` must be an integer in \[1, inf\).*units=0"
+    ):
         VocabularyHead(0)
+    with pytest.raises(
+        TypeError, match=r"`VocabularyEmbedding`: `output_dim` must be an integer.*output_dim=2\.5"
+    ):
+        VocabularyEmbedding(5, 2.5)
     with pytest.raises(ValueError, match=r"hidden states \(\.\.\., 3\)"):
         VocabularyEmbedding(5, 3)(np.ones((2, 4), "float32"), reverse=True)
 

@@ -267,7 +267,7 @@ def test_names_that_are_none_or_several():
 def test_a_number_whose_formula_takes_no_tensor_is_refused_by_name():
     with pytest.raises(ValueError, match=r"'power' stays as it is while a model trains"):
         fit(compiled(TweedieLoss()), LossParameterSchedule("power", lambda epoch: 1.5))
-    with pytest.raises(TypeError, match=r"`TweedieLoss`: `power`.*it cannot be learned"):
+    with pytest.raises(TypeError, match=r"`TweedieLoss`: `power`.*it cannot be Learned"):
         TweedieLoss(Learned(1.5))
 
 
