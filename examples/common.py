@@ -6,6 +6,7 @@ matplotlib are imported.
 
 import argparse
 import os
+import shutil
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,10 @@ HELP = {
 
 
 def arguments(description: str | None, name: str, **numbers: int) -> argparse.Namespace:
-    """Parse `--output` and an option for each of `numbers`, and create the output folder."""
+    """Parse `--output` and an option for each of `numbers`, and create the output folder.
+
+    Logs of an earlier run are removed, because new trainings would continue their curves.
+    """
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument(
         "--output",
@@ -41,6 +45,7 @@ def arguments(description: str | None, name: str, **numbers: int) -> argparse.Na
         if getattr(parsed, option) < 1:
             parser.error(f"--{option} must be 1 or more")
     parsed.output.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(parsed.output / "logs", ignore_errors=True)
     return parsed
 
 

@@ -9,7 +9,6 @@ output folder receives logs for TensorBoard, a report of one training as a page 
 picture of all trainings.
 """
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -204,7 +203,6 @@ def draw(found: LearningRateCurve, logs: dict[str, Path], half: int, path: Path)
 def main() -> None:
     arguments = common.arguments(__doc__, "curves", epochs=12, seeds=2)
     begun, console, output = time.perf_counter(), Console(), arguments.output
-    shutil.rmtree(output / "logs", ignore_errors=True)
 
     x, y, _, _ = load_images()
     found = find_learning_rate(compiled(0, 0.01), x, y, batch_size=BATCH, min_rate=1e-4, max_rate=10.0)
