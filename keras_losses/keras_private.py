@@ -109,6 +109,16 @@ def outputs_structure(model: Any) -> Any:
     return getattr(model, "_outputs_struct", None)
 
 
+@needed_for("reading the weights of losses")
+def loss_weights_of(model: Any) -> Any:
+    """Return the `loss_weights` with which a model was compiled.
+
+    The public `get_compile_config` serializes the loss, the metrics and the optimizer too. It fails on a
+    `functools.partial` or a callable object, which train without it, and warns of lambdas.
+    """
+    return model._compile_config.config.get("loss_weights")
+
+
 @contextlib.contextmanager
 def unlocked(model: keras.Model) -> Iterator[None]:
     """Allow a built, subclassed model to get more state. Keras allows metrics only."""

@@ -57,6 +57,14 @@ def test_the_structure_of_inputs_and_outputs():
     assert keras_private.structure_of(sequential)[1] is sequential.outputs[0]
 
 
+def test_the_weights_of_losses():
+    """Model._compile_config, without the serialization that `get_compile_config` does."""
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(1)(inputs)])
+    model.compile("sgd", loss=["mse", lambda y_true, y_pred: y_pred], loss_weights=[1.0, 2.0])
+    assert keras_private.loss_weights_of(model) == [1.0, 2.0]
+
+
 def test_the_layers_of_a_model_from_inputs_and_outputs():
     """A layer that is not in the graph is put among Model._layers, with Keras 3.10 too."""
     inputs = keras.Input((1,))

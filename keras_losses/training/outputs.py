@@ -41,7 +41,7 @@ class Output:
 
 def compiled_outputs(model: keras.Model) -> list[Output]:
     """Return the outputs of a compiled model."""
-    loss, weights = model.loss, model.get_compile_config().get("loss_weights")
+    loss, weights = model.loss, keras_private.loss_weights_of(model)
     known = _output_names(model)
     if isinstance(loss, dict):
         names, losses = list(loss), list(loss.values())
