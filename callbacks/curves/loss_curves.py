@@ -166,6 +166,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._record.flush()  # an evaluation with this callback may have hidden the end of the last epoch
         self._reader = Reader(self.model)
         self._record.follow(self._reader)
+        self._terms_of: dict[str, dict[str, float]] = {}
         self._epoch_began_at = self._reader.batches()
         self._batches_of_epoch = 0
         updates = self._reader.iterations()
@@ -200,6 +201,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._phase == "validation":
             self._phase = "trained"
+            self._terms_of["validation"] = self._reader.epoch()
             if self.batches:
                 self._validation.add(self._reader.read(), self.flush_every)
                 for point in self._validation.points(self._first_step, self._step()):
@@ -213,7 +215,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         if not self.batches:
             self._record.scalar("train", "learning_rate", self._record.rate(self._reader), step)
         self.model.loss_terms.end_epoch(epoch, logs or {})
-        self._record.epoch(step, logs or {})
+        self._record.epoch(step, logs or {}, self._terms_of)
         if self._examined is not None:
             self._record.examined(step, *self._examined.of(self.model))
         self._writers.flush()
@@ -244,6 +246,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
     def _end_training(self) -> None:
+        self._terms_of["train"] = self._reader.epoch()
         if self.batches:
             self._record.training.add(self._reader.read())
             self._record.flush()
@@ -326,15 +329,20 @@ class _Record:
         for name, value in values.items():
             self.scalar(run, f"batch/terms/{name}", value, point.step, point.wall_time)
 
-    def epoch(self, step: int, logs: Mapping[str, Any]) -> None:
-        parameters, terms = self._terms.parameters(), self._terms.logged
+    def epoch(self, step: int, logs: Mapping[str, Any], terms: Mapping[str, Mapping[str, float]]) -> None:
+        """Write the values at the end of an epoch: its logs, and the means of the terms of both runs."""
+        parameters, logged_terms = self._terms.parameters(), self._terms.logged
         for name, value in parameters.items():
             self.scalar("train", f"parameters/{name}", value, step)
+        for run, means in terms.items():
+            for name, value in means.items():
+                self.scalar(run, f"epoch/terms/{name}", value, step)
         for log, value in _numbers(logs).items():
             run, name = ("validation", log[4:]) if log.startswith("val_") else ("train", log)
             if log == "learning_rate" or any(p == log or p.endswith(f"/{log}") for p in parameters):
                 continue  # a callback put it into the logs, and it has its own curve
-            self.scalar(run, f"epoch/terms/{name}" if name in terms else f"epoch/{name}", value, step)
+            if name not in logged_terms:
+                self.scalar(run, f"epoch/{name}", value, step)
 
     def examined(self, step: int, histograms: Mapping[str, np.ndarray], scalars: Mapping[str, float]) -> None:
         now = time.time()

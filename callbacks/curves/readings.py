@@ -65,6 +65,24 @@ class Reader:
         """Return the optimizer's count of batches. It waits for the device: use it between epochs only."""
         return batches_seen(self.model.optimizer)
 
+    def epoch(self) -> dict[str, float]:
+        """Return the means of the terms in the epoch, or in a validation, that ends now.
+
+        The logs may lack the weighted terms and the shares.
+        """
+        terms: LossTerms = self.model.loss_terms
+        (totals,) = _copies([terms.sums.totals])([terms.sums.totals.value])
+        row = keras.ops.convert_to_numpy(totals).astype("float64")
+        if not Ledger.has_samples(row):
+            return {}
+        loss, values = terms.means_of(row)
+        weighted = dict(zip(terms.names, map(float, terms.sums.means_of(row).weighted), strict=True))
+        means: dict[str, float] = {}
+        for name, value in values.items():
+            part = weighted.get(name, value)  # penalties on weights are no term of a loss
+            means |= {name: value, f"{name}_weighted": part, f"{name}_share": part / loss if loss else 0.0}
+        return means
+
     def iterations(self) -> int:
         return self.batches() // self.per_iteration
 
