@@ -39,6 +39,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "UncertaintyWeightedLoss": (SUM,),
     "HingeLoss": ({}, {"power": 2}),
     "MulticlassHingeLoss": ({}, {"kind": "weston_watkins"}),
+    "KerasLoss": ({"loss": CrossentropyLoss(from_logits=True)},),
     "RegularizedLoss": ({"loss": CrossentropyLoss(from_logits=True), "confidence_penalty": 0.1},),
 }
 """The hyper-parameters that a loss is measured with, where these are not its defaults alone."""

@@ -1,6 +1,7 @@
 """Losses for Keras 3: exact for extreme values, used like Keras's own losses, saved with the model."""
 
 from keras_losses import config
+from keras_losses.combine.around import KerasLoss
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
@@ -122,6 +123,7 @@ __all__ = [
     "JensenShannonConsistencyLoss",
     "JensenShannonLoss",
     "KLDivergenceLoss",
+    "KerasLoss",
     "LDAMLoss",
     "LaplaceNLLLoss",
     "Learned",

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_losses.core import Labels, Loss, Predictions, parameter, shapes
+from keras_losses.core import Card, Labels, Loss, Predictions, flag, parameter, shapes
 from keras_losses.numerics import Tensor
 
 A_LOSS = "a loss of this library or of Keras, the name of a loss of Keras, or a function (y_true, y_pred)"
@@ -28,16 +28,13 @@ def any_loss(value: Any) -> Any:
     return loss
 
 
-def as_loss(loss: Any, dtype: str | None) -> Loss:
-    """Return a loss of this library as it is, and any other loss in a wrapper."""
-    return loss if isinstance(loss, Loss) else AroundLoss(loss, dtype=dtype)
+def name_of(loss: Any) -> str:
+    """Return the name of a loss object, or of a function."""
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
 
 
 class AroundLoss(Loss):
-    """Base of wrappers, which read labels, predictions, weights and masks as the inner loss does.
-
-    `AroundLoss` itself computes the inner loss under the contract of this library: one value per sample, no
-    broadcast, and no NaN from a sample that does not count.
+    """Base of losses around another. They read labels, predictions, weights and masks as the inner loss does.
 
     Args:
         loss: The inner loss: a loss of this library or of Keras, the name of a loss of Keras, or a function
@@ -111,3 +108,95 @@ class AroundLoss(Loss):
     def _is_binary(self, y_pred: Tensor) -> bool:
         """Return whether each prediction is a probability by itself, rather than one of exclusive classes."""
         return isinstance(self.loss, BINARY_LOSSES) or len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
+
+
+class KerasLoss(AroundLoss):
+    """A loss of Keras or a function as a loss of this library, for sums and products of losses.
+
+        loss = inner
+
+    `FocalLoss() + keras.losses.MeanSquaredError()` needs no wrapper, but Python cannot compute
+    `0.5 * keras.losses.MeanSquaredError()`. Write `0.5 * KerasLoss("mean_squared_error")`. The wrapper also
+    adds the contract of this library: labels and predictions are not broadcast, a mask and weights of 0 take
+    samples out, and half precision is computed in float32.
+
+    Args:
+        loss: The inner loss: a loss of Keras, the name of a loss of Keras, a function `(y_true, y_pred)`, or
+            a loss of this library. It returns one value per sample. Its reduction is not used.
+        allow_scalar: Whether the inner loss may return one number for the whole batch, as `keras.losses.Dice`
+            does by default. Every sample then has this number as its value. Sample weights multiply the
+            number and do not change it, samples of weight 0 and masked samples reach the inner loss as zeros,
+            and on several replicas the loss is the mean of their numbers. One value per sample is better:
+            `keras.losses.Dice(axis=(1, 2, 3))` returns one per image.
+        name: The name of the inner loss by default.
+        reduction, dtype: As in `keras_losses.core.Loss`.
+
+    Shapes: as the inner loss takes them. With `reduction="none"` the result is `(...)`.
+
+    Raises:
+        TypeError, ValueError: If `loss` is not a loss, if it returns a scalar without `allow_scalar`, or if
+            the inner loss raises.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import KerasLoss, SquaredErrorLoss
+    >>> loss = SquaredErrorLoss() + 0.5 * KerasLoss("mean_absolute_error")
+    >>> float(loss(np.array([[1.0]]), np.array([[3.0]])))  # 2^2 + 0.5 * 2
+    5.0
+
+    References:
+        - Chollet et al. 2015, Keras, https://keras.io/api/losses/
+    """
+
+    card = Card(
+        family="composite",
+        formula="inner",
+        paper="Chollet 2015, keras.io/api/losses",
+        labels="those of the inner loss",
+        predictions="those of the inner loss",
+        use="a loss of Keras or a function in a sum or product of losses",
+        avoid="this library has the loss: it is exact at the extremes",
+        elicits="inner loss",
+        gradient_bound="the inner loss's",
+    )
+
+    allow_scalar: bool = flag(default=False)
+
+    def validate(self) -> None:
+        if self.name == DEFAULT_NAME:
+            self.name = name_of(self.loss)
+
+    @property
+    def pools_batch(self) -> bool:
+        return super().pools_batch or (self.allow_scalar and not isinstance(self.loss, Loss))
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        truth, predictions = self.align(y_true, y_pred)
+        values = ops.convert_to_tensor(super().call(truth, predictions))
+        if len(values.shape) > 0:
+            return values
+        outputs = predictions.values if isinstance(predictions, Predictions) else predictions
+        if not self.allow_scalar:
+            raise ValueError(self._refusal(len(outputs.shape)))
+        return ops.broadcast_to(values, ops.shape(outputs)[:1])
+
+    def _refusal(self, rank: int) -> str:
+        """Return what to do with a loss that returns one number for the whole batch."""
+        advice = "Take means over all axes but the first"
+        if isinstance(self.loss, keras.losses.Loss) and hasattr(self.loss, "axis"):
+            advice = f"Pass axis={tuple(range(1, rank))} to keras.losses.{type(self.loss).__name__}"
+        return (
+            f"`KerasLoss`: the loss `{self.name}` must return one value per sample. Received: one number for "
+            f"the whole batch, to which sample weights, masks and replicas cannot be applied. {advice}, or "
+            "accept the number with KerasLoss(loss, allow_scalar=True)."
+        )
+
+
+DEFAULT_NAME = "keras_loss"
+"""The name that the base gives to a `KerasLoss` without a name."""
+
+
+def as_loss(loss: Any, dtype: str | None, name: str | None = None) -> Loss:
+    """Return a loss of this library as it is, and any other loss in a wrapper."""
+    return loss if isinstance(loss, Loss) else KerasLoss(loss, name=name, dtype=dtype)

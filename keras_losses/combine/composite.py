@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from keras_losses.combine.around import any_loss, as_loss
+from keras_losses.combine.around import any_loss, as_loss, name_of
 from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.core import Card, Loss, parameter
 from keras_losses.core.arithmetic import is_the_sum_of_losses
@@ -21,7 +21,7 @@ def _losses(value: Any) -> dict[str, Any]:
     if not value:
         raise ValueError
     if not isinstance(value, Mapping):
-        return _with_unique_names((_name_of(loss), loss) for loss in map(any_loss, value))
+        return _with_unique_names((name_of(loss), loss) for loss in map(any_loss, value))
     if not all(isinstance(name, str) and name for name in value):
         raise TypeError("a name is empty or not a string")
     return {name: any_loss(loss) for name, loss in value.items()}
@@ -37,10 +37,6 @@ def _weights(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: float(x) for name, x in value.items()}
     return [float(x) for x in value]
-
-
-def _name_of(loss: Any) -> str:
-    return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
 
 
 def _is_default_name(name: str, loss: Loss) -> bool:
@@ -67,8 +63,9 @@ class CompositeLoss(SumOfTerms):
         loss = sum_k weights[k] * losses[k]
 
     Adding and multiplying losses makes one: `FocalLoss() + 0.5 * HuberLoss()`, `loss / 2`, `sum([...])`.
-    Keras's losses and plain functions may stand on either side of the plus sign. In Keras,
-    `compile(loss=["mse", "mae"])` on one output trains the first alone.
+    Keras's losses and plain functions may stand on either side of the plus sign. To multiply one, wrap it:
+    `0.5 * KerasLoss("mean_squared_error")`. In Keras, `compile(loss=["mse", "mae"])` on one output trains the
+    first alone.
 
     Every term has the weights, the mask and the reduction of the sum, and its own `class_weight` and
     `ignore_class`. It is reduced separately, so a loss per pixel and a loss per image can be added. The
@@ -145,7 +142,7 @@ class CompositeLoss(SumOfTerms):
                 factors.append(weights[name])
         self.losses = _with_unique_names(iter(losses))
         self.weights = dict(zip(self.losses, factors, strict=True))
-        self._losses_of_terms = {name: as_loss(loss, self.dtype) for name, loss in self.losses.items()}
+        self._losses_of_terms = {name: as_loss(loss, self.dtype, name) for name, loss in self.losses.items()}
 
     def _takes_apart(self, loss: SumOfTerms) -> bool:
         # A sum that learns a weight is kept whole, because `weights` holds plain numbers.

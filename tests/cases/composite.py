@@ -9,6 +9,7 @@ from keras_losses import (
     CompositeLoss,
     CrossentropyLoss,
     HingeLoss,
+    KerasLoss,
     SquaredErrorLoss,
     UncertaintyWeightedLoss,
 )
@@ -36,6 +37,16 @@ BY_HAND = [
         [[0.5, 0.25, 0.25]] * 2,
         [log(2) + log(2), 0 + log(4)],
     ),
+    (KerasLoss, {"loss": losses.Dice(axis=1)}, [[1.0, 0.0]], [[0.5, 0.5]], [1 - 2 * 0.5 / (1 + 1)]),
+    (KerasLoss, {"loss": half_square}, [[1.0, 0.0]], [[3.0, 1.0]], [(2**2 + 1) / 2]),
+    # 1 - 2 * (1 * 0.5) / (1 + 1) for both samples, as one number of the batch.
+    (
+        KerasLoss,
+        {"loss": losses.Dice(), "allow_scalar": True},
+        [[1.0], [0.0]],
+        [[0.5], [0.5]],
+        [0.5, 0.5],
+    ),
     # 1/2 of squared errors, 1 of cross-entropies.
     (
         UncertaintyWeightedLoss,
@@ -61,6 +72,7 @@ BY_HAND = [
 ]
 
 REFUSED = [
+    (KerasLoss, {"loss": HingeLoss()}, [[0.0]], [[0.5]], "0"),
     (CompositeLoss, {"losses": [CrossentropyLoss(), SquaredErrorLoss()]}, [[7]], [[0.5]], "7"),
     (CompositeLoss, {"losses": [SquaredErrorLoss(), HingeLoss()]}, [[0.0]], [[0.5]], "0"),
     (UncertaintyWeightedLoss, {"losses": [HingeLoss()], "noise": 1.0}, [[0.0]], [[0.5]], "0"),

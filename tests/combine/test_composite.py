@@ -10,6 +10,7 @@ from keras_losses import (
     CompositeLoss,
     CrossentropyLoss,
     HuberLoss,
+    KerasLoss,
     RegularizedLoss,
     SquaredErrorLoss,
 )
@@ -54,6 +55,47 @@ def test_arithmetic(name):
     np.testing.assert_allclose(value(loss, Y, PRED, weights), 3 * each[1] / 2, rtol=1e-6, atol=1e-6)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     np.testing.assert_array_equal(value(again, Y, PRED), value(loss, Y, PRED))
+
+
+ONES, HALVES = np.ones((2, 2, 2, 1)), np.full((2, 2, 2, 1), 0.5, "float32")  # Dice: 1 - 2 * 0.5 / 1.5 = 1/3
+
+
+@pytest.mark.parametrize("kind", [keras.losses.Dice, keras.losses.Tversky])
+def test_a_loss_of_the_whole_batch_is_refused_with_advice(kind):
+    with pytest.raises(
+        ValueError, match=rf"loss `{kind.__name__.lower()}` must return one value per sample"
+    ) as of:
+        (SQUARE + kind())(ONES, HALVES)
+    assert f"Pass axis=(1, 2, 3) to keras.losses.{kind.__name__}, or" in str(of.value)
+    assert "KerasLoss(loss, allow_scalar=True)" in str(of.value)
+    per_image = SQUARE + 3 * KerasLoss(kind(axis=(1, 2, 3)))
+    np.testing.assert_allclose(value(per_image, ONES, HALVES), 0.25 + 3 / 3, rtol=1e-5)
+    np.testing.assert_allclose(
+        value(per_image, ONES, HALVES, np.array([1.0, 3.0])), 2 * (0.25 + 1), rtol=1e-5
+    )
+
+
+def test_a_function_of_the_whole_batch_is_refused_with_advice():
+    def worst(y_true, y_pred):
+        return ops.max(ops.abs(y_true - y_pred))
+
+    with pytest.raises(ValueError, match=r"loss `worst` must .*Take means over all axes but the first, or"):
+        (SQUARE + worst)(Y, PRED)
+    allowed = SQUARE + 0.5 * KerasLoss(worst, allow_scalar=True)
+    assert list(allowed.losses) == ["squared_error_loss", "worst"]
+    np.testing.assert_allclose(value(allowed, Y, PRED), (4 + 1) / 2 + 0.5 * 2, rtol=1e-6)
+    # A weight of 0 takes the error of 2 out; the mean weight of the others is 1/2.
+    np.testing.assert_allclose(value(allowed, Y, PRED, np.array([0.0, 1.0])), 1 / 2 + 0.5 * 1 / 2, rtol=1e-6)
+
+
+def test_keras_losses_can_be_multiplied():
+    loss = 0.5 * KerasLoss(keras.losses.MeanSquaredError()) - KerasLoss("mean_absolute_error") / 2
+    assert loss.weights == {"mean_squared_error": 0.5, "mean_absolute_error": -0.5}
+    np.testing.assert_allclose(value(loss, Y, PRED), (0.5 * (4 + 1) - 0.5 * (2 + 1)) / 2, rtol=1e-6)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert list(again.losses) == list(loss.losses)
+    np.testing.assert_array_equal(value(again, Y, PRED), value(loss, Y, PRED))
+    assert KerasLoss(quartic, name="mine").name == "mine"
 
 
 def test_gradients_add_up():

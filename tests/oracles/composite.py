@@ -13,6 +13,13 @@ from tests.oracles.penalties import inner, not_ignored, rounded
 Named = Mapping[str, Any]
 
 
+@oracle(
+    "KerasLoss", takes="anything", terms=lambda y_true, y_pred, *, loss, **_: rounded(loss, y_true, y_pred)
+)
+def keras_loss(y_true: Any, y_pred: Any, *, loss: Any, allow_scalar: bool) -> np.ndarray:
+    return inner(loss, y_true, y_pred)
+
+
 def _sizes(
     y_true: Any, y_pred: Any, *, losses: Mapping[str, Any], weights: Mapping[str, float]
 ) -> np.ndarray:
