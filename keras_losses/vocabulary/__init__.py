@@ -1,4 +1,4 @@
-"""Heads of language models whose logits are never whole in memory, and their loss."""
+"""Head layers of language models and their loss, which compute the logits in chunks to save memory."""
 
 from keras_losses.vocabulary.head import VocabularyEmbedding, VocabularyHead
 from keras_losses.vocabulary.loss import VocabularyCrossentropy

@@ -1,4 +1,8 @@
-"""The arithmetic of logits in chunks: values and gradients of some tokens at a time, on each backend."""
+"""Values and gradients of the vocabulary loss, computed from hidden states and kernel chunk by chunk.
+
+The logits of a chunk of tokens are computed, used for the values and the gradients of these tokens, and
+dropped.
+"""
 
 from __future__ import annotations
 
@@ -12,390 +16,234 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.numerics import Tensor
+from keras_losses.vocabulary.arrays import (
+    add_in_blocks,
+    add_to_slice,
+    at_least_1,
+    largest_absolute,
+    pad_first_axis,
+    product,
+    scan,
+    slice_axis,
+)
+from keras_losses.vocabulary.gradients import TokenValues, separate_values, weighted_sum
+
+MIN_CHUNK = 128
+"""Smallest default number of tokens in a chunk: smaller matrix products are slow."""
+
+MIN_LOGITS = 2**24
+"""Number of logits that a default chunk may always have: 64 MB in float32."""
+
+HALF_PRECISION = ("float16", "bfloat16")
+
+LogitGradients = Callable[[Any, int], Tensor]
+"""Function from the first class and the number of classes to the gradients of the losses in their logits."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is known before anything is traced."""
+class Options:
+    """Options of the computation that are known before anything is traced."""
 
     is_embedding: bool
+    """Whether the kernel has the shape `(C, d)` of an embedding, and not `(d, C)`."""
     dtype: str
+    """Dtype of logits, values and sums."""
     chunk: int | None
+    """Number of tokens in a chunk; None for the default."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The sum of the weighted values, or without weights each of them; and what is counted of each token."""
-
-    value: Tensor
-    crossentropy: Tensor
-    hits: Tensor
-
-
-def fused(
+def chunked_loss(
     hidden: Tensor,
     kernel: Tensor,
     bias: Tensor | None,
     ids: Tensor,
-    rows: Tensor | None,
+    weights: Tensor | None,
     numbers: dict[str, Any],
-    plan: Plan,
-) -> Found:
-    """With a scalar's gradients made on the way; for those of a vector, the chunks are gone through again."""
-    backend = keras.backend.backend()
-    attach = {"tensorflow": _with_tensorflow, "jax": _with_jax}.get(backend, _with_torch)
+    options: Options,
+) -> TokenValues:
+    """Return the loss in chunks: the weighted sum over all tokens, or without weights the value of each.
+
+    Args:
+        hidden: hidden states `(tokens, d)`.
+        kernel: kernel `(d, C)`, or embeddings `(C, d)`.
+        bias: None, or the bias `(C,)`.
+        ids: class ids `(tokens,)`.
+        weights: None, or the weights of the tokens.
+        numbers: the hyper-parameters `label_smoothing`, `z_loss` and `soft_cap`.
+        options: the options of the computation.
+    """
     arrays = [x for x in (hidden, kernel, bias) if x is not None]
+    # Tensors are passed as arguments, since JAX cannot differentiate a function that closes over traced ones.
     fixed = {name: x for name, x in numbers.items() if x is None or numerics.is_number(x)}
     live = {name: x for name, x in numbers.items() if name not in fixed}
 
     def run(
-        arrays: Sequence[Tensor], ids: Tensor, live: dict[str, Tensor], rows: Tensor | None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        return _scanned(arrays, ids, {**fixed, **live}, rows, plan)
+        arrays: Sequence[Tensor], ids: Tensor, live: dict[str, Tensor], weights: Tensor | None
+    ) -> tuple[TokenValues, list[Tensor]]:
+        chunks = _Run(arrays, ids, {**fixed, **live}, options)
+        return (chunks.values(), []) if weights is None else chunks.values_and_gradients(weights)
 
-    return Found(*attach(run, arrays, ids, live, rows))
-
-
-Run = Callable[..., tuple[list[Tensor], list[Tensor]]]
-"""Of the arrays, ids, live numbers and weights: what is found of each token, and the arrays' gradients."""
-
-
-def _with_tensorflow(
-    run: Run, arrays: list[Tensor], ids: Tensor, live: dict[str, Tensor], rows: Tensor | None
-) -> list[Tensor]:
-    import tensorflow as tf
-
-    def refuse(*upstream: Any) -> Any:
-        raise NotImplementedError(NO_SECOND)
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def function(*given: Tensor) -> Any:
-        (values, *counted), slopes = run(
-            given[: len(arrays)], ids, live, given[-1] if rows is not None else None
-        )
-
-        def gradient(upstream: Tensor, *_: Any) -> Any:
-            @tf.custom_gradient  # type: ignore[untyped-decorator]
-            def once(upstream: Tensor, *given: Tensor) -> Any:
-                if rows is None:
-                    _, found = run(given, ids, live, upstream)
-                    return tuple(found), refuse
-                return (*(_times(upstream, slope) for slope in slopes), upstream * values), refuse
-
-            return once(upstream, *given)
-
-        return (tf.reduce_sum(given[-1] * values) if rows is not None else values, *counted), gradient
-
-    return list(function(*arrays, *([] if rows is None else [rows])))
+    if weights is None:
+        return separate_values(run, arrays, ids, live)
+    return weighted_sum(run, arrays, ids, live, weights)
 
 
-def _with_jax(
-    run: Run, arrays: list[Tensor], ids: Tensor, live: dict[str, Tensor], rows: Tensor | None
-) -> list[Tensor]:
-    import jax
+class _Run:
+    """One pass over all chunks.
 
-    @jax.custom_vjp  # type: ignore[untyped-decorator]
-    def function(arrays: list[Tensor], rows: Tensor | None, ids: Tensor, live: dict[str, Tensor]) -> Any:
-        return forward(arrays, rows, ids, live)[0]
+    Args:
+        arrays: hidden states, kernel and perhaps a bias.
+        ids: class ids of the tokens.
+        numbers: the hyper-parameters.
+        options: the options of the computation.
+    """
 
-    def forward(arrays: list[Tensor], rows: Tensor | None, ids: Tensor, live: dict[str, Tensor]) -> Any:
-        if rows is None:
-            (values, *counted), _ = run(arrays, ids, live, None)
-            return (values, *counted), (arrays, ids, live)
-        (values, *counted), slopes = run(arrays, ids, live, rows)
-        return ((rows * values).sum(), *counted), (slopes, values)
+    def __init__(
+        self, arrays: Sequence[Tensor], ids: Tensor, numbers: dict[str, Any], options: Options
+    ) -> None:
+        self.arrays, self.ids, self.numbers, self.options = arrays, ids, numbers, options
+        self.hidden, kernel, *bias = arrays
+        self.kernel = ops.cast(kernel, self.hidden.dtype)
+        self.bias = bias[0] if bias else None
+        self.class_axis = 0 if options.is_embedding else 1
+        self.width, self.classes = self.hidden.shape[-1], kernel.shape[self.class_axis]
+        self.tokens = ops.shape(self.hidden)[0]
+        size = options.chunk or max(3 * self.width // 4, MIN_CHUNK, MIN_LOGITS // self.classes)
+        self.count = (self.tokens + size - 1) // size
+        # The same number of chunks with as little padding as possible.
+        self.size = (self.tokens + at_least_1(self.count) - 1) // at_least_1(self.count)
 
-    def backward(kept: Any, upstream: Any) -> Any:
-        upstream = upstream[0]
-        if rows is None:
-            arrays, ids, live = kept
-            return run(arrays, ids, live, upstream)[1], None, None, None
-        slopes, values = kept
-        return [_times(upstream, slope) for slope in slopes], upstream * values, None, None
+    def values(self) -> TokenValues:
+        """Return the values of all tokens."""
 
-    function.defvjp(forward, backward)
-    return list(function(arrays, rows, ids, live))
+        def step(sums: list[Tensor], chunk: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            hidden, ids = chunk
+            values, _ = _values_of_logits(self._logits(hidden), ids, **self.numbers)
+            return sums, list(values)
 
+        chunks = [self._in_chunks(self.hidden), self._in_chunks(self.ids)]
+        _, outputs = scan(step, [], chunks, self.count, [(), (), ()], self.options.dtype)
+        return TokenValues(*map(self._joined, outputs))
 
-def _with_torch(
-    run: Run, arrays: list[Tensor], ids: Tensor, live: dict[str, Tensor], rows: Tensor | None
-) -> list[Tensor]:
-    import torch
+    def values_and_gradients(self, weights: Tensor) -> tuple[TokenValues, list[Tensor]]:
+        """Return the values of all tokens, and the gradients of their weighted sum in the arrays."""
+        dtype, scale = self.options.dtype, None
+        if keras.backend.standardize_dtype(self.hidden.dtype) in HALF_PRECISION:
+            # Weights far below 1, such as 1 / tokens, would underflow in half precision.
+            scale = largest_absolute(weights)
+            weights = weights / scale
 
-    class Function(torch.autograd.Function):  # type: ignore[misc]
-        @staticmethod
-        def forward(ctx: Any, *given: Tensor) -> Any:
-            of_rows = given[-1] if rows is not None else None
-            (values, *counted), slopes = run(given[: len(arrays)], ids, live, of_rows)
-            ctx.mark_non_differentiable(*counted)
-            ctx.save_for_backward(*(given if rows is None else (*slopes, values)))
-            return (values if rows is None else (given[-1] * values).sum(), *counted)
+        def step(sums: list[Tensor], chunk: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            hidden, ids, weights = chunk
+            values, logit_gradients = _values_of_logits(self._logits(hidden), ids, **self.numbers)
+            # The gradient of an invalid label is NaN, as its value is.
+            weight = ops.expand_dims(ops.where(ops.isnan(values.loss), values.loss, weights), -1)
+            of_hidden, sums = self._add_gradients(hidden, weight, logit_gradients, sums)
+            return sums, [*values, weight * of_hidden]
 
-        @staticmethod
-        @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-        def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
-            if rows is None:
-                return tuple(run(ctx.saved_tensors, ids, live, upstream)[1])
-            *slopes, values = ctx.saved_tensors
-            return (*(_times(upstream, slope) for slope in slopes), upstream * values)
+        sums = [ops.zeros(x.shape, dtype) for x in self.arrays[1:]]
+        chunks = [self._in_chunks(x) for x in (self.hidden, self.ids, weights)]
+        sums, outputs = scan(step, sums, chunks, self.count, [(), (), (), (self.width,)], dtype)
+        *values, of_hidden = map(self._joined, outputs)
+        gradients = [of_hidden, *sums]
+        if scale is not None:
+            gradients = [scale * x for x in gradients]
+        return TokenValues(*values), [
+            ops.cast(x, y.dtype) for x, y in zip(gradients, self.arrays, strict=True)
+        ]
 
-    return list(Function.apply(*arrays, *([] if rows is None else [rows])))
+    def _logits(self, hidden: Tensor) -> Tensor:
+        dtype = self.options.dtype
+        logits = ops.cast(product(hidden, self.kernel, transpose_b=self.options.is_embedding), dtype)
+        return logits if self.bias is None else logits + ops.cast(self.bias, dtype)
 
+    def _add_gradients(
+        self, hidden: Tensor, weight: Tensor, logit_gradients: LogitGradients, sums: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradients in the hidden states of a chunk, without the weights, and the new sums.
 
-NO_SECOND = (
-    "`VocabularyCrossentropy`: the loss of a VocabularyHead is computed in chunks, with its first "
-    "derivatives alone. For second ones, end the model with keras.layers.Dense, or run eagerly."
-)
-
-
-def _times(upstream: Tensor, slope: Tensor) -> Tensor:
-    return ops.cast(upstream, slope.dtype) * slope
-
-
-def _scanned(
-    arrays: Sequence[Tensor], ids: Tensor, numbers: dict[str, Any], rows: Tensor | None, plan: Plan
-) -> tuple[list[Tensor], list[Tensor]]:
-    """What is found of each token; and, of the sum weighted by `rows`, the gradients of the arrays."""
-    hidden, kernel, bias = (*arrays, None)[:3]
-    half = ops.cast(kernel, hidden.dtype)
-    across = 0 if plan.is_embedding else 1  # the axis of the classes
-    width, classes = hidden.shape[-1], kernel.shape[across]
-    tokens = ops.shape(hidden)[0]
-    size = plan.chunk or max(3 * width // 4, LEAST_CHUNK, LEAST_LOGITS // classes)
-    count = (tokens + size - 1) // size
-    size = (tokens + _at_least_1(count) - 1) // _at_least_1(count)
-
-    def chunks(x: Tensor) -> Tensor:
-        more = [[0, count * size - tokens], *([0, 0] for _ in x.shape[1:])]
-        return ops.reshape(_padded(x, more), (count, size, *x.shape[1:]))
-
-    largest = None
-    if rows is not None and keras.backend.standardize_dtype(hidden.dtype) in HALF:
-        # In half precision, weights that are all far below 1 would be lost.
-        largest = _largest(rows)
-        rows = rows / largest
-
-    def step(sums: list[Tensor], chunk: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        h, of_chunk, *weights = chunk
-        raw = ops.cast(product(h, half, False, plan.is_embedding), plan.dtype)
-        raw = raw if bias is None else raw + ops.cast(bias, plan.dtype)
-        found, slopes = _of_logits(raw, of_chunk, **numbers)
-        if not weights:
-            return sums, found
-        # A label that is no class makes NaN of the gradient as it does of the value.
-        weight = ops.expand_dims(ops.where(ops.isnan(found[0]), found[0], weights[0]), -1)
-        scaled = ops.cast(weight * ops.cast(h, plan.dtype), h.dtype)
+        The sums are the gradients in the kernel and the bias over all chunks.
+        """
+        dtype, is_embedding = self.options.dtype, self.options.is_embedding
+        weighted = ops.cast(weight * ops.cast(hidden, dtype), hidden.dtype)
 
         def add(sums: list[Tensor], first: Any, size: int) -> list[Tensor]:
-            """The sums with what a block of classes adds to them."""
+            """Add the gradients through a block of classes."""
             of_hidden, of_kernel, *of_bias = sums
-            slope = ops.cast(slopes(first, size), h.dtype)
-            part = _block(half, across, first, size)
-            of_hidden = of_hidden + ops.cast(product(slope, part, False, not plan.is_embedding), plan.dtype)
-            added = (slope, scaled) if plan.is_embedding else (scaled, slope)
-            added = ops.cast(product(*added, True, False), plan.dtype)
-            found = [of_hidden, _with_added(of_kernel, across, first, added)]
+            of_logits = ops.cast(logit_gradients(first, size), hidden.dtype)
+            kernel = slice_axis(self.kernel, self.class_axis, first, size)
+            of_hidden = of_hidden + ops.cast(product(of_logits, kernel, transpose_b=not is_embedding), dtype)
+            left, right = (of_logits, weighted) if is_embedding else (weighted, of_logits)
+            added = ops.cast(product(left, right, transpose_a=True), dtype)
+            sums = [of_hidden, add_to_slice(of_kernel, self.class_axis, first, added)]
             if of_bias:
-                added = ops.sum(weight * ops.cast(slope, plan.dtype), axis=0)
-                found.append(_with_added(of_bias[0], 0, first, added))
-            return found
+                added = ops.sum(weight * ops.cast(of_logits, dtype), axis=0)
+                sums.append(add_to_slice(of_bias[0], 0, first, added))
+            return sums
 
-        of_hidden, *sums = _in_blocks(add, [ops.zeros(ops.shape(h), plan.dtype), *sums], width, classes)
-        return sums, [*found, weight * of_hidden]
+        sums = [ops.zeros(ops.shape(hidden), dtype), *sums]
+        of_hidden, *sums = add_in_blocks(add, sums, self.width, self.classes)
+        return of_hidden, sums
 
-    sums = [ops.zeros(x.shape, plan.dtype) for x in arrays[1:]] if rows is not None else []
-    shapes = [(), (), (), *([] if rows is None else [(width,)])]
-    given = [chunks(x) for x in (hidden, ids, rows) if x is not None]
-    sums, found = _scan(step, sums, given, count, shapes, plan.dtype)
-    found = [ops.reshape(x, (count * size, *x.shape[2:]))[:tokens] for x in found]
-    if rows is None:
-        return found, []
-    *found, of_hidden = found
-    slopes = [of_hidden, *sums] if largest is None else [largest * x for x in (of_hidden, *sums)]
-    return found, [ops.cast(x, y.dtype) for x, y in zip(slopes, arrays, strict=True)]
+    def _in_chunks(self, x: Tensor) -> Tensor:
+        """Return an array of all tokens as `(chunks, tokens of a chunk, ...)`, padded with zeros."""
+        padded = pad_first_axis(x, self.count * self.size - self.tokens)
+        return ops.reshape(padded, (self.count, self.size, *x.shape[1:]))
 
-
-HALF = ("float16", "bfloat16")
-
-LEAST_CHUNK = 128
-"""So few tokens at least, for the sake of the matrix products."""
-
-LEAST_LOGITS = 2**24
-"""So many logits are no burden: 64 MB."""
+    def _joined(self, x: Tensor) -> Tensor:
+        """Return an array of chunks as `(tokens, ...)`, without the padding."""
+        return ops.reshape(x, (self.count * self.size, *x.shape[2:]))[: self.tokens]
 
 
-def _of_logits(
-    raw: Tensor, ids: Tensor, label_smoothing: Any, z_loss: Any, soft_cap: Any
-) -> tuple[list[Tensor], Callable[[Any, int], Tensor]]:
-    """The value, the cross-entropy, and whether it was right, of each token; and the slopes in some logits.
+def _values_of_logits(
+    logits: Tensor, ids: Tensor, label_smoothing: Any, z_loss: Any, soft_cap: Any
+) -> tuple[TokenValues, LogitGradients]:
+    """Return the values of each token, and a function for their gradients in the logits of some classes.
 
-    As in `numerics.sparse_crossentropy`, the true class stays out of the sum: with the others' sum r and
-    its own term o, -log p_t = log(1 + r / o), and the slope in its logit is -r / (o + r).
+    As in `numerics.sparse_crossentropy`, the true class is left out of the sum of exponentials. With the sum
+    r over the other classes and the exponential t of the true class, -log p_t = log(1 + r / t), and the
+    gradient in the true class's logit is -r / (t + r). Neither subtracts nearly equal numbers.
     """
-    bent = None if soft_cap is None else numerics.plain_tanh(raw / soft_cap)
-    z = raw if bent is None else soft_cap * bent
-    smooth, squared = (not numerics.is_number(x, 0.0) for x in (label_smoothing, z_loss))
-    chosen, classes = numerics.is_class(ids, z), z.shape[-1]
-    own = numerics.take_class(ids, z)
-    others = ops.where(chosen, numerics.full_like(z, -math.inf), z)
-    best = ops.max(others, axis=-1)
-    won = own > best
-    top = ops.where(won, own, best)
-    exponentials = ops.exp(others - ops.expand_dims(top, -1))
-    rest = ops.sum(exponentials, axis=-1)
-    term = ops.exp(own - top)
-    total = rest + term
-    crossentropy = ops.where(won, ops.log1p(rest), ops.log(total) + (top - own))
-    log_total = top + ops.log(total)
-    value = crossentropy
-    if smooth:
-        value = value + label_smoothing * (own - ops.sum(z, axis=-1) / classes)
-    if squared:
-        value = value + z_loss * ops.square(log_total)
+    capped = None if soft_cap is None else numerics.tanh(logits / soft_cap)
+    z = logits if capped is None else soft_cap * capped
+    has_smoothing = not numerics.is_number(label_smoothing, 0.0)
+    has_z_loss = not numerics.is_number(z_loss, 0.0)
+    classes = z.shape[-1]
 
-    drift = 2.0 * z_loss * log_total / total if squared else 0.0
-    of_true, of_others = drift * term - rest / total, drift + 1.0 / total
-    if smooth:
-        of_true = of_true + label_smoothing
+    z_true = numerics.take_class(ids, z)
+    others = ops.where(numerics.is_class(ids, z), numerics.full_like(z, -math.inf), z)
+    best_other = ops.max(others, axis=-1)
+    is_hit = z_true > best_other
+    largest = ops.where(is_hit, z_true, best_other)
+    exponentials = ops.exp(others - ops.expand_dims(largest, -1))
+    sum_of_others = ops.sum(exponentials, axis=-1)
+    of_true = ops.exp(z_true - largest)
+    total = sum_of_others + of_true
+    crossentropy = ops.where(is_hit, ops.log1p(sum_of_others), ops.log(total) + (largest - z_true))
+    log_normalizer = largest + ops.log(total)
+    loss = crossentropy
+    if has_smoothing:
+        loss = loss + label_smoothing * (z_true - ops.sum(z, axis=-1) / classes)
+    if has_z_loss:
+        loss = loss + z_loss * ops.square(log_normalizer)
 
-    def slopes(first: Any, size: int) -> Tensor:
-        part = _block(exponentials, 1, first, size)
-        chosen = numerics.is_class(ids - ops.cast(first, ids.dtype), part)
-        found = ops.where(chosen, ops.expand_dims(of_true, -1), part * ops.expand_dims(of_others, -1))
-        if smooth:
-            found = found - label_smoothing / classes
-        return found if bent is None else found * (1.0 - ops.square(_block(bent, 1, first, size)))
+    # Gradient in the true logit, and the factor of the other classes' exponentials in their gradients.
+    z_loss_factor = 2.0 * z_loss * log_normalizer / total if has_z_loss else 0.0
+    true_gradient = z_loss_factor * of_true - sum_of_others / total
+    other_factor = z_loss_factor + 1.0 / total
+    if has_smoothing:
+        true_gradient = true_gradient + label_smoothing
 
-    return [value, crossentropy, ops.cast(won, z.dtype)], slopes
-
-
-# What differs between backends ------------------------------------------------------------------------
-
-
-def _at_least_1(count: Any) -> Any:
-    return max(count, 1) if isinstance(count, int) else ops.maximum(count, 1)
-
-
-def _padded(x: Tensor, more: list[list[Any]]) -> Tensor:
-    """With zeros at the ends of axes, of which there may be as many as only the graph knows."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.pad(x, more)
-    return ops.pad(x, more)
-
-
-def _largest(rows: Tensor) -> Tensor:
-    """The largest size of a weight, or 1 where none is above 0."""
-    if keras.backend.backend() == "torch" and rows.shape[0] == 0:
-        return ops.ones((), rows.dtype)
-    largest = ops.max(ops.abs(rows), initial=0.0)
-    return ops.where(largest > 0, largest, ops.ones_like(largest))
-
-
-def product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool) -> Tensor:
-    """A product of matrices, of half precision in float32 where the backend gives it."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if len(a.shape) > 2:
-            return tf.tensordot(a, b, [[-1], [1 if transpose_b else 0]])
-        return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
-    if keras.backend.backend() == "jax":
-        import jax
-
-        axes = ((0 if transpose_a else a.ndim - 1,), (1 if transpose_b else 0,))
-        wide = None if a.dtype.itemsize > 2 else "float32"
-        return jax.lax.dot_general(a, b, (axes, ((), ())), preferred_element_type=wide)
-    return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
-
-
-def _scan(
-    step: Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]],
-    sums: list[Tensor],
-    chunks: list[Tensor],
-    count: Any,
-    shapes: list[tuple[int, ...]],
-    dtype: str,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """`step` over the chunks: what it adds up, and what it finds of each token of them, of these shapes.
-
-    Keras's own wants to find what is of the sums' shapes on TensorFlow, and one chunk at least on PyTorch.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        sums, found = jax.lax.scan(step, sums, chunks)
-        return sums, found
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        def body(turn: Tensor, sums: list[Tensor], found: list[Any]) -> Any:
-            sums, each = step(sums, [x[turn] for x in chunks])
-            return turn + 1, sums, [kept.write(turn, x) for kept, x in zip(found, each, strict=True)]
-
-        size = chunks[0].shape[1]
-        kept = [tf.TensorArray(dtype, count, element_shape=(size, *shape)) for shape in shapes]
-        # One chunk after the other: several at a time would each have their logits.
-        _, sums, found = tf.while_loop(
-            lambda turn, *_: turn < count, body, (0, sums, kept), parallel_iterations=1
+    def gradients(first: Any, size: int) -> Tensor:
+        block = slice_axis(exponentials, 1, first, size)
+        is_true = numerics.is_class(ids - ops.cast(first, ids.dtype), block)
+        of_logits = ops.where(
+            is_true, ops.expand_dims(true_gradient, -1), block * ops.expand_dims(other_factor, -1)
         )
-        return sums, [x.stack() for x in found]
-    found = []
-    for turn in range(count):
-        sums, each = step(sums, [x[turn] for x in chunks])
-        found.append(each)
-    if not found:
-        return sums, [ops.zeros((0, 0, *shape), dtype) for shape in shapes]
-    return sums, [ops.stack(each) for each in zip(*found, strict=True)]
+        if has_smoothing:
+            of_logits = of_logits - label_smoothing / classes
+        if capped is None:
+            return of_logits
+        return of_logits * (1.0 - ops.square(slice_axis(capped, 1, first, size)))
 
-
-BLOCK = 2**20
-"""So many numbers of the kernel's gradient are added to at a time: what a processor's cache holds."""
-
-
-def _in_blocks(
-    add: Callable[[list[Tensor], Any, int], list[Tensor]], sums: list[Tensor], width: int, classes: int
-) -> list[Tensor]:
-    """`add(sums, first, size)` for all classes.
-
-    In place, a block of classes after the other: neither their slopes nor a second gradient of the kernel are
-    in memory, and what is in the cache is used at once.
-    """
-    block = max(BLOCK // width, 1)
-    if classes < 2 * block or not _adds_in_place():
-        return add(sums, 0, classes)
-    blocks = classes // block
-    sums = list(ops.fori_loop(0, blocks, lambda turn, x: tuple(add(x, turn * block, block)), tuple(sums)))
-    rest = classes - blocks * block
-    return add(sums, blocks * block, rest) if rest else sums
-
-
-def _block(x: Tensor, axis: int, first: Any, size: int) -> Tensor:
-    """So many of an axis; all of them are x itself."""
-    if x.shape[axis] == size:
-        return x
-    at, shape = [0] * len(x.shape), list(ops.shape(x))
-    at[axis], shape[axis] = first, size
-    return ops.slice(x, at, shape)
-
-
-def _with_added(total: Tensor, axis: int, first: Any, added: Tensor) -> Tensor:
-    if total.shape[axis] == added.shape[axis]:
-        return total + added
-    at = [0] * len(total.shape)
-    at[axis] = first
-    return ops.slice_update(total, at, _block(total, axis, first, added.shape[axis]) + added)
-
-
-def _adds_in_place() -> bool:
-    """Whether XLA compiles for a processor: it updates a slice of an array where the array is."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return bool(jax.default_backend() == "cpu")
-    if not numerics.compiled_by_tensorflow():
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_logical_devices("GPU")
+    return TokenValues(loss, crossentropy, ops.cast(is_hit, z.dtype)), gradients

@@ -1,4 +1,4 @@
-"""The last layers of language models, which note beside their logits what these were computed from."""
+"""The last layers of language models, which attach the hidden states and the kernel to their logits."""
 
 from __future__ import annotations
 
@@ -10,64 +10,73 @@ from typing import Any
 import keras
 from keras import ops
 
-# Keras has no public way to set the mask of a tensor, nor to tell when a model's state is passed around
-# rather than set. tests/test_private_keras.py fails when these move.
 from keras_losses import keras_private, numerics
 from keras_losses.core import Parameter
 from keras_losses.core.saving import PACKAGE
 from keras_losses.numerics import Tensor
-from keras_losses.vocabulary.chunks import product
+from keras_losses.vocabulary.arrays import product
 
 SIZE = Parameter(within="[1, inf)", integer=True)
 
 
 @dataclass(frozen=True)
 class Head:
-    """Of what logits were computed: hidden states `(..., d)`, a kernel `(d, C)` or embeddings `(C, d)`."""
+    """The operands of logits: hidden states `(..., d)`, and a kernel `(d, C)` or embeddings `(C, d)`."""
 
     hidden: Tensor
     kernel: Tensor
     bias: Tensor | None = None
     is_embedding: bool = False
-    measured: TokenMetrics | None = None
+    metrics: TokenMetrics | None = None
 
     def logits(self) -> Tensor:
-        kernel = ops.cast(self.kernel, self.hidden.dtype)
-        found = ops.cast(product(self.hidden, kernel, False, self.is_embedding), self.hidden.dtype)
-        return found if self.bias is None else found + ops.cast(self.bias, found.dtype)
+        """Return the logits `(..., C)`."""
+        dtype = self.hidden.dtype
+        kernel = ops.cast(self.kernel, dtype)
+        logits = ops.cast(product(self.hidden, kernel, transpose_b=self.is_embedding), dtype)
+        return logits if self.bias is None else logits + ops.cast(self.bias, dtype)
 
 
-# Beside which logits stand which heads, where tensors cannot have attributes: those that JAX traces.
-_NOTED: dict[int, Head] = {}
-_NOTE = "_keras_losses_head"
+_ATTRIBUTE = "_keras_losses_head"
+
+_ATTACHED: dict[int, Head] = {}
+"""Heads by the id of their logits, for tensors that cannot have attributes: those that JAX traces."""
 
 
-def _note(logits: Tensor, head: Head) -> Tensor:
+def _attach(head: Head, logits: Tensor) -> None:
+    """Attach a head to its logits, until the logits are deleted."""
     try:
-        setattr(logits, _NOTE, head)
+        setattr(logits, _ATTRIBUTE, head)
     except AttributeError:
-        _NOTED[id(logits)] = head
-        weakref.finalize(logits, _NOTED.pop, id(logits), None)
-    return logits
+        _ATTACHED[id(logits)] = head
+        weakref.finalize(logits, _ATTACHED.pop, id(logits), None)
 
 
-def noted_head(logits: Tensor) -> Head | None:
-    found: Head | None = getattr(logits, _NOTE, None) or _NOTED.get(id(logits))
-    return found
+def attached_head(logits: Tensor) -> Head | None:
+    """Return the head that is attached to logits, or None."""
+    head: Head | None = getattr(logits, _ATTRIBUTE, None) or _ATTACHED.get(id(logits))
+    return head
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class TokenMetrics(keras.metrics.Metric):  # type: ignore[misc]
-    """Token accuracy and perplexity, of what `VocabularyCrossentropy` counts; a part of its head layers."""
+    """Token accuracy and perplexity. `VocabularyCrossentropy` updates them; the head layers own them."""
 
     def __init__(self, name: str = "token_metrics", dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
+        # Sums over tokens of the weights, the weighted cross-entropies and the weighted hits.
         self.sums = self.add_variable((3,), "zeros", name="sums")
         self.in_use = False
 
     def add(self, crossentropy: Tensor, hits: Tensor, weights: Tensor) -> None:
-        """The cross-entropies of tokens, whether the likeliest class was right, and what each counts."""
-        # On JAX what is traced outside of a model's own steps must not get into a variable.
+        """Add the values of tokens.
+
+        Args:
+            crossentropy: -log p_t of each token.
+            hits: 1 if the likeliest class was right, else 0.
+            weights: weight of each token.
+        """
+        # On JAX a tensor that is traced outside of the model's own step must not be assigned to a variable.
         in_step = numerics.is_concrete(crossentropy) or keras_private.in_stateless_scope()
         if in_step or keras.backend.backend() != "jax":
             self.in_use = True
@@ -77,14 +86,16 @@ class TokenMetrics(keras.metrics.Metric):  # type: ignore[misc]
             )
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: the loss counts."""
+        """Do nothing: the loss calls `add`."""
 
     def result(self) -> dict[str, Tensor]:
-        # A model that is trained with another loss has no such numbers.
+        # With another loss nothing is added, and the logs contain no token metrics.
         if not self.in_use:
             return {}
         sums = ops.convert_to_tensor(self.sums)
-        crossentropy, accuracy = (numerics.divide_no_nan(sums[turn], sums[0]) for turn in (1, 2))
+        weight, crossentropies, hits = sums[0], sums[1], sums[2]
+        crossentropy = numerics.divide_no_nan(crossentropies, weight)
+        accuracy = numerics.divide_no_nan(hits, weight)
         return {"token_accuracy": accuracy, "perplexity": ops.exp(crossentropy)}
 
     def get_config(self) -> dict[str, Any]:
@@ -92,7 +103,7 @@ class TokenMetrics(keras.metrics.Metric):  # type: ignore[misc]
 
 
 class _HeadLayer(keras.layers.Layer):  # type: ignore[misc]
-    """What the head layers share: the logits, the note beside them, and the metrics that the loss updates."""
+    """Base of the head layers: logits with the head attached, and metrics that the loss updates."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -101,32 +112,34 @@ class _HeadLayer(keras.layers.Layer):  # type: ignore[misc]
 
     def _logits(self, inputs: Tensor, kernel: Any, bias: Any, is_embedding: bool) -> Tensor:
         self.token_metrics.in_use = False
-        weight = ops.convert_to_tensor(kernel)
-        added = None if bias is None else ops.convert_to_tensor(bias)
-        head = Head(inputs, weight, added, is_embedding, self.token_metrics)
-        return _note(head.logits(), head)
+        kernel = ops.convert_to_tensor(kernel)
+        bias = None if bias is None else ops.convert_to_tensor(bias)
+        head = Head(inputs, kernel, bias, is_embedding, self.token_metrics)
+        logits = head.logits()
+        _attach(head, logits)
+        return logits
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class VocabularyHead(_HeadLayer):
-    """The last layer of a language model, for `VocabularyCrossentropy`: in place of `keras.layers.Dense`.
+    """The last layer of a language model with `VocabularyCrossentropy`, used like `keras.layers.Dense`.
 
         logits = hidden @ kernel + bias
 
-    It is used, saved and loaded as `Dense` is. With `VocabularyCrossentropy` a training step does without
-    the logits, and the logs have `token_accuracy` and `perplexity`. Nothing may stand between the layer and
-    the loss, not an activation either.
+    It is used, saved and loaded like `Dense`. With `VocabularyCrossentropy` a compiled training step does not
+    compute whole logits, and the logs contain `token_accuracy` and `perplexity`. The output of the layer must
+    be the output of the model: another layer or an activation after it makes the step compute whole logits.
 
     Args:
-        units: the number of classes, 1 or more.
-        use_bias: whether a bias is added.
+        units: number of classes, an integer in [1, inf).
+        use_bias: whether to add a bias.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
             bias_constraint: as in `keras.layers.Dense`.
 
     Shapes: `(..., d)` to `(..., units)`.
 
     Raises:
-        ValueError: for a number of classes below 1, or hidden states of unknown width.
+        TypeError, ValueError: for an argument outside its domain, and hidden states of unknown width.
 
     Example:
 
@@ -163,10 +176,10 @@ class VocabularyHead(_HeadLayer):
     def build(self, input_shape: Sequence[int | None]) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
-                "`VocabularyHead`: hidden states must be of shape (..., d) with d known. Received: "
-                f"{tuple(input_shape)}."
+                "`VocabularyHead`: the last axis of the hidden states must be known. Received: shape "
+                f"{tuple(input_shape)}. Pass hidden states of shape (batch, ..., width)."
             )
-        # Not cast here, so that its gradient is added up, and arrives, in its own dtype.
+        # Under mixed precision the loss casts the kernel itself, so that its gradient is summed in float32.
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], self.units),
@@ -193,34 +206,39 @@ class VocabularyHead(_HeadLayer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        made = {
-            name: getattr(keras, f"{kind}s").serialize(getattr(self, f"{of}_{kind}"))
-            for kind in ("initializer", "regularizer", "constraint")
-            for of in ("kernel", "bias")
-            for name in (f"{of}_{kind}",)
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
         }
-        return {**super().get_config(), "units": self.units, "use_bias": self.use_bias, **made}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class VocabularyEmbedding(_HeadLayer):
-    """An embedding that is the head of its language model too, for `VocabularyCrossentropy`.
+    """An embedding that is also the last layer of its language model, with `VocabularyCrossentropy`.
 
         vectors = embeddings[ids],   logits = hidden @ embeddings^T
 
-    It stands in place of `keras.layers.Embedding`, and is called twice, as Keras's `ReversibleEmbedding` is:
-    `embedding(ids)` first, and `embedding(hidden, reverse=True)` at the end.
+    It replaces `keras.layers.Embedding` and is called twice, like Keras's `ReversibleEmbedding`: first
+    `embedding(ids)`, and at the end `embedding(hidden, reverse=True)`.
 
     Args:
-        input_dim: the number of classes, 1 or more.
-        output_dim: the width of the vectors, and of the hidden states, 1 or more.
+        input_dim: number of classes, an integer in [1, inf).
+        output_dim: width of the vectors and of the hidden states, an integer in [1, inf).
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: as in `keras.layers.Embedding`.
-        mask_zero: whether the id 0 is padding, and masked.
+        mask_zero: whether the id 0 is padding, which is masked.
 
     Shapes: `(...)` to `(..., output_dim)`, and with `reverse=True` `(..., output_dim)` to `(..., input_dim)`.
 
     Raises:
-        ValueError: for sizes below 1, and hidden states of another width than `output_dim`.
+        TypeError, ValueError: for an argument outside its domain, and hidden states of another width than
+            `output_dim`.
 
     Example:
 
@@ -259,7 +277,7 @@ class VocabularyEmbedding(_HeadLayer):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        if hasattr(self, "embeddings"):  # a model that is loaded asks again
+        if hasattr(self, "embeddings"):  # loading a model calls build a second time
             return
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -275,18 +293,19 @@ class VocabularyEmbedding(_HeadLayer):
         if reverse:
             if inputs.shape[-1] != self.output_dim:
                 raise ValueError(
-                    "`VocabularyEmbedding`: with reverse=True it takes hidden states "
-                    f"(..., {self.output_dim}). Received: shape {tuple(inputs.shape)}."
+                    "`VocabularyEmbedding`: with reverse=True the inputs must be hidden states "
+                    f"(..., {self.output_dim}). Received: shape {tuple(inputs.shape)}. Change output_dim, or "
+                    "the width of the hidden states."
                 )
-            found = self._logits(inputs, self.embeddings, None, True)
+            outputs = self._logits(inputs, self.embeddings, None, True)
         else:
             ids = inputs if not numerics.is_float(inputs) else ops.cast(inputs, "int32")
-            found = ops.cast(ops.take(self.embeddings, ids, axis=0), self.compute_dtype)
+            outputs = ops.cast(ops.take(self.embeddings, ids, axis=0), self.compute_dtype)
             mask = ops.not_equal(inputs, 0) if self.mask_zero else None
-        # `compute_mask` is not told which of the two it was.
+        # Set here, because `compute_mask` is not told which of the two calls it is for.
         if mask is not None:
-            keras_private.set_mask(found, mask)
-        return found
+            keras_private.set_mask(outputs, mask)
+        return outputs
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None

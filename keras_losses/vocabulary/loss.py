@@ -1,8 +1,8 @@
-"""Cross-entropy of language models with 100,000 classes and more, whose logits are never whole in memory.
+"""Cross-entropy of language models with 100,000 classes and more, computed in chunks of tokens.
 
-The head layers return ordinary logits, and note beside them of which hidden states and kernel they are. A
-loss that is computed of such logits while a step is traced computes it of those instead, some tokens at a
-time; nobody reads the logits then, and the compiler leaves them out.
+The head layers return ordinary logits and attach the hidden states and the kernel to them. While a step is
+traced, the loss takes the hidden states and the kernel and computes the logits of some tokens at a time. Then
+nothing uses the whole logits, and the compiler removes them.
 """
 
 from __future__ import annotations
@@ -14,64 +14,62 @@ from typing import Any
 
 from keras import ops
 
-# Keras has no public way to read the mask of a tensor. tests/test_private_keras.py fails when it moves.
 from keras_losses import config, keras_private, numerics
 from keras_losses.core import Card, Identity, Labels, Predictions, checks, labels, parameter, wanted_values
 from keras_losses.core.reduction import Samples, blanked, divisor, pooled_weights, prepare
 from keras_losses.losses.crossentropy import CrossentropyLoss
 from keras_losses.numerics import Tensor
-from keras_losses.vocabulary.chunks import Plan, fused
-from keras_losses.vocabulary.head import Head, TokenMetrics, noted_head
+from keras_losses.vocabulary.chunks import Options, chunked_loss
+from keras_losses.vocabulary.head import Head, TokenMetrics, attached_head
 
 MANY = 4096
-"""The number of classes from which on logits that no head has noted are warned of."""
+"""Number of classes from which on a warning says that the logits are whole in memory."""
 
 
 @dataclass(frozen=True)
 class _Tokens:
-    """The labels of tokens, their weights and masks."""
+    """Labels, weights and masks of tokens."""
 
     truth: Labels
     samples: Samples
 
 
 class VocabularyCrossentropy(CrossentropyLoss):
-    """Cross-entropy for language models, of whose logits only those of a few hundred tokens exist at a time.
+    """Cross-entropy for language models, with the logits of only a few hundred tokens in memory at a time.
 
         loss = -log p_t + z_loss * (logsumexp_j z_j)^2,   z = soft_cap * tanh(logits / soft_cap)
 
-    The values and gradients are those of `CrossentropyLoss(from_logits=True)` after a head of ordinary
-    logits. Where the model ends in a `VocabularyHead` or a `VocabularyEmbedding`, and the step is compiled
-    (TensorFlow and JAX, as `fit` and `evaluate` do by themselves), the logits are made, used and forgotten
-    chunk by chunk, and the gradients of the hidden states and the kernel are added up on the way: at 4,096
-    tokens and 131,072 classes an eighth of the memory. Everywhere else, as in eager mode and on PyTorch, the
-    same numbers come from the whole logits. `predict` gives the logits, without the soft cap.
+    The values and gradients equal those of `CrossentropyLoss(from_logits=True)`. The loss is computed in
+    chunks if the model ends in a `VocabularyHead` or a `VocabularyEmbedding` and the step is compiled, as
+    `fit` and `evaluate` do on TensorFlow and JAX. The logits of a chunk of tokens are computed, used and
+    dropped, and the gradients of the hidden states and the kernel are summed at the same time. With 4,096
+    tokens and 131,072 classes this takes an eighth of the memory. In eager mode and on PyTorch the same
+    numbers are computed from the whole logits. `predict` returns the logits without the soft cap.
 
-    With either layer, the logs of `fit` and `evaluate` have `token_accuracy` and `perplexity`, under the
-    weights and masks of the loss and without another pass over the vocabulary. A token is right where its
-    class is likelier than every other; the perplexity is exp of the mean of -log p_t, without smoothing,
-    z-loss and class weights.
+    With either layer, the logs of `fit` and `evaluate` contain `token_accuracy` and `perplexity`, with the
+    weights and masks of the loss and without another pass over the vocabulary. A token counts as right if its
+    class is likelier than every other class. The perplexity is exp of the mean of -log p_t, without
+    smoothing, z-loss and class weights.
 
-    The first derivatives are those of the formula. Second derivatives of a loss in chunks are right on JAX
-    and an error elsewhere.
+    Second derivatives of a loss in chunks are right on JAX and raise an error on TensorFlow.
 
     Args:
-        soft_cap: None, or the bound that logits are bent to stay within, above 0 (30 in Gemma 2).
-        chunk: None, or how many tokens to take at a time; by default 3/4 of the width of the hidden states,
-            so that their logits take 3/4 of the memory of the kernel's gradient, or more tokens where that is
-            little. Fewer take less memory, and more time.
-        z_loss: the weight, 0 or more, of the square of the log-normaliser (1e-4 in PaLM).
+        soft_cap: None, or the bound of the capped logits, above 0 (30 in Gemma 2).
+        chunk: None, or the number of tokens in a chunk. By default 3/4 of the width of the hidden states, so
+            that the logits of a chunk take 3/4 of the memory of the kernel's gradient; more if the kernel is
+            small. Fewer tokens take less memory and more time.
+        z_loss: the weight, 0 or above, of the squared log-normalizer (1e-4 in PaLM).
 
     Further keyword arguments (`label_smoothing`, `class_weight`, `ignore_class`, `axis`, `name`, `reduction`,
-    `dtype`) are those of `keras_losses.core.CrossentropyFamily`. Padding is left out by a mask, as of
-    `VocabularyEmbedding(mask_zero=True)`, by a weight of 0 or by `ignore_class`.
+    `dtype`) are those of `keras_losses.core.CrossentropyFamily`. To leave out padding, use a mask, for
+    instance that of `VocabularyEmbedding(mask_zero=True)`, weights of 0, or `ignore_class`.
 
     Shapes: `y_pred` `(..., C)`; `y_true` class ids `(...)` or `(..., 1)`, or one-hot or soft labels
-    `(..., C)`, which take the memory of the logits themselves. With `reduction="none"` the result is `(...)`.
+    `(..., C)`, which take as much memory as whole logits. With `reduction="none"` the result is `(...)`.
 
     Raises:
-        ValueError: for hyper-parameters out of range, shapes that do not match and, in eager mode, for
-            labels that are none; in compiled steps the loss of a label that is none is NaN.
+        ValueError: for hyper-parameters outside their domain, shapes that do not match and, in eager mode,
+            invalid labels. In compiled steps the loss of an invalid label is NaN.
 
     Example:
 
@@ -115,17 +113,17 @@ class VocabularyCrossentropy(CrossentropyLoss):
         return self.soft_cap * numerics.tanh(logits / self.soft_cap)
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
-        head = noted_head(y_pred)
+        head = attached_head(y_pred)
         if head is None or self.axis not in (-1, len(y_pred.shape) - 1):
             self._warn_of_logits(y_pred)
             return super()._reduced(y_true, y_pred, sample_weight, reduction)
         mask = keras_private.mask_of(y_pred)
         tokens = self._tokens(y_true, y_pred, y_pred.shape[-1], sample_weight, mask)
-        # What is learned needs a gradient of its own, and labels of the logits' size save nothing.
+        # Chunks give no gradients of learned hyper-parameters, and save no memory beside one-hot labels.
         if not numerics.is_concrete(y_pred) and not self._learned and tokens.truth.encoding == "sparse":
             return self._in_chunks(head, tokens, reduction)
-        if head.measured is not None:
-            self._measure_whole(head.measured, y_pred, tokens)
+        if head.metrics is not None:
+            self._update_metrics(head.metrics, y_pred, tokens)
         return super()._reduced(y_true, y_pred, sample_weight, reduction)
 
     def of_hidden_states(
@@ -138,7 +136,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         mask: Any = None,
         is_embedding: bool = False,
     ) -> Tensor:
-        """The loss of the logits `hidden @ kernel + bias`, in chunks, for training loops of one's own.
+        """Return the loss of the logits `hidden @ kernel + bias` in chunks, for custom training loops.
 
         Args:
             y_true: class ids `(...)` or `(..., 1)`.
@@ -162,13 +160,14 @@ class VocabularyCrossentropy(CrossentropyLoss):
         tokens = self._tokens(y_true, hidden, classes, sample_weight, mask)
         if tokens.truth.encoding != "sparse" or self._learned:
             raise ValueError(
-                f"`{owner}`: in chunks it takes class ids, and hyper-parameters that are not learned. Call "
-                "the loss on logits instead."
+                f"`{owner}`: in chunks, labels must be class ids, and no hyper-parameter may be Learned. "
+                f"Received: {tokens.truth.encoding} labels, and learned: {sorted(self._learned)}. Call the "
+                "loss on logits instead."
             )
         if numerics.is_concrete(hidden) and config.values_are_validated():
             wanted = tokens.samples.wanted
-            kept = None if wanted is None else numerics.to_numpy(wanted)
-            checks.check_labels(owner, wanted_values(tokens.truth.received, kept), tokens.truth)
+            wanted = None if wanted is None else numerics.to_numpy(wanted)
+            checks.check_labels(owner, wanted_values(tokens.truth.received, wanted), tokens.truth)
         return self._in_chunks(Head(hidden, kernel, bias, is_embedding), tokens, self.reduction)
 
     def _tokens(self, y_true: Any, y_pred: Any, classes: int, sample_weight: Any, mask: Any) -> _Tokens:
@@ -182,32 +181,33 @@ class VocabularyCrossentropy(CrossentropyLoss):
         hidden, ids = head.hidden, tokens.truth.values
         shape = ops.shape(ids)
         if samples.wanted is not None:
-            # The hidden states of tokens that do not count may be NaN.
+            # The hidden states of masked tokens may be NaN.
             hidden, ids = blanked(hidden, samples.wanted), blanked(ids, samples.wanted)
         counts = pooled_weights(ops.ones_like(ids, dtype=dtype), samples)
-        rows = counts
+        weights = counts
         if self.class_weight is not None:
-            rows = rows * self._class_weights(replace(tokens.truth, values=ids))
+            weights = weights * self._class_weights(replace(tokens.truth, values=ids))
         separate = reduction in (None, "none")
         if not separate and reduction != "sum":
-            # Divided before the chunks, so that no gradient is divided afterwards.
-            rows = numerics.divide_by_replicas(
-                numerics.divide_no_nan(rows, divisor(counts, samples, reduction))
+            # Dividing the weights avoids a division of every gradient afterwards.
+            weights = numerics.divide_by_replicas(
+                numerics.divide_no_nan(weights, divisor(counts, samples, reduction))
             )
-        found = fused(
+        values = chunked_loss(
             hidden=ops.reshape(hidden, (-1, hidden.shape[-1])),
             kernel=head.kernel,
             bias=head.bias,
             ids=ops.reshape(ids, (-1,)),
-            rows=None if separate else ops.reshape(rows, (-1,)),
+            weights=None if separate else ops.reshape(weights, (-1,)),
             numbers={name: getattr(self, name) for name in ("label_smoothing", "z_loss", "soft_cap")},
-            plan=Plan(head.is_embedding, dtype, self.chunk),
+            options=Options(head.is_embedding, dtype, self.chunk),
         )
-        if head.measured is not None:
-            head.measured.add(found.crossentropy, found.hits, ops.reshape(counts, (-1,)))
-        return ops.reshape(found.value, shape) * rows if separate else found.value
+        if head.metrics is not None:
+            head.metrics.add(values.crossentropy, values.hits, ops.reshape(counts, (-1,)))
+        return ops.reshape(values.loss, shape) * weights if separate else values.loss
 
-    def _measure_whole(self, measured: TokenMetrics, y_pred: Tensor, tokens: _Tokens) -> None:
+    def _update_metrics(self, metrics: TokenMetrics, y_pred: Tensor, tokens: _Tokens) -> None:
+        """Update the metrics of the head from whole logits."""
         logits = self._capped(self.convert(ops.stop_gradient(y_pred)))
         ids = labels.class_ids(tokens.truth)
         counts = pooled_weights(ops.ones_like(ids, dtype=self.compute_dtype), tokens.samples)
@@ -217,14 +217,14 @@ class VocabularyCrossentropy(CrossentropyLoss):
         chosen = numerics.is_class(ids, logits)
         others = numerics.max_last(ops.where(chosen, numerics.full_like(logits, -math.inf), logits))
         hits = ops.cast(numerics.take_class_masked(ids, logits) > others, self.compute_dtype)
-        measured.add(numerics.sparse_crossentropy(ids, logits).value, hits, counts)
+        metrics.add(numerics.sparse_crossentropy(ids, logits).value, hits, counts)
 
     def _warn_of_logits(self, y_pred: Any) -> None:
         shape = tuple(getattr(y_pred, "shape", ()))
         if shape and (shape[-1] or 0) >= MANY and not numerics.is_concrete(ops.convert_to_tensor(y_pred)):
             warnings.warn(
-                f"`{type(self).__name__}`: the {shape[-1]} logits of each token come from no VocabularyHead "
-                "or VocabularyEmbedding, or something stands between that layer and the loss. The loss is "
-                "right, but all logits are in memory at once. Let the model end in one of these layers.",
+                f"`{type(self).__name__}`: the {shape[-1]} logits of each token are not the output of a "
+                "VocabularyHead or VocabularyEmbedding. The loss is right, but all logits are in memory at "
+                "once. End the model with one of these layers, without an activation.",
                 stacklevel=2,
             )

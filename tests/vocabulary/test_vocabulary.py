@@ -17,7 +17,8 @@ from keras_losses import (
     VocabularyEmbedding,
     VocabularyHead,
 )
-from keras_losses.vocabulary import chunks, head
+from keras_losses.vocabulary import arrays as chunk_arrays
+from keras_losses.vocabulary import head
 from keras_losses.vocabulary import loss as vocabulary
 from tests.backends import BACKEND, MODES, numpy, tensor, thorough_on_jax
 from tests.oracles.vocabulary import of_hidden_states
@@ -150,7 +151,7 @@ def test_values_and_gradients(options, reduction, is_embedding):
 @pytest.mark.parametrize("is_embedding", [False, True])
 def test_compiled_and_in_blocks(mode, is_embedding, monkeypatch):
     """The kernel's gradient is added to in place, 4, 4 and 3 classes at a time, where XLA compiles."""
-    monkeypatch.setattr(chunks, "BLOCK", 4 * WIDTH)
+    monkeypatch.setattr(chunk_arrays, "BLOCK", 4 * WIDTH)
     given = data()
     expected = of_hidden_states(**given, weights=np.full(TOKENS, 1 / TOKENS), **OPTIONS["all"])
     loss = VocabularyCrossentropy(chunk=3, **OPTIONS["all"])
@@ -410,7 +411,7 @@ def test_chunks_are_what_whole_logits_are(kind, monkeypatch):
         model(IDS)
     models[1].set_weights(models[0].get_weights())
     found = trained(models[0])
-    monkeypatch.setattr(vocabulary, "noted_head", lambda logits: None)
+    monkeypatch.setattr(vocabulary, "attached_head", lambda logits: None)
     expected = trained(models[1], **UNCOMPILED)
     assert found.keys() - expected.keys() >= {"val_token_accuracy", "val_perplexity"}
     for name, values in expected.items():
@@ -542,12 +543,12 @@ def step_of(model, loss):
 )
 def test_the_logits_are_not_in_the_compiled_step(kind, axis, monkeypatch):
     """48 sequences of 5 tokens: in no shape are there 240 times 11 logits."""
-    monkeypatch.setattr(head, "_NOTED", {})
+    monkeypatch.setattr(head, "_ATTACHED", {})
     compiled = step_of(network(kind), VocabularyCrossentropy(chunk=16, axis=axis))
     assert not any(shape in compiled for shape in WHOLE)
     assert "[16,11]" in compiled  # as the logits of a chunk are
     gc.collect()
-    assert not head._NOTED  # nothing that was traced is kept
+    assert not head._ATTACHED  # nothing that was traced is kept
 
 
 @pytest.mark.thorough
@@ -564,9 +565,9 @@ def test_the_compiler_is_known_while_a_graph_is_traced():
     seen = []
 
     def look(x):
-        seen.append(chunks._adds_in_place())
+        seen.append(chunk_arrays.updates_in_place())
         return tf.while_loop(
-            lambda k: k < 1, lambda k: seen.append(chunks._adds_in_place()) or (k + 1,), (x,)
+            lambda k: k < 1, lambda k: seen.append(chunk_arrays.updates_in_place()) or (k + 1,), (x,)
         )
 
     for jit_compile in (True, False):
@@ -589,7 +590,7 @@ def test_logits_of_no_head_are_warned_of(mode):
             slopes(total, [np.zeros((2, count), "float32")], mode)
         return [str(each.message) for each in seen if "VocabularyCrossentropy" in str(each.message)]
 
-    assert "the 5000 logits of each token come from no VocabularyHead" in noted(5000, 0.0)[0]
+    assert "the 5000 logits of each token are not the output of a VocabularyHead" in noted(5000, 0.0)[0]
     assert not noted(50, 0.0)
 
 
