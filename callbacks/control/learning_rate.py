@@ -1,47 +1,56 @@
-"""Learning-rate decay at the position that the optimizer has counted."""
+"""Learning-rate decay that continues in later fits and after a restart."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 from ..schedules.length import check_length
 from .follows import FollowsSchedule
-from .optimizers import batches_per_iteration, batches_seen, rate_variable
+from .optimizers import batches_per_iteration, rate_variable, required_optimizer
 from .rate_of_fit import RateOfFit
 
 
 class LearningRateDecay(FollowsSchedule):
-    """Sets the learning rate from a schedule, and goes on where it stopped when training is resumed.
+    """Sets the learning rate from a schedule, and continues when training is resumed.
 
-    The position in the schedule comes from `optimizer.iterations`, which is saved with the model. So a
-    second `fit`, or a model that was saved, loaded and fitted again, with `initial_epoch` or without,
-    takes up the schedule where it was. The learning rate in use is added to the logs of each epoch, and
-    so to the `History`, as `learning_rate`.
+    An epoch of the schedule is an epoch of `fit`, whatever the number of batches or updates in it. A second
+    `fit` continues after the epochs of the first, with or without `initial_epoch`. A model that is compiled
+    again with a new optimizer begins anew. The logs of each epoch, and so the `History`, have the learning
+    rate as `learning_rate`.
 
-    Unlike `keras.callbacks.LearningRateScheduler`, which hands Keras' count of epochs to the function
-    and begins again at 0 with every `fit`, it needs no `initial_epoch`, takes Keras' own
-    `LearningRateSchedule` objects, and can set the rate before every batch.
+    After a restart the number of epochs is known from `backup_dir`, or from a `LossAwareModel`, which saves
+    it. Without both it is `initial_epoch`; if that is 0, it is the optimizer's number of batches, which is
+    saved with the model, divided by the present number of batches in an epoch. A warning says what is assumed
+    if `initial_epoch` does not fit the optimizer's count, for example because weights alone were loaded.
+
+    `keras.callbacks.LearningRateScheduler` begins at epoch 0 with every `fit`. Unlike it, this callback takes
+    Keras's `LearningRateSchedule` objects and can set the rate before every batch.
 
     Args:
-        schedule: A `keras.optimizers.schedules.LearningRateSchedule`, or a function of the epoch (of the
-            step with `unit="step"`), counted from 0 and given as an `int`, that returns the learning
-            rate: a finite number, 0 or greater.
-        unit: `"epoch"` sets the rate at the beginning of each epoch and leaves it alone until the next.
-            The epoch is the number of batches that the optimizer has seen over the number of batches in
-            an epoch, to the nearest whole number. Where Keras does not know how many batches there are
-            (a generator), the number is counted in the first epoch, and Keras' own epoch is used in it.
-            `"step"` sets the rate before every training batch; the step is `optimizer.iterations`, the
-            number of updates made. With `steps_per_execution > 1` the rate holds for the whole
-            execution. On JAX, setting a rate in the middle of an epoch costs a pass over all of the
-            model's variables: a schedule that can be given to the optimizer is faster there.
+        schedule: A `keras.optimizers.schedules.LearningRateSchedule`, or a function of the epoch (of the step
+            with `unit="step"`). The function receives an `int`, counted from 0, and returns the learning
+            rate: a finite number, 0 or more.
+        unit: `"epoch"` sets the rate at the beginning of each epoch. `"step"` sets the rate before every
+            training batch; the step is `optimizer.iterations`, the number of updates. In epochs without an
+            update of the compiled optimizer, batches are counted instead. With `steps_per_execution > 1` the
+            rate holds for the whole execution. On JAX, setting a rate in the middle of an epoch costs a pass
+            over all of the model's variables; there, a schedule given to the optimizer is faster.
         verbose: 1 prints the learning rate at the beginning of each epoch, 0 prints nothing.
+        backup_dir: Directory in which the number of epochs is kept for other processes: that of
+            `BackupAndRestore`, or that of the checkpoints. A `LossAwareModel` does not need it. Place the
+            callback before the callbacks that save the model.
 
     Raises:
         TypeError: If `schedule` cannot be called.
         ValueError: If `unit` is neither `"epoch"` nor `"step"`; when training, if the optimizer has a
-            schedule of its own, or the schedule returns something other than a finite number >= 0.
+            schedule, or if `schedule` returns something other than a finite number, 0 or more.
+
+    Warns:
+        UserWarning: If `initial_epoch` and the optimizer's count contradict each other, or if the compiled
+            optimizer makes no update, so that its rate is not used.
 
     Example:
 
@@ -53,38 +62,47 @@ class LearningRateDecay(FollowsSchedule):
     >>> x, y = np.zeros((4, 1)), np.zeros((4, 1))
     >>> model.fit(x, y, epochs=2, callbacks=[halve], verbose=0).history["learning_rate"]
     [1.0, 0.5]
-    >>> model.fit(x, y, epochs=2, callbacks=[halve], verbose=0).history["learning_rate"]
+    >>> model.fit(x, y, epochs=2, batch_size=1, callbacks=[halve], verbose=0).history["learning_rate"]
     [0.25, 0.125]
     """
 
-    label = "learning_rate"
-
-    def __init__(self, schedule: Callable[[int], Any], unit: str = "epoch", verbose: int = 0) -> None:
-        super().__init__(schedule, unit, verbose)
+    def __init__(
+        self,
+        schedule: Callable[[int], Any],
+        unit: str = "epoch",
+        verbose: int = 0,
+        backup_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__("learning_rate", schedule, unit, verbose, backup_dir)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
-        if rate_variable(self.model.optimizer) is None:
+        if rate_variable(required_optimizer("LearningRateDecay", self.model)) is None:
             raise ValueError(
                 "`LearningRateDecay`: the optimizer has a learning-rate schedule, so its rate cannot be set. "
                 "Give the optimizer a number, as in Adam(learning_rate=1e-3), or remove this callback."
             )
         self._rate_of_fit = RateOfFit.of(self)
         self._rate_of_fit.is_set_by_a_callback()
+
+    def begins(self, position: int) -> None:
         params = self.params or {}
         if params.get("steps"):
-            per_update = batches_per_iteration(self.model.optimizer)
-            counted = params["steps"] if self.unit == "epoch" else per_update
-            made = batches_seen(self.model.optimizer) // counted
-            check_length(self.schedule, {**params, "steps": params["steps"] / counted}, made)
+            per_epoch = (
+                1 if self.unit == "epoch" else params["steps"] / batches_per_iteration(self.model.optimizer)
+            )
+            check_length(self.schedule, {**params, "steps": per_epoch}, position)
 
     def adjusted(self, value: float) -> float:
         return self._rate_of_fit.reduced(value)
 
     def apply(self, value: float) -> None:
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError("A learning rate must be a finite number, 0 or greater.")
+            raise ValueError("A learning rate must be a finite number, 0 or more.")
         self.model.optimizer.learning_rate = value
 
     def changed(self, batch: int, value: float) -> None:
         self._rate_of_fit.changed(batch, value)
+
+    def made_no_update(self) -> None:
+        self._rate_of_fit.warn_of_an_unused_rate("LearningRateDecay")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,8 @@ class LossParameterSchedule(FollowsSchedule):
     traced again. Validation uses the number that training used last. The logs, and so the `History` and
     TensorBoard, have the number under its name, and the model is saved with it.
 
-    The position in the schedule comes from `optimizer.iterations`, which is saved with the model, as for
-    `LearningRateDecay`: a second `fit`, or a model that was loaded, goes on where it was.
+    The schedule continues in a second `fit` and after a restart, as that of `LearningRateDecay` does, which
+    describes how epochs and steps are counted.
 
     Args:
         name: Name of the number, such as `"gamma"`, or `"weights/<term>"` for the weight of a term of a
@@ -36,6 +37,8 @@ class LossParameterSchedule(FollowsSchedule):
             `steps_per_execution > 1` it holds for the whole execution. On JAX, setting a number in the
             middle of an epoch costs a pass over all of the model's variables.
         verbose: 1 prints the number at the beginning of each epoch, 0 prints nothing.
+        backup_dir: Directory in which the number of epochs is kept for other processes, as for
+            `LearningRateDecay`. A `LossAwareModel` does not need it.
 
     Raises:
         TypeError: If `schedule` cannot be called.
@@ -60,10 +63,14 @@ class LossParameterSchedule(FollowsSchedule):
     """
 
     def __init__(
-        self, name: str, schedule: Callable[[int], Any], unit: str = "epoch", verbose: int = 0
+        self,
+        name: str,
+        schedule: Callable[[int], Any],
+        unit: str = "epoch",
+        verbose: int = 0,
+        backup_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(schedule, unit, verbose)
-        self.label = name
+        super().__init__(name, schedule, unit, verbose, backup_dir)
         self._control: Control | None = None
 
     def set_model(self, model: keras.Model) -> None:

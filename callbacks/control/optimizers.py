@@ -10,6 +10,17 @@ import keras
 from keras_losses import keras_private
 
 
+def required_optimizer(owner: str, model: Any) -> Any:
+    """Return the optimizer with which a model is compiled; raise `ValueError` without one of Keras."""
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"`{owner}`: the model must be compiled with an optimizer of Keras, whose rate can be set. "
+            f"Received: optimizer={optimizer!r}"
+        )
+    return optimizer
+
+
 def updating(optimizer: Any) -> Any:
     """Return the optimizer that holds the counter and the rate, without the wrapper of mixed precision."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -27,12 +38,16 @@ def batch_counter(optimizer: Any) -> Any:
 
 
 def batches_seen(optimizer: Any) -> int:
-    """Return the number of batches so far; this waits for the device."""
+    """Return the number of batches so far; this waits for the device. 0 if it is no optimizer of Keras."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return 0
     return int(keras.ops.convert_to_numpy(batch_counter(optimizer).value))
 
 
 def batches_per_iteration(optimizer: Any) -> int:
     """Return the number of batches in an update, above 1 under gradient accumulation."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return 1
     return int(updating(optimizer).gradient_accumulation_steps or 1)
 
 

@@ -12,7 +12,7 @@ import keras
 from ..arguments import as_number, number, whole_number
 from ..schedules.around import Scaled
 from ..state import Remembers
-from .optimizers import batches_seen, rate_variable, schedule_of, updating
+from .optimizers import batches_seen, rate_variable, required_optimizer, schedule_of, updating
 from .rate_of_fit import RateOfFit
 
 _SMALLEST_FACTOR = 1e-30  # products with smaller factors underflow in float32
@@ -110,9 +110,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self._decided_at = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is None:
-            raise ValueError("`PlateauDecay`: the model has no optimizer. Compile it with one.")
+        optimizer = required_optimizer("PlateauDecay", self.model)
         if rate_variable(optimizer) is None and schedule_of(optimizer) is None:
             raise ValueError(
                 "`PlateauDecay`: the learning rate is a function without arguments, which cannot be reduced. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ class RateOfFit:
         self._set_by_callback = False
         self._reduction: Callable[[float], float] | None = None
         self._listeners: list[Callable[[int, float], None]] = []
+        self._warned = False
 
     @classmethod
     def of(cls, callback: keras.callbacks.Callback) -> RateOfFit:
@@ -60,6 +62,16 @@ class RateOfFit:
         A callback that reads the rate before each batch may come before the one that sets it.
         """
         self._listeners.append(listener)
+
+    def warn_of_an_unused_rate(self, owner: str) -> None:
+        """Warn, once in a fit, that the optimizer whose rate a callback sets made no update in an epoch."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"`{owner}`: the compiled optimizer made no update in an epoch, so the learning rate that is "
+                "set is not used. If `train_step` uses other optimizers, give them schedules as rates.",
+                stacklevel=4,
+            )
 
     def changed(self, batch: int, rate: float) -> None:
         """Tell the listeners the rate of a batch that is about to begin."""

@@ -77,3 +77,25 @@ class Interrupt(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if (self.epoch, batch) == self.at:
             raise KeyboardInterrupt
+
+
+class FiveUpdates(keras.Model):
+    """Updates five times for each batch."""
+
+    def train_step(self, *given):
+        if keras.backend.backend() == "jax":
+            state, data = given
+            for _ in range(5):
+                logs, state = super().train_step(state, data)
+            return logs, state
+        for _ in range(5):
+            logs = super().train_step(*given)
+        return logs
+
+
+class OwnOptimizers(keras.Model):
+    """Never uses the optimizer with which it is compiled, like the GAN of Keras's guides."""
+
+    def train_step(self, *given):
+        logs = {"loss": keras.ops.zeros(())}
+        return (logs, given[0]) if keras.backend.backend() == "jax" else logs
