@@ -80,9 +80,15 @@ def about(case: Any) -> Iterator[None]:
 
 @functools.cache
 def batches(loss: str) -> tuple[Batch, ...]:
-    """The batches of the loss's kind that state nothing but what the loss can be told."""
-    made = kind_of(loss).batches(thorough.ASKED)
-    return tuple(batch for batch in made if batch.options.keys() <= LOSSES[loss].hyperparameters.keys())
+    """The batches of the loss's kind whose arguments are all hyper-parameters of the loss."""
+    kind = kind_of(loss)
+    made = list(kind.batches(thorough.ASKED))
+    found = tuple(batch for batch in made if batch.options.keys() <= LOSSES[loss].hyperparameters.keys())
+    assert found, (
+        f"{loss}: each batch of the kind {kind.name!r} needs an argument that the loss does not have: "
+        f"{sorted({argument for batch in made for argument in batch.options})}. Name another kind in `takes`."
+    )
+    return found
 
 
 def cases(loss: str) -> Sequence[Case]:

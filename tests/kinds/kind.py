@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import keras
@@ -139,14 +139,21 @@ class Population:
     labels: Any
     options: Mapping[str, Any]
     truth: Mapping[str, Any]
-    """The best constant prediction for each value of a card's `elicits` that fits this kind."""
+    """Words that a card's `elicits` may be, each with the best constant prediction in that sense.
+
+    tests/contract/test_elicits.py shows how each word is compared.
+    """
     outputs: int = 1
+    """Number of outputs of the constant prediction."""
     start: float = 0.0
     """Starting point of the search for the best constant."""
     fixed: int = 0
     """How many of the last outputs stay at `start`, because the loss holds them constant."""
     decode: Callable[[str, np.ndarray], np.ndarray] = lambda loss, bias: bias
-    """Function of the loss's name and a constant output that returns the probabilities it stands for."""
+    """Function of the loss's name and a constant output that returns the probabilities it stands for.
+
+    It is used for the class probabilities and the centre of distributions.
+    """
     likeliest: Callable[[np.ndarray], np.ndarray] = lambda bias: bias > 0
     """Function of a constant output that returns which labels it predicts."""
 
@@ -222,10 +229,6 @@ class Kind(abc.ABC):
         """The fixed batches, drawn under fixed seeds."""
         for form in (*self.forms, *(self.every_form if thorough else ())):
             yield self.make(Seeded(self.name, form.name, form.shape), form)
-
-    def reshaped(self, form: Form, shape: Shape) -> Form:
-        """`form` with another shape (batch, ..., outputs). Override it if an axis has a fixed length."""
-        return replace(form, shape=shape)
 
     def extremes(self, dtype: str) -> Iterator[Batch]:
         """Entirely wrong, perfect and saturated predictions, with the extreme values of `dtype`."""
