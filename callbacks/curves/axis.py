@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any
 
@@ -37,19 +38,25 @@ _followed: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 def followed(optimizer: Any, updates: int) -> None:
     """Take note that the curves of an optimizer are recorded up to its count of updates."""
-    _followed[optimizer] = updates
+    if optimizer is not None:
+        _followed[optimizer] = updates
 
 
 def goes_on(optimizer: Any, updates: int) -> bool:
     """Return whether the optimizer has not been set back since its curves were recorded in this process."""
-    return optimizer in _followed and updates >= _followed[optimizer]
+    return optimizer is not None and updates >= _followed.get(optimizer, math.inf)
 
 
 class Axis:
     """Places the updates of the optimizer, or batches without updates, on the x-axis."""
 
     def __init__(self) -> None:
-        self.seam = Seam(0, 0)
+        self.begin(Seam(0, 0))
+
+    def begin(self, seam: Seam) -> None:
+        """Begin a fit behind a seam."""
+        self.seam = seam
+        self.counts_batches = False
 
     def step(self, updates: int) -> int:
         """Return the step after a number of updates."""
@@ -58,3 +65,4 @@ class Axis:
     def count(self, batches: int, updates: int) -> None:
         """Move on by batches in which the optimizer, with its count of updates, made none."""
         self.seam = Seam(self.step(updates) + batches, updates)
+        self.counts_batches = True

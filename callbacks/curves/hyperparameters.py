@@ -26,10 +26,11 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
                 values[joined(path, name)] = value
         if output.weight != 1.0:
             values[f"loss_weights/{output.name}"] = output.weight
-    optimizer = updating(model.optimizer)
-    values["optimizer"] = type(optimizer).__name__
-    schedule = rate_source(optimizer)
-    values["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
+    if isinstance(model.optimizer, keras.optimizers.Optimizer):
+        optimizer = updating(model.optimizer)
+        values["optimizer"] = type(optimizer).__name__
+        schedule = rate_source(optimizer)
+        values["learning_rate"] = as_number(optimizer.learning_rate) if schedule is None else _name(schedule)
     for name in ("epochs", "steps"):
         length: int | None = (params or {}).get(name)
         if length is not None:

@@ -20,12 +20,12 @@ from ..arguments import as_number, whole_number
 from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
 from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
-from ..writers.recorded import SEAM_TAG, Recorded, Seam
+from ..writers.recorded import SEAM_TAG, Recorded
 from ..writers.tensorboard import TensorBoardWriter
 from ..writers.writer import Writer
 from .axis import Axis, followed, goes_on, seam_of
 from .hyperparameters import hyperparameters
-from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints
+from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints, optimizer_of
 from .samples import Examined
 
 
@@ -83,7 +83,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     Raises:
         TypeError, ValueError: If `flush_every` is not a whole number, 1 or greater.
-        ValueError: If `log_dir` is None and `writers` is empty; when training, if the model has no optimizer.
+        ValueError: If `log_dir` is None and `writers` is empty.
 
     Example:
 
@@ -139,12 +139,12 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         if not getattr(model, "compiled", False):
             return
-        terms = LossTerms.attach(model)
+        terms, optimizer = LossTerms.attach(model), optimizer_of(model)
         # The sums of the update that the end of an epoch left unfinished, and behind them the count of
         # batches, by which a resumed training recognises the sums as its own.
         self._left = (
             terms.memory("curves", np.zeros(terms.sums.width + 1, "float32"))
-            if model.optimizer is not None and batches_per_iteration(model.optimizer) > 1
+            if optimizer is not None and batches_per_iteration(optimizer) > 1
             else None
         )
 
@@ -153,8 +153,6 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._phase = "idle"  # the last `fit` or `evaluate` may have been interrupted
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if getattr(self.model, "optimizer", None) is None:
-            raise ValueError("`LossCurves`: the model has no optimizer. Compile it with one.")
         self._record.flush()  # values that an interrupted fit left
         self._begun = False
         self._rate_of_fit = RateOfFit.of(self)
@@ -169,19 +167,22 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._terms_of: dict[str, dict[str, float]] = {}
         self._epoch_began_at = self._reader.batches()
         self._batches_of_epoch = 0
+        # Not in each batch: on JAX, `self.model` waits for the device.
+        self._per_execution = int(self.model.steps_per_execution or 1)
         updates = self._reader.iterations()
         if not self._begun:
             # Other callbacks may restore the model in `on_train_begin`, so the step is read here.
             self._begun = True
-            optimizer = self.model.optimizer
-            check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
+            optimizer = self._reader.optimizer
+            if optimizer is not None:
+                check_length(schedule_of(optimizer), self.params, batches_seen(optimizer))
             self._record.training.begin(updates, self._unfinished())
             self._begin_curves(updates)
         self._first_step = self._axis.step(updates)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self._phase == "training":
-            self._batches_of_epoch = batch + int(self.model.steps_per_execution or 1)
+            self._batches_of_epoch = batch + self._per_execution
         if self.batches and self._phase == "training":
             if len(self._record.training) >= self.flush_every:
                 self._record.flush()
@@ -212,14 +213,16 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             self._end_training()
         self._phase = "idle"
         step = self._step()
+        if self._reader.batches() > self._epoch_began_at:
+            self._record.update()
         if not self.batches:
-            self._record.scalar("train", "learning_rate", self._record.rate(self._reader), step)
+            self._record.rate_of_epoch(self._reader, step)
         self.model.loss_terms.end_epoch(epoch, logs or {})
         self._record.epoch(step, logs or {}, self._terms_of)
         if self._examined is not None:
             self._record.examined(step, *self._examined.of(self.model))
         self._writers.flush()
-        followed(self.model.optimizer, self._reader.iterations())
+        followed(self._reader.optimizer, self._reader.iterations())
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writers.end(_numbers(logs or {}))
@@ -230,13 +233,13 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _begin_curves(self, updates: int) -> None:
         recorded = self._writers.recorded()
-        continues = goes_on(self.model.optimizer, updates)
-        self._axis.seam = seam_of(recorded, updates, continues)
+        continues = goes_on(self._reader.optimizer, updates)
+        self._axis.begin(seam_of(recorded, updates, continues))
         step = self._axis.step(updates)
         self._writers.begin(step, hyperparameters(self.model, self.params))
         if self._axis.seam == recorded.seam:
             return
-        self._record.seam(self._axis.seam)
+        self._record.seam()
         if not continues:
             warnings.warn(
                 f"`LossCurves`: the optimizer has made {updates} updates, and the curves reach step "
@@ -295,7 +298,7 @@ class _Record:
         """Read the schedule for an epoch; `PlateauDecay` replaces it between epochs."""
         self._terms: LossTerms = reader.model.loss_terms
         self._per_iteration = reader.per_iteration
-        schedule = rate_source(reader.model.optimizer)
+        schedule = None if reader.optimizer is None else rate_source(reader.optimizer)
         if self._schedule is None or self._schedule.schedule is not schedule:
             self._schedule = None if schedule is None else OptimizerSchedule(schedule)
 
@@ -304,6 +307,8 @@ class _Record:
         if not len(self.training):
             return
         points = self.training.fetch(self._per_iteration, self._axis)
+        if points:
+            self.update()
         rates = [point.rate for point in points]
         if self._schedule is not None and points:
             rates = self._schedule.before([point.batches for point in points])
@@ -313,13 +318,21 @@ class _Record:
 
     def without_updates(self, batches: int, reader: Reader) -> None:
         """Write the points of the batches of an epoch without an update."""
-        for point in self.training.without_updates(batches, self._axis, self.rate(reader)):
-            self.scalar("train", "learning_rate", point.rate, point.step, point.wall_time)
+        rate = self._rate(reader)
+        for point in self.training.without_updates(batches, self._axis):
+            if rate is not None:
+                self.scalar("train", "learning_rate", rate, point.step, point.wall_time)
             self.batch("train", point)
 
-    def seam(self, seam: Seam) -> None:
-        """Mark the step at which a new training continues the axis."""
-        self.scalar("train", SEAM_TAG, seam.updates, seam.step)
+    def seam(self) -> None:
+        """Mark the step at which the updates of the optimizer continue the axis."""
+        self.scalar("train", SEAM_TAG, self._axis.seam.updates, self._axis.seam.step)
+
+    def update(self) -> None:
+        """Mark the end of epochs without updates, before the points of the first update after them."""
+        if self._axis.counts_batches:
+            self._axis.counts_batches = False
+            self.seam()
 
     def batch(self, run: str, point: Point) -> None:
         if point.sums is None:
@@ -354,11 +367,19 @@ class _Record:
     def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float | None = None) -> None:
         self._writers.scalar(run, tag, value, step, time.time() if wall_time is None else wall_time)
 
-    def rate(self, reader: Reader) -> float:
-        """Return the learning rate of the last update."""
+    def rate_of_epoch(self, reader: Reader, step: int) -> None:
+        """Write the learning rate once for an epoch."""
+        rate = self._rate(reader)
+        if rate is not None:
+            self.scalar("train", "learning_rate", rate, step)
+
+    def _rate(self, reader: Reader) -> float | None:
+        """Return the learning rate of the last update; None without an optimizer."""
+        if reader.optimizer is None:
+            return None
         if self._schedule is not None:
             return self._schedule.before([reader.batches()])[0]
-        return as_number(reader.model.optimizer.learning_rate)
+        return as_number(reader.optimizer.learning_rate)
 
 
 class _Writers(Writer):

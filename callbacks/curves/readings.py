@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from .axis import Axis
 class Reading:
     """Copies of the running sums, the batch counter and the rate, still on the device."""
 
+    names: Sequence[str]
+    """The names of the values: `sums`, and with an optimizer `batches` and perhaps `rate`."""
     values: Sequence[Any]
     wall_time: float
     batch: int | None
@@ -41,9 +44,10 @@ class Reading:
 
         The rate is NaN if a schedule computes it.
         """
-        row, batches, *rates = (keras.ops.convert_to_numpy(value) for value in self.values)
-        rate = float(rates[0]) if rates else float("nan")
-        return row.astype("float64"), int(batches), rate if self.rate is None else self.rate
+        arrays = (keras.ops.convert_to_numpy(value) for value in self.values)
+        named = dict(zip(self.names, arrays, strict=True))
+        rate = float(named.get("rate", math.nan)) if self.rate is None else self.rate
+        return named["sums"].astype("float64"), int(named.get("batches", 0)), rate
 
 
 class Reader:
@@ -51,19 +55,26 @@ class Reader:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.per_iteration = batches_per_iteration(model.optimizer)
+        self.optimizer = optimizer_of(model)
+        self.per_iteration = 1
         terms: LossTerms = model.loss_terms
-        rate = rate_variable(model.optimizer)
-        self._variables = [terms.sums.last, batch_counter(model.optimizer), *([] if rate is None else [rate])]
+        variables = {"sums": terms.sums.last}
+        if self.optimizer is not None:
+            self.per_iteration = batches_per_iteration(self.optimizer)
+            variables["batches"] = batch_counter(self.optimizer)
+            rate = rate_variable(self.optimizer)
+            if rate is not None:
+                variables["rate"] = rate
+        self._names, self._variables = tuple(variables), tuple(variables.values())
         self._places = [_place(model, variable) for variable in self._variables]
         self._copies = _copies(self._variables)
 
     def read(self, batch: int | None = None) -> Reading:
-        return Reading(self._copies(self._values()), time.time(), batch)
+        return Reading(self._names, self._copies(self._values()), time.time(), batch)
 
     def batches(self) -> int:
         """Return the optimizer's count of batches. It waits for the device: use it between epochs only."""
-        return batches_seen(self.model.optimizer)
+        return 0 if self.optimizer is None else batches_seen(self.optimizer)
 
     def epoch(self) -> dict[str, float]:
         """Return the means of the terms in the epoch, or in a validation, that ends now.
@@ -96,9 +107,19 @@ class Reader:
         ]
 
 
+def optimizer_of(model: Any) -> keras.optimizers.Optimizer | None:
+    """Return the compiled optimizer; None if there is no optimizer of Keras, but a custom `train_step`."""
+    optimizer = getattr(model, "optimizer", None)
+    return optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else None
+
+
 def _place(model: Any, variable: Any) -> tuple[str, int]:
     """Return the group and the position of the variable in JAX's state."""
-    groups = {"metrics_variables": model.metrics_variables, "optimizer_variables": model.optimizer.variables}
+    optimizer = optimizer_of(model)
+    groups = {
+        "metrics_variables": model.metrics_variables,
+        "optimizer_variables": [] if optimizer is None else optimizer.variables,
+    }
     for group, variables in groups.items():
         for index, candidate in enumerate(variables):
             if candidate is variable:
@@ -115,7 +136,7 @@ class Point:
     """A vector for `LossTerms.means_of`; None if nothing was recorded."""
     wall_time: float
     batches: int = 0
-    rate: float = float("nan")
+    rate: float = math.nan
 
 
 @dataclass
@@ -139,7 +160,7 @@ class TrainingPoints:
         """Begin after `updates` updates, with the sums `left` of an unfinished update."""
         self._updates = updates
         self._executed = [] if left is None else [Executed(left, time.time())]
-        self._rate = float("nan")
+        self._rate = math.nan
 
     def __len__(self) -> int:
         return len(self._readings)
@@ -158,13 +179,11 @@ class TrainingPoints:
         points = [self._point(reading, per_iteration, axis) for reading in readings]
         return [point for point in points if point is not None]
 
-    def without_updates(self, batches: int, axis: Axis, rate: float) -> list[Point]:
+    def without_updates(self, batches: int, axis: Axis) -> list[Point]:
         """Return a point for each execution of an epoch of `batches` batches and without an update."""
         executed, self._executed = self._executed, []
         first = axis.step(self._updates)
-        return [
-            Point(first + (each.batch or batches), each.sums, each.wall_time, rate=rate) for each in executed
-        ]
+        return [Point(first + (each.batch or batches), each.sums, each.wall_time) for each in executed]
 
     @property
     def left(self) -> np.ndarray | None:

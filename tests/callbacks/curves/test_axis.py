@@ -205,26 +205,28 @@ def test_the_seam_of_a_fit(before, updates, goes_on, seam):
 class TwoOptimizers(keras.Model):
     """A model whose `train_step` leaves the compiled optimizer alone, as GANs of keras.io do."""
 
-    def __init__(self, records_batches):
+    def __init__(self, records_batches=True):
         super().__init__()
         self.dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
         self.records_batches = records_batches
+        self.updates = False
 
     def call(self, x):
         return self.dense(x)
 
-    def train_step(self, *arguments):
-        # JAX has the state before the data, and wants it back.
-        state, (x, y) = arguments[:-1], arguments[-1]
+    def train_step(self, data):
+        x, y = data
         if self.records_batches:
             loss = self.compute_loss(x, y, self(x))
         else:
             loss = keras.ops.mean(keras.ops.square(y - self(x)))
-        return {"loss": loss} if not state else ({"loss": loss}, *state)
+        if self.updates:
+            self.optimizer.iterations.assign_add(1)
+        return {"loss": loss}
 
 
-def gan(records_batches=True):
-    made = TwoOptimizers(records_batches)
+def gan(**given):
+    made = TwoOptimizers(**given)
     made.compile(loss="mse", run_eagerly=True)
     made(data()[0])
     return made
@@ -254,9 +256,37 @@ def test_batches_are_counted_where_the_compiled_optimizer_makes_no_update(tmp_pa
 
 
 @on_other_than_jax
-def test_epochs_of_a_step_without_compute_loss_are_counted_too(tmp_path):
-    warnings_of(lambda: fit(gan(records_batches=False), LossCurves(tmp_path), epochs=2))
+@pytest.mark.parametrize("has_optimizer", [True, False])
+def test_epochs_of_a_step_without_compute_loss_are_counted_too(tmp_path, has_optimizer):
+    trained = gan(records_batches=False)
+    if not has_optimizer:
+        trained.optimizer = None
+    warnings_of(lambda: fit(trained, LossCurves(tmp_path), epochs=2))
     assert epoch_steps(tmp_path) == [3, 6]
+    assert curve(tmp_path, "train", "batch/loss") == []
+
+
+@on_other_than_jax
+@pytest.mark.parametrize("batches", [True, False])
+def test_updates_after_epochs_without_any_continue_the_axis(tmp_path, batches):
+    class UpdatesFromTheThirdEpoch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.updates = epoch >= 2
+
+    def train(trained, epochs):
+        curves = LossCurves(tmp_path, batches=batches)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit(trained, UpdatesFromTheThirdEpoch(), curves, initial_epoch=epochs[0], epochs=epochs[1])
+
+    train(gan(), (0, 4))
+    assert epoch_steps(tmp_path) == [3, 6, 9, 12]
+    assert curve(tmp_path, "train", "optimizer_updates") == [(6, 0.0)]
+    a_new_process()
+    restored = gan()
+    restored.optimizer.iterations.assign(3)  # at step 9
+    train(restored, (3, 5))
+    assert epoch_steps(tmp_path) == [3, 6, 9, 12, 15]
 
 
 @pytest.mark.parametrize("path", ["gs://bucket/logs", "s3://bucket/logs", "memory://logs"])
