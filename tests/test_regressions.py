@@ -76,6 +76,15 @@ def test_fewer_values_than_pixels():
         loss(y, pred, np.ones((2, 1, 2)))
 
 
+def test_missing_targets_of_single_outputs():
+    """The error of a weight for each output says how such weights are given, and what it says is right."""
+    y_true, weight = np.array([[1, np.nan], [2, 4]]), np.array([[1, 0], [1, 1]])
+    with pytest.raises(ValueError, match=r"a last axis of 1, as in y_true\[\.\.\., None\]"):
+        SquaredErrorLoss()(y_true, np.zeros((2, 2)), weight)
+    mean = value(SquaredErrorLoss(), y_true[..., None], np.zeros((2, 2, 1)), weight)
+    np.testing.assert_allclose(mean, (1 + 0 + 2**2 + 4**2) / 4, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["eager", *COMPILED])
 def test_a_binary_sample_that_is_nearly_right(mode):
     """log(1 + e^-20) and its slope: compilers made x of (1 + x) - 1, and so 0 of the loss."""

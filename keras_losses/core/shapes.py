@@ -122,9 +122,15 @@ def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
         for axis, (actual, wanted) in enumerate(zip(fitting, leading, strict=False))
     )
     if wrong:
+        advice = f"Reshape it to {leading[:1]}."
+        if len(fitting) == len(leading) + 1 and agree(fitting[:-1], leading):
+            advice = (
+                "The loss averages the last axis. For a weight of each output, give labels and predictions "
+                "a last axis of 1, as in y_true[..., None]; the outputs must not be classes of a softmax."
+            )
         raise ValueError(
             f"`{owner}`: `{name}` must have one value for each sample or for each value of the loss. "
-            f"Received: {name} of shape {received}, values of shape {leading}. Reshape it to {leading[:1]}."
+            f"Received: {name} of shape {received}, values of shape {leading}. {advice}"
         )
     for _ in range(len(received) - len(fitting)):
         x = ops.squeeze(x, -1)

@@ -74,7 +74,8 @@ def class_weights(
     `dict(enumerate(weights))` to `fit`, or as `FocalLoss(alpha=...)`.
 
     Args:
-        counts: number of samples of each class, above 0, as `class_counts` returns them.
+        counts: number of samples of each class, above 0, as `class_counts` returns them. Labels are not
+            counts: write `class_weights(class_counts(y))`.
         method: one of the three names above.
         beta: overlap for `"effective_number"`, in [0, 1); 0.9 to 0.9999 in the paper, larger for more data.
 
@@ -113,8 +114,9 @@ def class_weights(
     if (n == 0).any():
         raise ValueError(
             "`class_weights`: `counts` must be above 0, since a class without samples would get an infinite "
-            f"weight. Received: counts={counts!r}, where class {int(n.argmin())} has no samples. Leave the "
-            "class out, or smooth the counts: counts + 1."
+            f"weight. Received: counts={counts!r}, where class {int(n.argmin())} has no samples. If "
+            "these are labels, count them: class_weights(class_counts(y)). Otherwise leave the class out, or "
+            "smooth the counts: counts + 1."
         )
     if method == "effective_number":
         with np.errstate(divide="ignore"):  # log 0 is -inf, and beta^n is 0

@@ -264,6 +264,7 @@ def test_class_weights_of_images_go_through_fit():
     [
         ([3, 0], {}, r"infinite weight\. .* class 1 has no samples\. .* counts \+ 1"),
         ([3, 0], {"beta": 0.0}, r"class 1 has no samples"),
+        ([0, 1, 0, 1, 1], {}, r"If these are labels, count them: class_weights\(class_counts\(y\)\)"),
         ([3, -1], {}, r"`counts` must be .* from 0 up"),
         ([3, np.nan], {}, r"`counts` must be"),
         ([], {}, r"`counts` must be"),
