@@ -119,12 +119,15 @@ class CrossentropyFamily(ClassificationLoss):
     `_expected_term`. With one output, or with `multi_label`, each output is a separate probability, and the
     value of a sample is the mean over its outputs.
 
+    A class with a logit of -inf is masked: its probability is 0, and its label must be 0. It adds nothing to
+    the value or to the gradient, and label smoothing leaves it out.
+
     Args:
         from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer give the same
             values if Keras keeps the logits beside them: on TensorFlow and PyTorch, and on JAX outside of
             jit.
         multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
-        label_smoothing: the weight in [0, 1] of the uniform label.
+        label_smoothing: the weight in [0, 1] of the uniform label over the classes that are not masked.
     """
 
     from_logits: bool = flag(default=False, kw_only=True)
@@ -198,9 +201,10 @@ class CrossentropyFamily(ClassificationLoss):
         weights = self._output_weights(truth.classes)
         if weights is not None:
             negative, positive = negative * weights[0], positive * weights[1]
-        y = truth.values
+        y, logits = truth.values, predictions.logits
         if not numerics.is_number(self.label_smoothing, 0.0):
-            y = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+            smoothed = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+            y = smoothed if logits is None else ops.where(numerics.is_unmasked(logits), smoothed, y)
         return y * positive + (1.0 - y) * negative
 
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
@@ -211,11 +215,15 @@ class CrossentropyFamily(ClassificationLoss):
     def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
         y = one_hot(truth, self.compute_dtype)
         if not numerics.is_number(self.label_smoothing, 0.0):
-            y = y * (1.0 - self.label_smoothing) + self.label_smoothing / truth.classes
+            y = y * (1.0 - self.label_smoothing) + self.label_smoothing * self._uniform(truth, predictions)
         weights = self._label_weights(truth.classes)
         if weights is not None:
             y = y * weights
         return self._expected_term(y, predictions)
+
+    def _uniform(self, truth: Labels, predictions: Predictions) -> Tensor | float:
+        """Return the uniform label, over all classes that are not masked."""
+        return 1.0 / truth.classes if predictions.logits is None else numerics.uniform(predictions.logits)
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

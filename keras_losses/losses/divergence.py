@@ -29,6 +29,9 @@ class DivergenceLoss(Loss):
     A subclass states `divergence(y, p, crossentropy)`, the value of each sample `(...)`, from the target y,
     the prediction p, and -log p and 1 - p of every class, all `(..., C)`.
 
+    A class with a logit of -inf is masked: its probability is 0, and its target must be 0. It adds nothing to
+    the value or to the gradient.
+
     Args:
         temperature: divides the logits of the prediction, which is softmax(z / temperature); above 0. The
             target is not changed.

@@ -222,13 +222,14 @@ class LDAMLoss(CrossentropyFamily):
         margins = self._margins(predictions.values.shape[-1])
         if margins is None:
             return super().class_terms(predictions)
-        return numerics.softplus(margins - numerics.dense_log_odds(predictions.as_logits(of_outputs=False)))
+        odds = numerics.dense_log_odds(predictions.as_logits(of_outputs=False))
+        return numerics.softplus(margins - numerics.bounded_below(odds))
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         margins = self._margins(2)
         if margins is None:
             return super().output_terms(predictions)
-        odds = predictions.as_logits(of_outputs=True)
+        odds = numerics.bounded_below(predictions.as_logits(of_outputs=True))
         return numerics.softplus(margins[1] - odds), numerics.softplus(margins[0] + odds)
 
     def _margins(self, classes: int) -> Tensor | None:
@@ -325,15 +326,16 @@ class SeesawLoss(CrossentropyFamily):
         log_shares = self._log_shares(predictions.values.shape[-1])
         if predictions.logits is None:  # p = q = 0: plain cross-entropy of probabilities
             return super().id_terms(predictions, ids)
-        true_logits = ops.expand_dims(numerics.take_class_masked(ids, predictions.logits), -1)
+        logits = numerics.bounded_below(predictions.logits)
+        true_logits = ops.expand_dims(numerics.take_class_masked(ids, logits), -1)
         true_shares = ops.expand_dims(ops.take(log_shares, ids, axis=0), -1)
-        return self._seesaw(ids, true_logits, predictions.logits, log_shares - true_shares)
+        return self._seesaw(ids, true_logits, logits, log_shares - true_shares)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         log_shares = self._log_shares(predictions.values.shape[-1])
         if predictions.logits is None:
             return super().class_terms(predictions)
-        class_logits = predictions.logits
+        class_logits = numerics.bounded_below(predictions.logits)
         true_logits = ops.expand_dims(class_logits, -1)
         logits = ops.expand_dims(class_logits, -2) + ops.zeros_like(true_logits)
         ids = ops.broadcast_to(ops.arange(class_logits.shape[-1], dtype="int32"), ops.shape(class_logits))
@@ -343,7 +345,8 @@ class SeesawLoss(CrossentropyFamily):
         log_shares = self._log_shares(2)
         if predictions.logits is None:
             return super().output_terms(predictions)
-        z, fixed_z = predictions.logits, ops.stop_gradient(predictions.logits)
+        z = numerics.bounded_below(predictions.logits)
+        fixed_z = ops.stop_gradient(z)
         log_factor_of_zero = self._log_mitigation(log_shares[0] - log_shares[1]) + self.q * ops.relu(-fixed_z)
         log_factor_of_one = self._log_mitigation(log_shares[1] - log_shares[0]) + self.q * ops.relu(fixed_z)
         return numerics.softplus(log_factor_of_zero - z), numerics.softplus(log_factor_of_one + z)

@@ -149,7 +149,8 @@ class ActivePassiveLoss(CrossentropyFamily):
                   "reverse_crossentropy"      -log_zero (1 - p_t)
 
     A loss divided by its sum over the classes is robust to wrong labels but learns too little. A second
-    robust loss of the other kind makes up for that. The normalised losses are in [0, 1].
+    robust loss of the other kind makes up for that. The normalised losses are in [0, 1]. Their sum over the
+    classes leaves out masked classes, whose logit is -inf.
 
     Args:
         active: the loss that raises the true class.
@@ -217,7 +218,10 @@ class ActivePassiveLoss(CrossentropyFamily):
     def class_terms(self, predictions: Predictions) -> Tensor:
         all_classes = predictions.of_every_class()
         active = self._active(all_classes)
-        return self._sum(active, numerics.sum_of_others(active), all_classes)
+        others = active
+        if predictions.logits is not None:
+            others = ops.where(numerics.is_unmasked(predictions.logits), active, ops.zeros_like(active))
+        return self._sum(active, numerics.sum_of_others(others), all_classes)
 
     def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
         one, zero = predictions.of_outputs()
@@ -405,7 +409,8 @@ class BiTemperedLoss(CrossentropyFamily):
 
     def _tempered(self, logits: Tensor) -> Crossentropy:
         log_p = tempered_log_softmax(logits, self.t2, self.iterations)
-        return Crossentropy(-log_p, lambda: numerics.one_minus_exp(-log_p))
+        value = numerics.bounded(-log_p)
+        return Crossentropy(value, lambda: numerics.one_minus_exp(value))
 
     def _terms(self, all_classes: Crossentropy) -> Tensor:
         return self._value(all_classes, numerics.sum_of_others(self._powers(all_classes)))

@@ -56,12 +56,12 @@ from keras_losses.numerics.elementary import (
     log1p,
     log_cosh,
     one_minus_exp,
-    plain_tanh,
     power,
     softplus,
     tan_half_arctan,
     tanh,
 )
+from keras_losses.numerics.masked import bounded, bounded_below, is_unmasked, uniform
 from keras_losses.numerics.normal import log_ndtr, log_ndtr_difference
 from keras_losses.numerics.probabilities import (
     GAP_BELOW_ONE,
@@ -89,6 +89,8 @@ __all__ = [
     "alpha_divergence",
     "alpha_divergence_terms",
     "binary_crossentropy",
+    "bounded",
+    "bounded_below",
     "compiled_by_tensorflow",
     "compute_dtype",
     "crossentropy_of_others",
@@ -109,6 +111,7 @@ __all__ = [
     "is_double",
     "is_float",
     "is_number",
+    "is_unmasked",
     "kept_logits",
     "log1mexp",
     "log1p",
@@ -128,7 +131,6 @@ __all__ = [
     "negative_log",
     "negative_log_complement",
     "one_minus_exp",
-    "plain_tanh",
     "power",
     "probability_difference",
     "relative_entropy",
@@ -146,4 +148,5 @@ __all__ = [
     "tanh",
     "to_numpy",
     "total_difference",
+    "uniform",
 ]

@@ -181,15 +181,15 @@ def _derivative_of_sigmoid(x: Tensor) -> Tensor:
 
 def tanh(x: Tensor) -> Tensor:
     """Return tanh x, whose derivative stays accurate: the backends' own, 1 - tanh(x)^2, cancels."""
-    return with_derivative(plain_tanh, _derivative_of_tanh)(x)
+    return with_derivative(_tanh_of_backend, _derivative_of_tanh)(x)
 
 
 def _derivative_of_tanh(x: Tensor) -> Tensor:
     return 4.0 * _derivative_of_sigmoid(2.0 * x)
 
 
-def plain_tanh(x: Tensor) -> Tensor:
-    """Return tanh x, for use where no gradient is taken. Keras's own is float32 on JAX."""
+def _tanh_of_backend(x: Tensor) -> Tensor:
+    """Return tanh x with the gradient of the backend. Keras's own is float32 on JAX."""
     if keras.backend.backend() != "jax":
         return ops.tanh(x)
     import jax

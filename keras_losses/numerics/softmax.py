@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_losses.numerics.arrays import full_like, max_last, maximum, minimum, minus_max
+from keras_losses.numerics.arrays import full_like, max_last, maximum, minus_max
 from keras_losses.numerics.backends import fused_by_xla
 from keras_losses.numerics.classes import is_class, put_class, take_class
 from keras_losses.numerics.crossentropy import Crossentropy
 from keras_losses.numerics.derivatives import Tensor, with_row_gradient
 from keras_losses.numerics.elementary import log1p, log1p_unit, one_minus_exp, sigmoid, softplus
+from keras_losses.numerics.masked import bounded, bounded_below, is_unmasked
 
 
 def sparse_crossentropy(ids: Tensor, logits: Tensor) -> Crossentropy:
@@ -43,12 +44,13 @@ def dense_crossentropy(logits: Tensor) -> Crossentropy:
     most a half.
     """
     top = _top_class(logits)
+    value = bounded(top.all_values)
 
     def complement() -> Tensor:
         of_top = ops.expand_dims(top.crossentropy.complement, -1)
-        return ops.where(top.mask, of_top, 1.0 - ops.exp(-top.all_values))
+        return ops.where(top.mask, of_top, 1.0 - ops.exp(-value))
 
-    return Crossentropy(top.all_values, complement, logits=logits)
+    return Crossentropy(value, complement, logits=logits)
 
 
 class SoftmaxParts(NamedTuple):
@@ -82,7 +84,7 @@ def expected_crossentropy(y: Tensor, logits: Tensor) -> Tensor:
 
 
 def _expected_crossentropy(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    shifted = minus_max(logits)
+    shifted = bounded_below(minus_max(logits))
     difference = ops.exp(shifted) - y
     sum_of_differences, total = (ops.sum(x, axis=-1, keepdims=True) for x in (difference, y))
     log_normalizer = ops.log1p(sum_of_differences + (total - 1.0))
@@ -96,17 +98,18 @@ def _crossentropy_of_each(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def crossentropy_of_others(ids: Tensor, logits: Tensor) -> Tensor:
-    """Return -sum_{j != t} log softmax(z)_j for class ids t."""
+    """Return -sum_{j != t} log softmax(z)_j for class ids t, without masked classes."""
     return with_row_gradient(_crossentropy_of_others, logits, ids)
 
 
 def _crossentropy_of_others(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     exponentials, shifted, sum_minus_1 = softmax_parts(logits)
-    is_true, count = is_class(ids, logits), logits.shape[-1] - 1.0
-    zeros, ones = ops.zeros_like(shifted), ops.ones_like(shifted)
-    distances = ops.sum(ops.where(is_true, zeros, -shifted), axis=-1)
-    gradient = count / (1.0 + sum_minus_1) * exponentials - ops.where(is_true, zeros, ones)
-    return count * ops.squeeze(log1p(sum_minus_1), -1) + distances, gradient, ops.ones_like(distances)
+    is_other = ops.logical_and(is_unmasked(logits), ops.logical_not(is_class(ids, logits)))
+    distances = ops.sum(ops.where(is_other, -shifted, ops.zeros_like(shifted)), axis=-1)
+    others = ops.cast(is_other, shifted.dtype)
+    count = ops.sum(others, axis=-1, keepdims=True)
+    gradient = count / (1.0 + sum_minus_1) * exponentials - others
+    return ops.squeeze(count * log1p(sum_minus_1), -1) + distances, gradient, ops.ones_like(distances)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -117,7 +120,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 def _entropy(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     exponentials, shifted, sum_minus_1 = softmax_parts(logits)
-    distance = minimum(-shifted, 1e30)  # Finite, so that its product with a p of 0 is 0.
+    distance = bounded(-shifted)
     mean = ops.sum(exponentials * distance, axis=-1, keepdims=True) / (1.0 + sum_minus_1)
     gradient = exponentials * (distance - mean)
     return ops.squeeze(log1p(sum_minus_1) + mean, -1), gradient, ops.squeeze(1.0 / (1.0 + sum_minus_1), -1)
@@ -177,7 +180,7 @@ def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
     smaller = ops.exp(ops.where(positive, -logits, logits))
     tail, likelier = log1p_unit(smaller), 1.0 / (1.0 + smaller)
     unlikelier = smaller * likelier
-    one = ops.where(positive, zeros, -logits) + tail
+    one = bounded(ops.where(positive, zeros, -logits)) + tail
     zero = ops.where(positive, logits, zeros) + tail
     return (
         Crossentropy(one, lambda: ops.where(positive, unlikelier, likelier)),
@@ -187,4 +190,4 @@ def binary_crossentropy(logits: Tensor) -> tuple[Crossentropy, Crossentropy]:
 
 def _crossentropy_against(log_odds: Tensor) -> Crossentropy:
     """Return the cross-entropy of a label from the log-odds of the other label."""
-    return Crossentropy(softplus(log_odds), lambda: sigmoid(log_odds))
+    return Crossentropy(bounded(softplus(log_odds)), lambda: sigmoid(log_odds))

@@ -205,10 +205,10 @@ def _values_of_logits(
     gradient in the true class's logit is -r / (t + r). Neither subtracts nearly equal numbers.
     """
     capped = None if soft_cap is None else numerics.tanh(logits / soft_cap)
-    z = logits if capped is None else soft_cap * capped
+    # A masked class stays masked: its logit is -inf, not -soft_cap.
+    z = logits if capped is None else ops.where(numerics.is_unmasked(logits), soft_cap * capped, logits)
     has_smoothing = not numerics.is_number(label_smoothing, 0.0)
     has_z_loss = not numerics.is_number(z_loss, 0.0)
-    classes = z.shape[-1]
 
     z_true = numerics.take_class(ids, z)
     others = ops.where(numerics.is_class(ids, z), numerics.full_like(z, -math.inf), z)
@@ -223,7 +223,11 @@ def _values_of_logits(
     log_normalizer = largest + ops.log(total)
     loss = crossentropy
     if has_smoothing:
-        loss = loss + label_smoothing * (z_true - ops.sum(z, axis=-1) / classes)
+        unmasked = numerics.is_unmasked(z)
+        # Label smoothing spreads over the classes that are not masked.
+        classes = ops.sum(ops.cast(unmasked, z.dtype), axis=-1)
+        total_logit = ops.sum(ops.where(unmasked, z, ops.zeros_like(z)), axis=-1)
+        loss = loss + label_smoothing * (z_true - total_logit / classes)
     if has_z_loss:
         loss = loss + z_loss * ops.square(log_normalizer)
 
@@ -241,7 +245,9 @@ def _values_of_logits(
             is_true, ops.expand_dims(true_gradient, -1), block * ops.expand_dims(other_factor, -1)
         )
         if has_smoothing:
-            of_logits = of_logits - label_smoothing / classes
+            is_smoothed = slice_axis(unmasked, 1, first, size)
+            smoothed = of_logits - label_smoothing / ops.expand_dims(classes, -1)
+            of_logits = ops.where(is_smoothed, smoothed, of_logits)
         if capped is None:
             return of_logits
         return of_logits * (1.0 - ops.square(slice_axis(capped, 1, first, size)))

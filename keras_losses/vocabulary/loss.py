@@ -110,7 +110,9 @@ class VocabularyCrossentropy(CrossentropyLoss):
     def _capped(self, logits: Tensor) -> Tensor:
         if self.soft_cap is None:
             return logits
-        return self.soft_cap * numerics.tanh(logits / self.soft_cap)
+        capped = self.soft_cap * numerics.tanh(logits / self.soft_cap)
+        # A masked class stays masked: its logit is -inf, not -soft_cap.
+        return ops.where(numerics.is_unmasked(logits), capped, logits)
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         head = attached_head(y_pred)

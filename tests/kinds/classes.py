@@ -29,6 +29,7 @@ from tests.kinds.kind import (
     register,
     rows,
     softmax_of,
+    with_masked_class,
 )
 from tests.kinds.numbers import binary
 
@@ -244,6 +245,16 @@ class Classes(Kind):
     def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
         return exactly(batch)
 
+    def masked(self, batch: Batch) -> Batch | None:
+        of_logits = self.scores or batch.options["from_logits"]
+        # The mean over the outputs of which some are ignored is not that of one output more.
+        countable = self.mean_over(batch) == 1 or batch.known is None
+        return with_masked_class(batch) if of_logits and batch.outputs > 1 and countable else None
+
+    def mean_over(self, batch: Batch) -> int:
+        several = batch.options.get("multi_label", not self.class_ids)
+        return batch.outputs if several else 1
+
     def refused(self) -> Iterator[tuple[Mapping[str, Any], Any, Any, str]]:
         if self.class_ids:
             yield from ids_that_are_none()
@@ -401,6 +412,15 @@ class Joined(Kind):
             yield Batch(f"sparse {kind}", true, both, told, CLASSES)
             soft = 0.8 * hot(true, CLASSES) + 0.2 / CLASSES
             yield Batch(f"soft {kind}", soft, both, told, CLASSES)
+
+    def masked(self, batch: Batch) -> Batch | None:
+        if not batch.options["from_logits"]:
+            return None
+        parts = np.split(batch.y_pred, batch.y_pred.shape[-1] // CLASSES, axis=-1)
+        made = [with_masked_class(replace(batch, y_pred=part)) for part in parts]
+        if self.pairs:  # The mean of earlier predictions holds probabilities.
+            made[-1] = with_masked_class(replace(batch, y_pred=parts[-1]), logit=0.0)
+        return replace(made[0], y_pred=np.concatenate([each.y_pred for each in made], axis=-1))
 
     def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
         truth = np.asarray(batch.y_true, "float32")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.kinds.kind import (
     register,
     rows,
     softmax_of,
+    with_masked_class,
 )
 
 
@@ -99,6 +101,9 @@ class Distributions(Kind):
             yield Batch(f"one-hot {kind}", hot(true, CLASSES), pred, told, CLASSES)
             yield Batch(f"soft {kind}", 0.8 * hot(true, CLASSES) + 0.2 / CLASSES, pred, told, CLASSES)
 
+    def masked(self, batch: Batch) -> Batch | None:
+        return with_masked_class(batch) if batch.options.get("from_logits") else None
+
 
 class TeacherLogits(Kind):
     """Logits of a student against those of a teacher."""
@@ -126,6 +131,10 @@ class TeacherLogits(Kind):
         pred, true = rows(False, dtype)
         yield Batch("of a teacher far away", pred[::-1], pred, {}, CLASSES)
         yield Batch("of a teacher near by", pred + 0.125 * hot(true, CLASSES), pred, {}, CLASSES)
+
+    def masked(self, batch: Batch) -> Batch | None:
+        made = with_masked_class(batch)
+        return replace(made, y_true=np.where(np.isneginf(made.y_pred), -np.inf, made.y_true))
 
 
 class Latents(Kind):

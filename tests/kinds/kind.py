@@ -238,6 +238,14 @@ class Kind(abc.ABC):
         """Predictions of this kind that are as close to the labels as possible."""
         return np.asarray(batch.y_true, "float32").reshape(batch.y_pred.shape)
 
+    def masked(self, batch: Batch) -> Batch | None:
+        """The batch with one more class, which is masked; None if its outputs are no logits of classes."""
+        return None
+
+    def mean_over(self, batch: Batch) -> int:
+        """How many outputs the value is a mean over."""
+        return 1
+
     def refused(self) -> Iterator[tuple[Mapping[str, Any], Any, Any, str]]:
         """Arguments, labels and predictions that every loss must refuse, and the value its error shows."""
         return iter(())
@@ -258,6 +266,16 @@ def register(*kinds: Kind) -> None:
     for kind in kinds:
         assert kind.name not in KINDS, f"there are two kinds called {kind.name!r}"
         KINDS[kind.name] = kind
+
+
+def with_masked_class(batch: Batch, logit: float = -np.inf) -> Batch:
+    """The batch with a last class whose logit is -inf and whose label is 0."""
+    axis, y_true = batch.axis % batch.y_pred.ndim, batch.y_true
+    if y_true.ndim == batch.y_pred.ndim and y_true.shape[axis] > 1:
+        y_true = np.insert(y_true, y_true.shape[axis], 0, axis=axis)
+    y_pred = np.insert(batch.y_pred, batch.y_pred.shape[axis], logit, axis=axis)
+    name = f"{batch.name} with a masked class"
+    return replace(batch, name=name, y_true=y_true, y_pred=y_pred, outputs=batch.outputs + 1)
 
 
 def named(name: str, y_pred: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -23,6 +24,7 @@ from tests.kinds.kind import (
     hot,
     register,
     rows,
+    with_masked_class,
 )
 from tests.oracles import REGISTRY
 
@@ -192,6 +194,11 @@ class Pooled(Ordinal):
             pred, true = rows(kind == "probabilities", dtype)
             yield Batch(f"sparse {kind}", true, pred, told, CLASSES)
             yield Batch(f"soft {kind}", 0.8 * hot(true, CLASSES) + 0.2 / CLASSES, pred, told, CLASSES)
+
+    def masked(self, batch: Batch) -> Batch | None:
+        made = with_masked_class(batch)
+        told = {**batch.options, "num_classes": made.outputs}
+        return replace(made, options=told) if batch.options["from_logits"] else None
 
     def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
         truth = np.asarray(batch.y_true, "float32")

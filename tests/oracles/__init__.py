@@ -29,6 +29,8 @@ class Oracle:
     """Part of the formula through which the loss passes no gradient; `values` takes its result as `held`."""
     shares: Values | None = None
     """Number of terms summed into each sample's value, used as the divisor of means; None if always 1."""
+    counts_classes: bool = False
+    """Whether a class that is neither a label nor predicted changes the value."""
 
 
 REGISTRY: dict[str, Oracle] = {}
@@ -40,12 +42,13 @@ def oracle(
     terms: Values | None = None,
     held: Values | None = None,
     shares: Values | None = None,
+    counts_classes: bool = False,
 ) -> Callable[[Values], Values]:
     """Register the oracle of the loss called `name`; the arguments are those of `Oracle`."""
 
     def register(values: Values) -> Values:
         assert name not in REGISTRY, f"{name} has two oracles"
-        REGISTRY[name] = Oracle(values, takes, terms, held, shares)
+        REGISTRY[name] = Oracle(values, takes, terms, held, shares, counts_classes)
         return values
 
     return register

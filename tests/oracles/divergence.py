@@ -134,7 +134,7 @@ def _mover_terms(y_true: Any, y_pred: Any, *, power: float, **options: Any) -> n
     return value + slope * _sizes(*_both(y_true, y_pred, options))
 
 
-@oracle("EarthMoverLoss", takes="distributions", terms=_mover_terms)
+@oracle("EarthMoverLoss", takes="distributions", terms=_mover_terms, counts_classes=True)
 def earth_mover(
     y_true: Any, y_pred: Any, *, power: float, temperature: float, from_logits: bool
 ) -> np.ndarray:

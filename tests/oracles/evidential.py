@@ -68,7 +68,7 @@ def dirichlet_risk(y: np.ndarray, alpha: np.ndarray, risk: str) -> np.ndarray:
     return ((y - p) ** 2 + p * (1 - p) / (total + 1)).sum(-1)
 
 
-@oracle("EvidentialClassificationLoss", takes="scores", terms=dirichlet_terms)
+@oracle("EvidentialClassificationLoss", takes="scores", terms=dirichlet_terms, counts_classes=True)
 def evidential_classes(y_true: Any, y_pred: Any, *, annealing: float, risk: str, **told: Any) -> np.ndarray:
     y, e, weight = dirichlet(y_true, y_pred, told)
     values, kept = dirichlet_risk(y, 1 + e, risk), 1 + (1 - y) * e

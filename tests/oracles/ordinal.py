@@ -148,4 +148,4 @@ def _kappa_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
     return conditioned(kappa)(y_true, y_pred, **options) + kappa(y_true, y_pred, size=np.abs, **options)
 
 
-oracle("WeightedKappaLoss", takes="pooled", terms=_kappa_terms)(kappa)
+oracle("WeightedKappaLoss", takes="pooled", terms=_kappa_terms, counts_classes=True)(kappa)

@@ -147,6 +147,25 @@ def test_values_and_gradients(options, reduction, is_embedding):
         np.testing.assert_allclose(x, expected[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", ["plain", "all"])
+def test_a_padded_class_is_no_class(options):
+    """One more class with a bias of -inf changes nothing, with smoothing and a soft cap too."""
+    given, loss = data(), VocabularyCrossentropy(chunk=3, **OPTIONS[options])
+    padded_kernel = np.pad(given["kernel"], ((0, 0), (0, 1)), constant_values=0.5)
+    padded_bias = np.append(given["bias"], -np.inf).astype("float32")
+
+    def total(*arrays):
+        return loss.of_hidden_states(given["ids"], *arrays)
+
+    value, found = slopes(total, [given["hidden"], given["kernel"], given["bias"]])
+    padded_value, padded = slopes(total, [given["hidden"], padded_kernel, padded_bias])
+    np.testing.assert_allclose(padded_value, value, rtol=1e-6)
+    np.testing.assert_allclose(padded[0], found[0], rtol=1e-5, atol=1e-7)
+    for x, less in ((padded[1], found[1]), (padded[2], found[2])):
+        np.testing.assert_allclose(x[..., :-1], less, rtol=1e-5, atol=1e-7)
+        assert (x[..., -1] == 0).all()
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("is_embedding", [False, True])
 def test_compiled_and_in_blocks(mode, is_embedding, monkeypatch):
