@@ -119,6 +119,16 @@ def loss_weights_of(model: Any) -> Any:
     return model._compile_config.config.get("loss_weights")
 
 
+@needed_for("reading the metrics of a model")
+def metrics_of(model: Any) -> list[Any]:
+    """Return the metrics with which a model was compiled, in their structure.
+
+    The public `metrics` lists them only after the first batch.
+    """
+    config = model._compile_config.config
+    return [config.get("metrics"), config.get("weighted_metrics")]
+
+
 @contextlib.contextmanager
 def unlocked(model: keras.Model) -> Iterator[None]:
     """Allow a built, subclassed model to get more state. Keras allows metrics only."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 from keras_losses.combine.around import any_loss, as_loss, name_of
+from keras_losses.combine.names import names_in_use, with_unique_names
 from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.core import Card, Loss, parameter
 from keras_losses.core.arithmetic import is_the_sum_of_losses
@@ -21,9 +22,11 @@ def _losses(value: Any) -> dict[str, Any]:
     if not value:
         raise ValueError
     if not isinstance(value, Mapping):
-        return _with_unique_names((name_of(loss), loss) for loss in map(any_loss, value))
+        return with_unique_names((name_of(loss), loss) for loss in map(any_loss, value))
     if not all(isinstance(name, str) and name for name in value):
         raise TypeError("a name is empty or not a string")
+    for name in names_in_use(value):
+        raise ValueError(f"the logs use the name {name!r} for something else; choose another name")
     return {name: any_loss(loss) for name, loss in value.items()}
 
 
@@ -42,18 +45,6 @@ def _weights(value: Any) -> Any:
 def _is_default_name(name: str, loss: Loss) -> bool:
     """Return whether the name of a term is the name of its loss, with or without a number behind it."""
     return re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) is not None
-
-
-def _with_unique_names(named: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """Return losses by name; the second loss of a name is called name_2, the third name_3."""
-    losses: dict[str, Any] = {}
-    for name, loss in named:
-        number, unique = 1, name
-        while unique in losses:
-            number += 1
-            unique = f"{name}_{number}"
-        losses[unique] = loss
-    return losses
 
 
 @is_the_sum_of_losses
@@ -128,6 +119,9 @@ class CompositeLoss(SumOfTerms):
         optional=True,
     )
 
+    _other_names: ClassVar[tuple[str, ...]] = ()
+    """Names of further entries in the logs, which terms must not have."""
+
     def validate(self) -> None:
         weights = self._weights_by_name()
         losses: list[tuple[str, Any]] = []
@@ -140,7 +134,7 @@ class CompositeLoss(SumOfTerms):
             else:
                 losses.append((name, loss))
                 factors.append(weights[name])
-        self.losses = _with_unique_names(iter(losses))
+        self.losses = with_unique_names(losses, self._other_names)
         self.weights = dict(zip(self.losses, factors, strict=True))
         self._losses_of_terms = {name: as_loss(loss, self.dtype, name) for name, loss in self.losses.items()}
 

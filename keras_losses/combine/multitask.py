@@ -73,6 +73,7 @@ class UncertaintyWeightedLoss(CompositeLoss):
     noise: float = parameter(default=Learned(1.0), within="(0, inf)", live=True)
 
     _can_be_taken_apart: ClassVar[bool] = False
+    _other_names: ClassVar[tuple[str, ...]] = (LOG_NOISE,)
 
     def _shape_of(self, learned: str) -> tuple[int, ...]:
         return (len(self.losses),)

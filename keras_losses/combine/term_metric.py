@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_losses import numerics
+from keras_losses.combine import names
 from keras_losses.numerics import Tensor
 
 
@@ -23,7 +24,7 @@ class TermMetric(keras.metrics.Metric):  # type: ignore[misc]
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name or (f"{term}_weighted" if weighted else term), dtype=dtype)
+        super().__init__(name=name or (names.weighted(term) if weighted else term), dtype=dtype)
         self.loss, self.term, self.weighted = loss, term, weighted
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")

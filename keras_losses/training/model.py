@@ -1,9 +1,13 @@
-"""Models that know of their loss: its terms are in their logs, and are kept with them."""
+"""Models that record the terms of their loss, and train and save its learned hyper-parameters."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
-from typing import Any
+import types
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import keras
 
@@ -11,17 +15,26 @@ from keras_losses import keras_private
 from keras_losses.core import Loss
 from keras_losses.training.outputs import compiled_outputs
 from keras_losses.training.state import LossState
-from keras_losses.training.step import Step
+from keras_losses.training.step import Step, call_compute_loss
 from keras_losses.training.terms import LossTerms
 from keras_losses.training.watch import WatchTerms
 
 
 class RecordsTerms:
-    """What models have in common whose terms are in their logs; beside `keras.Model` among the bases."""
+    """The methods that models with recorded terms share; a base class before `keras.Model`."""
 
     records_terms = True
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
+    def compile(self, *args: Any, log_weighted_terms: bool = False, **kwargs: Any) -> None:
+        """Configure the model for training, as `keras.Model.compile` does.
+
+        Args:
+            *args: As in `keras.Model.compile`.
+            log_weighted_terms: Whether the progress bar and the history also have `<term>_weighted` and
+                `<term>_share`, the part of the loss that comes from a term and its share. `LossCurves`
+                records both anyway.
+            **kwargs: As in `keras.Model.compile`.
+        """
         super().compile(*args, **kwargs)  # type: ignore[misc]
         losses = [output.loss for output in compiled_outputs(self) if isinstance(output.loss, Loss)]
         state = getattr(self, "loss_state", None)
@@ -31,7 +44,16 @@ class RecordsTerms:
                     keras_private.untrack(self, state)
                 self.loss_state = LossState(losses)
                 keras_private.replace_layer(self, state, self.loss_state)
-        LossTerms.attach(self)
+        LossTerms.attach(self, log_weighted_terms)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of the model, which include the terms of the loss if a subclass overrides them."""
+        metrics = list(super().metrics)  # type: ignore[misc]
+        terms = getattr(self, "loss_terms", None)
+        if terms is None or any(metric is terms for metric in metrics):
+            return metrics
+        return [*metrics, terms]
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         fit = super().fit  # type: ignore[misc]
@@ -39,7 +61,7 @@ class RecordsTerms:
         callbacks = given.pop("callbacks", None) or []
         watch = WatchTerms()
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            # It has given its model to its callbacks already.
+            # The list has set the model of its callbacks already.
             watch.set_model(self)
             watch.set_params(callbacks.params)
             callbacks.callbacks = [each for each in callbacks.callbacks if not isinstance(each, WatchTerms)]
@@ -58,11 +80,23 @@ class RecordsTerms:
     ) -> Any:
         step = Step(self, x, y, y_pred, sample_weight, training)
         with self.loss_terms.recording(step) as finish:  # type: ignore[attr-defined]
-            total = super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
+            total = call_compute_loss(super().compute_loss, step)  # type: ignore[misc]
             finish(total)
         return total
 
+    def get_compile_config(self) -> Any:
+        config = super().get_compile_config()  # type: ignore[misc]
+        terms = getattr(self, "loss_terms", None)
+        if config is None or terms is None or not terms.log_weighted_terms:
+            return config
+        return {**config, "log_weighted_terms": True}
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
+        inherited = super().compile_from_config  # type: ignore[misc]
+        if not inherited.__func__.__module__.startswith("keras."):
+            inherited(config)
+            return
+        # Keras compiles no model that overrides `compile`.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:  # type: ignore[attr-defined]
             self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
@@ -70,10 +104,13 @@ class RecordsTerms:
 
 @keras.saving.register_keras_serializable("keras_losses")
 class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
-    """A model whose logs have every term of its loss, and its weight penalties, for training and validation.
+    """A model that logs every term of its loss and its weight penalties, in training and validation.
 
-    It is used as `keras.Model` is, from inputs and outputs or as the base of a class of your own. With
-    `from_model` any model becomes one, without a change of its weights or of its layers' names.
+    It is used as `keras.Model` is: from inputs and outputs, or as the base of your own class, with your own
+    `train_step` if you need one. `from_model` makes one of any model. It also trains and saves the learned
+    hyper-parameters of its loss.
+
+    `compile(..., log_weighted_terms=True)` also logs what each term adds to the loss, and its share.
 
     Example:
 
@@ -84,33 +121,42 @@ class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
     >>> model = LossAwareModel.from_model(inner)
     >>> model.compile("sgd", loss=SquaredErrorLoss() + 0.5 * AbsoluteErrorLoss())
     >>> logs = model.evaluate(np.ones((4, 1)), np.full((4, 1), 3.0), verbose=0, return_dict=True)
-    >>> logs["loss"], logs["squared_error_loss"], logs["absolute_error_loss_weighted"]  # r = 2
-    (5.0, 4.0, 1.0)
+    >>> logs["loss"], logs["squared_error_loss"], logs["absolute_error_loss"]  # r = 2
+    (5.0, 4.0, 2.0)
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        # Keras gives the bases of a class from inputs and outputs another one in place of keras.Model, for
-        # good: this class must stay what others can be made of.
+        # For a model from inputs and outputs, Keras permanently replaces `keras.Model` among the bases of
+        # its class. A separate class takes this, so that LossAwareModel can still be subclassed.
         if cls is LossAwareModel and (len(args) == 2 or "outputs" in kwargs):
             return FunctionalLossAwareModel(*args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Any:
-        """The same layers with the same weights, compiled by nobody yet."""
+        """Return a loss-aware model with the same layers, weights and names, which has to be compiled.
+
+        For a `Sequential` or functional model this is a new model that shares the layers. A model of your own
+        class becomes loss-aware itself and is returned: it keeps its class, with its `train_step`,
+        `test_step`, `compute_loss` and other methods, and the names of its weights in files.
+        """
         if not isinstance(model, keras.Model):
             raise TypeError(
-                f"LossAwareModel.from_model: `model` must be a keras.Model. Received: {type(model).__name__}."
+                "`LossAwareModel.from_model`: `model` must be a keras.Model. "
+                f"Received: {type(model).__name__}."
             )
+        if isinstance(model, RecordsTerms):
+            return model
         if isinstance(model, keras.Sequential) and not model.built:
             raise ValueError(
-                "LossAwareModel.from_model: `model` has no weights yet. Build it, or call it "
-                "on a batch, first."
+                "`LossAwareModel.from_model`: `model` must be built. Received: a model without weights. "
+                "Build it, or call it on a batch, first."
             )
-        if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
+        is_of_keras = type(model).__module__.startswith("keras.")
+        if is_of_keras and (isinstance(model, keras.Sequential) or hasattr(model, "operations")):
             inputs, outputs = keras_private.structure_of(model)
             return FunctionalLossAwareModel(inputs, outputs, name=model.name)
-        return WrappedModel(model)
+        return WrappedModel.in_place(model)
 
 
 @keras.saving.register_keras_serializable("keras_losses")
@@ -120,19 +166,60 @@ class FunctionalLossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("keras_losses")
 class WrappedModel(LossAwareModel):
-    """A `LossAwareModel` around a model of a class of its own."""
+    """Base of the classes that `LossAwareModel.from_model` derives from other classes of models."""
 
-    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
-        super().__init__(**{"name": model.name, **kwargs})
-        self.model = model
+    of_class: ClassVar[type]
+    """The class of the model before."""
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.model(inputs, training=training)
+    @staticmethod
+    def in_place(model: keras.Model) -> Any:
+        """Make a model loss-aware, and return it."""
+        with contextlib.suppress(AttributeError):
+            model.train_function = model.test_function = model.predict_function = None
+        model.compiled = False
+        _set_class(model, _loss_aware(type(model)))
+        return model
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "model": keras.saving.serialize_keras_object(self.model)}
+        of_class = self.of_class
+        with _seen_as(self, of_class):
+            model = {
+                "module": of_class.__module__,
+                "class_name": of_class.__name__,
+                "registered_name": keras.saving.get_registered_name(of_class),
+                "config": keras.saving.serialize_keras_object(self.get_config()),
+                "build_config": self.get_build_config(),
+            }
+        return {"model": model}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        model = keras.saving.deserialize_keras_object(config["model"])
-        return cls(model, **{key: value for key, value in config.items() if key != "model"})
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        model = keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects)
+        return LossAwareModel.from_model(model)
+
+
+@functools.cache
+def _loss_aware(of_class: type) -> type:
+    """Return the loss-aware subclass of a class of models."""
+
+    def body(namespace: dict[str, Any]) -> None:
+        namespace |= {"of_class": of_class, "__module__": of_class.__module__, "__doc__": of_class.__doc__}
+
+    derived = types.new_class(f"LossAware{of_class.__name__}", (WrappedModel, of_class), {}, body)
+    # All derived classes are saved under this name. `from_config` is the same for all of them.
+    return keras.saving.register_keras_serializable("keras_losses", "WrappedModel")(derived)
+
+
+def _set_class(model: keras.Model, cls: type) -> None:
+    object.__setattr__(model, "__class__", cls)
+
+
+@contextlib.contextmanager
+def _seen_as(model: keras.Model, cls: type) -> Iterator[None]:
+    """Give a model another class for a while: Keras makes a config only if `get_config` is not overridden."""
+    before = type(model)
+    _set_class(model, cls)
+    try:
+        yield
+    finally:
+        _set_class(model, before)

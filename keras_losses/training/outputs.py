@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
 from keras_losses import keras_private
+from keras_losses.combine.around import name_of
+from keras_losses.combine.names import UniqueNames
 from keras_losses.combine.sum_of_terms import SumOfTerms
+from keras_losses.combine.term_metric import TermMetric
 from keras_losses.core import Loss
 
 
 @dataclass(frozen=True)
 class Output:
-    """An output of a model with its loss, its weight in the model's loss, and its place."""
+    """An output of a model with its loss, the weight of its loss, and its position."""
 
     name: str
     """The prefix of its terms in the logs; empty if the model has no other output."""
@@ -25,13 +29,8 @@ class Output:
     """The name of the output in the model."""
     place: int = 0
     """Its position among the model's outputs, which may differ from the position of its loss."""
-
-    @property
-    def terms(self) -> dict[str, str]:
-        """The terms of the loss: the name in the logs of each, with its name in the loss."""
-        if not isinstance(self.loss, SumOfTerms):
-            return {}
-        return {f"{self.name}_{name}" if self.name else name: name for name in self.loss.names}
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """The name of each term in the loss, by its name in the logs."""
 
     @property
     def losses(self) -> Iterator[tuple[str, Loss]]:
@@ -60,7 +59,41 @@ def compiled_outputs(model: keras.Model) -> list[Output]:
         weight = 1.0 if weights.get(name) is None else float(weights[name])
         place = known.index(name) if name in known else turn
         found.append(Output(name if len(names) > 1 else "", each, weight, name, place))
+    return _with_terms(found, _other_names_in_logs(model, names))
+
+
+def _with_terms(outputs: Sequence[Output], others: set[str]) -> list[Output]:
+    """Return the outputs with names of their terms in the logs, each of them once.
+
+    Args:
+        outputs: the outputs.
+        others: names that the logs use for something else.
+    """
+    names = UniqueNames(others)
+    found = []
+    for output in outputs:
+        terms = output.loss.names if isinstance(output.loss, SumOfTerms) else []
+        found.append(replace(output, terms={names.add(_prefixed(output.name, term)): term for term in terms}))
     return found
+
+
+def _other_names_in_logs(model: keras.Model, outputs: Sequence[str]) -> set[str]:
+    """Return the names of metrics, and of the losses of outputs."""
+    compiled = keras.tree.flatten(keras_private.metrics_of(model))
+    with contextlib.suppress(Exception):  # a model may override `metrics`
+        compiled += model.metrics
+    # `CompositeLoss.term_metrics` are the terms themselves.
+    metrics = {
+        metric if isinstance(metric, str) else name_of(metric)
+        for metric in compiled
+        if metric is not None and not isinstance(metric, TermMetric)
+    }
+    of_outputs = {_prefixed(output, name) for output in outputs for name in (*metrics, "loss")}
+    return metrics | of_outputs
+
+
+def _prefixed(output: str, name: str) -> str:
+    return f"{output}_{name}" if output else name
 
 
 def _output_names(model: keras.Model) -> list[str]:

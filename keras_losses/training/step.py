@@ -1,11 +1,14 @@
-"""One step of a model: the data from which it computes its loss, and the terms that the loss comes to."""
+"""One step of a model: the data from which it computes its loss, and the values of the terms."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import keras
+from keras import ops
 
 from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.numerics import Tensor
@@ -14,7 +17,7 @@ from keras_losses.training.outputs import Output
 
 @dataclass(frozen=True)
 class Step:
-    """The data from which a model computes its loss, seen from one of its outputs."""
+    """The data from which a model computes its loss, with one of its outputs selected."""
 
     model: Any
     x: Any
@@ -28,24 +31,32 @@ class Step:
     """Values used in place of trainable variables, by the position of the variable among them."""
 
     def at(self, output: Output) -> Step:
-        """Return the same step, seen from another output."""
+        """Return the same step with another output selected."""
         return replace(self, output=output.key, place=output.place)
 
     def of_output(self, structure: Any) -> Any:
-        """Return the part of labels, predictions or weights that belongs to the output."""
+        """Return the part of labels, predictions or weights that belongs to the selected output."""
         if isinstance(structure, dict):
             return structure[self.output] if self.output in structure else next(iter(structure.values()))
         return structure[self.place] if isinstance(structure, list | tuple) else structure
 
     @property
     def y_true(self) -> Any:
-        """The labels of the output."""
+        """The labels of the selected output."""
         return self.of_output(self.y)
 
-    def forward(self, x: Any, training: bool = False) -> Any:
-        """Return the model's predictions for inputs, without a change of its state or of its random seeds.
+    @property
+    def batch_size(self) -> Any:
+        """The number of samples; None if the step has no tensors with a batch axis."""
+        for tensor in keras.tree.flatten([self.y_pred, self.y, self.x]):
+            if tensor is not None and len(tensor.shape) > 0:
+                return ops.shape(tensor)[0]
+        return None
 
-        Without `training` a sample does not depend on the others, as it does in batch normalisation.
+    def forward(self, x: Any, training: bool = False) -> Any:
+        """Return the model's predictions for inputs, without a change of its state or its random seeds.
+
+        In training mode a sample depends on the others of its batch, as in batch normalization.
         """
         trained = [v.value for v in self.model.trainable_variables]
         trained = [self.instead.get(place, value) for place, value in enumerate(trained)]
@@ -54,21 +65,35 @@ class Step:
         return y_pred
 
     def again(self) -> Any:
-        """Return the output's predictions of a second pass over the same inputs, with dropout of its own."""
+        """Return predictions of the selected output from a second pass, with its own dropout."""
         if self.instead:
             return self.of_output(self.forward(self.x, self.training))
         return self.of_output(self.model(self.x, **self._mode(self.training)))
 
     def _mode(self, training: bool) -> dict[str, bool]:
-        takes = "training" in inspect.signature(self.model.call).parameters
-        return {"training": training} if takes else {}
+        return {"training": training} if _takes_training(self.model.call) else {}
+
+
+def _takes_training(function: Callable[..., Any]) -> bool:
+    return "training" in inspect.signature(function).parameters
+
+
+def call_compute_loss(compute_loss: Callable[..., Any], step: Step) -> Any:
+    """Return the total loss of a step.
+
+    Args:
+        compute_loss: a model's `compute_loss`, which may be overridden without an argument `training`.
+        step: the data.
+    """
+    mode = {"training": step.training} if _takes_training(compute_loss) else {}
+    return compute_loss(step.x, step.y, step.y_pred, step.sample_weight, **mode)
 
 
 class StepTerms:
-    """The values of all terms in one step, written down while the model calls its losses.
+    """The values of all terms in one step, recorded while the model calls its losses.
 
-    `values` are the terms before their weights, `weighted` is what each adds to the model's loss. Both are
-    in the order of the names in the logs.
+    `values` are the terms before their weights. `weighted` are the parts of the model's loss that come from
+    them. Both are in the order of the names in the logs.
     """
 
     def __init__(self, outputs: Sequence[Output], y_pred: Any) -> None:
@@ -82,7 +107,7 @@ class StepTerms:
             if isinstance(output.loss, SumOfTerms):
                 places.append((output, _Place(first, output.weight)))
                 first += len(output.terms)
-        # Keras calls the losses in the order in which they are given if the outputs are a dict, otherwise in
+        # Keras calls the losses in the order of the argument `loss` if the outputs are a dict, otherwise in
         # the order of the outputs.
         if not isinstance(y_pred, dict):
             places.sort(key=lambda item: item[0].place)
@@ -90,16 +115,20 @@ class StepTerms:
             self._calls.setdefault(output.loss, []).append(place)
 
     def record(self, loss: SumOfTerms, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
-        """Write down what a call of a loss came to: the values of its terms, and what each adds to it.
+        """Record one call of a sum of losses. Sums inside other losses are not terms of the model.
 
-        Sums of losses inside other losses are called as well; they are not among the model's terms.
+        Args:
+            loss: the sum.
+            values: the values of its terms.
+            parts: what each term adds to the sum.
         """
         if loss not in self._calls:
             return
         if not self._calls[loss]:
             raise ValueError(
-                f"The terms of {loss.name} are asked for more outputs than are known before the model is "
-                "called. Give each output of the model its loss by name: compile(loss={...})."
+                f"`{type(loss).__name__}`: the loss {loss.name!r} belongs to more outputs than are known "
+                "before the model is called. Give each output of the model its loss by name: "
+                "compile(loss={...})."
             )
         place = self._calls[loss].pop(0)
         end = place.first + len(parts)
@@ -109,7 +138,7 @@ class StepTerms:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the terms of one output begin among all terms, and the weight of the output's loss."""
+    """The position of an output's first term among all terms, and the weight of the output's loss."""
 
     first: int
     weight: float

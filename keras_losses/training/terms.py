@@ -1,9 +1,10 @@
-"""The metric of a model that puts the terms of its loss into the logs, with what callbacks ask it for."""
+"""The metric of a model that puts the terms of its loss into the logs, and that callbacks read and set."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,37 +12,43 @@ import numpy as np
 from keras import ops
 
 from keras_losses import keras_private, numerics
+from keras_losses.combine import names
 from keras_losses.core import Loss, context
 from keras_losses.core.context import Context
 from keras_losses.numerics import Tensor
 from keras_losses.training.ledger import Ledger, Means
 from keras_losses.training.outputs import Output, compiled_outputs
 from keras_losses.training.settings import Control, Settings
-from keras_losses.training.step import Step, StepTerms
+from keras_losses.training.step import Step, StepTerms, call_compute_loss
 from keras_losses.training.watch import REGULARIZATION, Watch
 
 
 def strategy_scope(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
-    """Return the scope in which variables are made as the model's are; its own scope has been left by now."""
-    strategy = getattr(model, "distribute_strategy", None)  # a facility of TensorFlow's
+    """Return the scope in which new variables are distributed as those of the model are."""
+    strategy = getattr(model, "distribute_strategy", None)  # exists on TensorFlow only
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     """The means of the terms of a model's loss, as a metric of the model.
 
-    For each term of a `CompositeLoss`, and for the model's weight penalties as `regularization`, there are
+    For each term of a sum of losses, and for the model's weight penalties as `regularization`, there are
 
-    - `<term>`: its value, before its weight;
-    - `<term>_weighted`: what it adds to `loss`, with the weight of its output;
-    - `<term>_share`: that, as a share of `loss`.
+    - `<term>`: the value of the term, before its weight;
+    - `<term>_weighted`: the part of the model's loss that comes from it, with its weight and the weight of
+      its output;
+    - `<term>_share`: this part as a share of the model's loss.
 
-    With several outputs the terms are `<output>_<term>`. A model without terms and penalties has none.
-    The values are those that the model's own steps compute, under their weights and masks; no loss is called
-    again.
+    The logs have the first of these, and all three with `log_weighted_terms`. `details` has the others. With
+    several outputs the terms are called `<output>_<term>`. A term with the name of a metric or of another
+    entry of the logs is called `term_<term>`; the second of two terms with one name is called `<term>_2`. A
+    model without terms and penalties has no such entries.
 
-    `LossTerms.attach(model)` gives one to a compiled model; a `LossAwareModel` has one. It also has the
-    numbers that callbacks set (`control`), and what callbacks save with the model (`memory`).
+    The model's own steps compute the values, under their weights and masks. No loss is called again. A
+    custom `train_step` that does not call `compute_loss` records nothing, and then the logs have no terms.
+
+    `LossTerms.attach(model)` adds this metric to a compiled model; a `LossAwareModel` has one. It also keeps
+    the numbers that callbacks set (`control`), and arrays that callbacks save with the model (`memory`).
     """
 
     def __init__(self, name: str = "loss_terms") -> None:
@@ -50,42 +57,57 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         self.outputs: list[Output] = []
         self.ledger: Ledger | None = None
         self.hooks: dict[str, Callable[[Step], None]] = {}
-        """Functions that are called at the end of each step, by the name of the callback that has them."""
+        """Functions called at the end of each step, by the name of the callback that added them."""
+        self.log_weighted_terms = False
+        """Whether the logs have `<term>_weighted` and `<term>_share` beside each term."""
         self._watch: Watch | None = None
         self._settings = Settings(self._track)
+        # Known once a step has been traced.
+        self._recorded = False
         self._penalised = False
+        self._details_of_training: dict[str, float] | None = None
 
     def _track(self, name: str, variable: keras.Variable) -> None:
         # Keras tracks variables that are attributes.
         setattr(self, name, variable)
 
     @classmethod
-    def attach(cls, model: keras.Model) -> LossTerms:
-        """Put the terms of a compiled model into its logs, and return the metric that does it."""
+    def attach(cls, model: keras.Model, log_weighted_terms: bool | None = None) -> LossTerms:
+        """Put the terms of a compiled model into its logs, and return the metric that does it.
+
+        Args:
+            model: the model.
+            log_weighted_terms: whether the logs also have `<term>_weighted` and `<term>_share`; None leaves
+                this as it is, at first False.
+        """
         found = getattr(model, "loss_terms", None)
         if not isinstance(found, LossTerms):
             with keras_private.unlocked(model), strategy_scope(model):
                 found = model.loss_terms = cls()
             if not getattr(model, "records_terms", False):
-                # What a subclass would override: Keras has no callback between the loss and the step.
-                model.compute_loss = _recorded(model, model.compute_loss)
+                # Keras has no callback within a step, so this replaces the method as a subclass would.
+                model.compute_loss = _recording(model, model.compute_loss)
         found.compiled(model)
+        if log_weighted_terms not in (None, found.log_weighted_terms):
+            found.log_weighted_terms = bool(log_weighted_terms)
+            model.train_function = model.test_function = None
         return found
 
     def compiled(self, model: keras.Model) -> None:
-        """Go on with the losses with which the model is compiled."""
+        """Follow the losses with which the model is compiled now."""
         outputs = compiled_outputs(model)
-        names = [name for output in outputs for name in output.terms]
-        if (names, outputs) == (self.names, self.outputs) and self.ledger is not None:
+        terms = [name for output in outputs for name in output.terms]
+        if (terms, outputs) == (self.names, self.outputs) and self.ledger is not None:
             return
-        if self.ledger is None or self.ledger.terms != len(names):
+        if self.ledger is None or self.ledger.terms != len(terms):
             with strategy_scope(model):
-                self.ledger = Ledger(len(names), self.add_variable)
-                self._watch = Watch(len(names), self.add_variable)
-        self.names, self.outputs, self.hooks = names, outputs, {}
+                self.ledger = Ledger(len(terms), self.add_variable)
+                self._watch = Watch(len(terms), self.add_variable)
+        self.names, self.outputs, self.hooks = terms, outputs, {}
         self.watch.forget_warnings()
         self._settings.compiled(model)
-        # A step that was traced before does not record them.
+        self._recorded = self._penalised = False
+        # A step that was traced before does not record the new losses.
         model.train_function = model.test_function = None
 
     # What callbacks set -------------------------------------------------------------------------------
@@ -99,14 +121,17 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         return self._settings.memory(name, initial)
 
     def parameters(self) -> dict[str, float]:
-        """Return the numbers of the losses that are set or learned, as they are now, by path."""
+        """Return the current values of the numbers of the losses that are set or learned, by path."""
         return self._settings.current()
 
     # Recording ----------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def recording(self, step: Step) -> Iterator[Callable[[Tensor], None]]:
-        """Record the losses that are called, once what this yields is given the model's whole loss."""
+        """Record the terms of the losses that are called inside this context.
+
+        It yields a function that must be called with the model's total loss.
+        """
         terms = StepTerms(self.outputs, step.y_pred)
         asks = any(loss._needs_model for output in self.outputs for _, loss in output.losses)
         with (
@@ -120,11 +145,11 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     def computing(
         self, step: Step, listener: Callable[..., None] | None = None
     ) -> contextlib.AbstractContextManager[None]:
-        """Open the context in which the model's losses are computed from the data of a step.
+        """Return the context in which the model's losses are computed from the data of a step.
 
         Args:
-            step: the data, which losses may ask for.
-            listener: is told the values of terms; see `keras_losses.core.context.Context`.
+            step: the data, which losses may use.
+            listener: receives the values of terms; see `keras_losses.core.context.Context`.
         """
         steps: dict[Loss, list[Step]] = {}
         for output in self.outputs:
@@ -133,15 +158,18 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         return context.computing(Context(self._settings.readers(), steps, listener))
 
     def _add(self, step: Step, total: Tensor, terms: StepTerms) -> None:
-        self._penalised = bool(step.model.losses)
+        samples = step.batch_size
+        if samples is None:
+            return
+        self._recorded, self._penalised = True, bool(step.model.losses)
         penalties = sum((ops.sum(ops.cast(loss, self.dtype)) for loss in step.model.losses), 0.0)
         means = Means(
-            loss=self._multiplied_by_replicas(total),
+            loss=self._multiplied_by_replicas(ops.mean(total)),
             penalties=penalties,
             values=[self._multiplied_by_replicas(value) for value in terms.values],
             weighted=[self._multiplied_by_replicas(value) for value in terms.weighted],
         )
-        samples = ops.cast(ops.shape(keras.tree.flatten(step.y_pred)[0])[0], self.dtype)
+        samples = ops.cast(samples, self.dtype)
         self.sums.add(samples, means, getattr(step.model, "steps_per_execution", None) or 1)
         if step.training:
             self.watch.add(self.sums.total())
@@ -152,7 +180,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
     # Keras's metric -----------------------------------------------------------------------------------
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the model's steps are recorded."""
+        """Do nothing, because `recording` updates the state."""
 
     def reset_state(self) -> None:
         """Begin an epoch of training or a validation."""
@@ -161,26 +189,31 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     def result(self) -> dict[str, Tensor]:
         """Return the means of the epoch, by the names in the logs."""
-        if self.ledger is None:
+        rows = self._rows()
+        logs = {name: row.value for name, row in rows.items()}
+        if self.log_weighted_terms:
+            for name, row in rows.items():
+                logs |= {names.weighted(name): row.weighted, names.share(name): row.share}
+        return logs
+
+    def _rows(self) -> dict[str, _Row]:
+        """Return the means of the epoch by the names of the terms, if the steps record them."""
+        if self.ledger is None or not self._recorded:
             return {}
         means = self.ledger.means()
-        rows = [(name, means.values[k], means.weighted[k]) for k, name in enumerate(self.names)]
+        each = [(name, means.values[k], means.weighted[k]) for k, name in enumerate(self.names)]
         if self._penalised:
-            rows.append((REGULARIZATION, means.penalties, means.penalties))
-        logs: dict[str, Tensor] = {}
-        for name, value, weighted in rows:
-            logs |= {
-                name: value,
-                f"{name}_weighted": weighted,
-                f"{name}_share": numerics.divide_no_nan(weighted, means.loss),
-            }
-        return logs
+            each.append((REGULARIZATION, means.penalties, means.penalties))
+        return {
+            name: _Row(value, weighted, numerics.divide_no_nan(weighted, means.loss))
+            for name, value, weighted in each
+        }
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
     def save_own_variables(self, store: Any) -> None:
-        """Save the numbers that are set and the memories of callbacks: the sums are of one epoch only."""
+        """Save the numbers that are set and the arrays of callbacks. The sums belong to one epoch only."""
         self._settings.save(store)
 
     def load_own_variables(self, store: Any) -> None:
@@ -190,18 +223,18 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     @property
     def sums(self) -> Ledger:
-        """The sums of the losses; they exist once a model is attached."""
+        """The sums of the losses. They exist after `attach`."""
         assert self.ledger is not None
         return self.ledger
 
     @property
     def watch(self) -> Watch:
-        """The watch over the terms; it exists once a model is attached."""
+        """The watch over the terms. It exists after `attach`."""
         assert self._watch is not None
         return self._watch
 
     def means_of(self, sums: np.ndarray) -> tuple[float, dict[str, float]]:
-        """Return the loss and the value of each term, from a vector that was read off the ledger."""
+        """Return the loss and the value of each term from a vector that was read from the ledger."""
         means = self.sums.means_of(sums)
         values = {name: float(value) for name, value in zip(self.names, means.values, strict=True)}
         if self._penalised:
@@ -210,28 +243,61 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     @property
     def logged(self) -> set[str]:
-        """The names of this metric in the logs."""
-        names = [*self.names, *([REGULARIZATION] if self._penalised else [])]
-        return {f"{name}{kind}" for name in names for kind in ("", "_weighted", "_share")}
+        """The names of all values that this metric has of the terms, in the logs or in `details`."""
+        terms = [*self.names, *([REGULARIZATION] if self._penalised else [])]
+        return {entry for name in terms for entry in (name, names.weighted(name), names.share(name))}
+
+    def details(self) -> dict[str, float]:
+        """Return `<term>_weighted` and `<term>_share` of each term: means of the steps since the last reset.
+
+        It waits for the device, so call it between epochs only.
+        """
+        details: dict[str, float] = {}
+        for name, row in self._rows().items():
+            details[names.weighted(name)] = float(ops.convert_to_numpy(row.weighted))
+            details[names.share(name)] = float(ops.convert_to_numpy(row.share))
+        return details
+
+    def details_of_training(self) -> dict[str, float]:
+        """Return the `details` of the training steps of an epoch.
+
+        A validation resets the sums, so callbacks call this before the validation as well (`on_test_begin`).
+        The first call in an epoch reads the values, and later calls return the same.
+        """
+        if self._details_of_training is None:
+            self._details_of_training = self.details()
+        return self._details_of_training
 
     def begin_epoch(self) -> None:
-        """Tell the watch that an epoch of training begins."""
+        """Begin an epoch of training."""
+        self._details_of_training = None
         self.watch.begin_epoch()
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """Let the watch warn of the terms of an epoch that ends."""
-        self.watch.end_epoch(epoch, logs, self.names, self._penalised)
+        """End an epoch of training; warn of terms that are not finite or that dominate."""
+        values = {**logs, **self.details_of_training()}
+        self.watch.end_epoch(epoch, values, self.names, self._penalised)
 
 
-def _recorded(model: keras.Model, compute_loss: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a model's `compute_loss` that records the terms."""
+@dataclass(frozen=True)
+class _Row:
+    """The means of one term."""
 
-    def recorded(
+    value: Tensor
+    weighted: Tensor
+    share: Tensor
+
+
+def _recording(model: keras.Model, compute_loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a `compute_loss` that computes the model's and records the terms."""
+
+    def recording(
         x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        with model.loss_terms.recording(Step(model, x, y, y_pred, sample_weight, training)) as finish:
-            total = compute_loss(x, y, y_pred, sample_weight, training)
+        step = Step(model, x, y, y_pred, sample_weight, training)
+        with model.loss_terms.recording(step) as finish:
+            total = call_compute_loss(compute_loss, step)
             finish(total)
         return total
 
-    return recorded
+    return recording

@@ -1,4 +1,4 @@
-"""Warnings of terms that are no longer finite, and of a term that dominates the loss."""
+"""Warnings about terms that are no longer finite, and about a term that dominates the loss."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_losses.combine.names import weighted
 from keras_losses.training.ledger import Row
 
 REGULARIZATION = "regularization"
 """The name of a model's weight penalties in the logs."""
 
-LOUD = 0.95
-"""The share of a term from which on the other terms are hardly trained on."""
+DOMINANT = 0.95
+"""The share of a term above which the other terms have hardly any effect on training."""
 
 
 class Watch:
-    """Counts in how many batches of an epoch each term was finite, and warns at the end of the epoch.
+    """Counts the batches of an epoch in which each term was finite, and warns at the end of the epoch.
 
     Args:
         terms: the number of terms.
-        add_variable: makes a variable of the metric that has the watch.
+        add_variable: adds a variable to the metric that has the watch.
     """
 
     def __init__(self, terms: int, add_variable: Callable[..., Any]) -> None:
-        # A sum of several batches is finite only as long as all of them are: this counts the batches up to
-        # the first that is not.
+        # The sum over an epoch stays infinite or NaN after the first such batch, so this counts the batches
+        # before it.
         self._finite = add_variable((terms + 2,), "zeros", aggregation="mean", name="finite_batches")
         self._warned: set[str] = set()
 
     def forget_warnings(self) -> None:
-        """Warn again of what was warned of before: the losses are other ones."""
+        """Allow every warning once more, for new losses."""
         self._warned.clear()
 
     def begin_epoch(self) -> None:
@@ -42,12 +43,23 @@ class Watch:
         self._finite.assign(ops.zeros(self._finite.shape))
 
     def add(self, totals: Row) -> None:
-        """Count a batch, given the sums of the epoch up to it."""
+        """Count a batch.
+
+        Args:
+            totals: the sums of the epoch, the batch included.
+        """
         each = ops.concatenate([totals.values, ops.stack([totals.penalties, totals.loss])])
         self._finite.assign_add(ops.cast(ops.isfinite(each), self._finite.dtype))
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any], terms: Sequence[str], penalised: bool) -> None:
-        """Warn of terms that are not finite, or of one that dominates; of each once."""
+        """Warn once of each term that is not finite or that dominates.
+
+        Args:
+            epoch: the number of the epoch.
+            logs: the means of the epoch, with `<term>_weighted`.
+            terms: the names of the terms.
+            penalised: whether the model has weight penalties.
+        """
         rows = [*terms, *([REGULARIZATION] if penalised else [])]
         if all(math.isfinite(float(logs.get(name, 0.0))) for name in (*rows, "loss")):
             self._warn_of_dominant(epoch, logs, rows)
@@ -62,7 +74,7 @@ class Watch:
         batches = dict(zip((*terms, REGULARIZATION, "loss"), counts, strict=True))
         first = min(batches.values())
         broken = [name for name, count in batches.items() if count == first]
-        # The loss is named beside its terms only if it alone is not finite: a sum of finite terms.
+        # The sum of finite terms may overflow. Only then the loss itself is named.
         names = [name for name in broken if name != "loss"] or broken
         warnings.warn(
             f"{' and '.join(names)} became infinite or NaN in batch {int(first)} of epoch {epoch} (both "
@@ -71,24 +83,28 @@ class Watch:
         )
 
     def _warn_of_dominant(self, epoch: int, logs: Mapping[str, Any], rows: Sequence[str]) -> None:
-        sizes = {name: abs(float(logs.get(f"{name}_weighted", 0.0))) for name in rows}
+        sizes = {name: abs(float(logs.get(weighted(name), 0.0))) for name in rows}
         total = sum(sizes.values())
-        in_use = [name for name in rows if sizes[name] > 0]  # not those of weight 0
+        in_use = [name for name in rows if sizes[name] > 0]  # without terms of weight 0
         for name in in_use:
-            if len(in_use) > 1 and sizes[name] > LOUD * total and name not in self._warned:
+            if len(in_use) > 1 and sizes[name] > DOMINANT * total and name not in self._warned:
                 self._warned.add(name)
                 warnings.warn(
-                    f"{name} was {sizes[name] / total:.1%} of the terms' sizes in epoch {epoch}: the "
-                    "others are hardly trained on. Give it a smaller weight, or the others larger ones.",
+                    f"The term {name} was {sizes[name] / total:.1%} of the loss in epoch {epoch} (absolute "
+                    "values), so the other terms have hardly any effect. Give it a smaller weight, or the "
+                    "others larger ones.",
                     stacklevel=4,
                 )
 
 
 class WatchTerms(keras.callbacks.Callback):  # type: ignore[misc]
-    """Warns of terms that are no longer finite, or that dominate the loss, at the end of each epoch."""
+    """Warns at the end of an epoch of terms that are no longer finite, or that dominate the loss."""
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.loss_terms.begin_epoch()
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.model.loss_terms.details_of_training()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.loss_terms.end_epoch(epoch, logs or {})

@@ -13,6 +13,7 @@ from keras_losses import (
     KerasLoss,
     RegularizedLoss,
     SquaredErrorLoss,
+    UncertaintyWeightedLoss,
 )
 from tests.backends import numpy, value, value_and_gradient
 from tests.test_regressions import WorstOfImage
@@ -142,6 +143,39 @@ def test_names():
     named = CompositeLoss({"a": "mse", "a_2": "mae"}) + CompositeLoss({"a": quartic})
     assert list(named.losses) == ["a", "a_2", "a_3"]
     assert list((quartic + SquaredErrorLoss(name="mine")).losses) == ["quartic", "mine"]
+
+
+def called(name):
+    """A function with the name that Keras's users give to the inner one."""
+
+    def function(y_true, y_pred):
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+    function.__name__ = name
+    return function
+
+
+@pytest.mark.parametrize("name", ["loss", "regularization", "learning_rate", "epoch", "val_accuracy"])
+def test_names_that_the_logs_have_for_something_else(name):
+    loss = SQUARE + called(name) + called(name)
+    assert list(loss.losses) == ["squared_error_loss", f"term_{name}", f"term_{name}_2"]
+    with pytest.raises(ValueError, match=f"`losses`.*the logs use the name '{name}' for something else"):
+        CompositeLoss({name: SQUARE})
+    again = keras.losses.deserialize(keras.losses.serialize(SQUARE + SquaredErrorLoss(name=name)))
+    assert list(again.losses) == ["squared_error_loss", f"term_{name}"]
+
+
+def test_names_of_weighted_terms_and_shares():
+    loss = (
+        SquaredErrorLoss(name="a_weighted") + SquaredErrorLoss(name="a") + SquaredErrorLoss(name="a_2_share")
+    )
+    assert list(loss.losses) == ["a_weighted", "a_2", "a_2_share_2"]
+    with pytest.raises(ValueError, match="the name 'a_share'"):
+        CompositeLoss({"a": SQUARE, "a_share": SIZE})
+    assert list(UncertaintyWeightedLoss([called("log_noise")], noise=1.0).names) == [
+        "term_log_noise",
+        "log_noise",
+    ]
 
 
 def test_terms():

@@ -18,7 +18,7 @@ from keras_losses.callbacks import DynamicWeightAverage, GradNorm
 from tests.backends import BACKEND
 
 # The tasks are of very different size at first, which is what the callbacks are for.
-pytestmark = pytest.mark.filterwarnings("ignore:.*of the terms' sizes")
+pytestmark = pytest.mark.filterwarnings("ignore:The term .* of the loss in epoch")
 
 
 R = np.random.default_rng(0)
