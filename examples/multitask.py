@@ -119,7 +119,7 @@ def train(way: str, seed: int, epochs: int) -> Run:
     }
     model = LossAwareModel(x, {task: heads[task](hidden) for task in loss})
     schedule = keras.optimizers.schedules.CosineDecay(5e-3, epochs * -(-len(data.x) // 64))
-    model.compile(keras.optimizers.Adam(schedule), loss=loss)
+    model.compile(keras.optimizers.Adam(schedule), loss=loss, log_weighted_terms=True)
     targets = {"digit": data.digit, "ink": data.ink}
     with warnings.catch_warnings():
         warnings.filterwarnings(

@@ -135,7 +135,7 @@ def compiled(decoder: str, seed: int) -> keras.Model:
     # The loss is the mean over the pixels; 64 times the mean is the negative log-likelihood of an image.
     pixels = CrossentropyLoss(from_logits=True, multi_label=True, name="pixels")
     loss = {"image": 64.0 * pixels, "code": 1.0 * GaussianKLLoss(name="kl")}
-    model.compile(keras.optimizers.Adam(5e-3), loss=loss)
+    model.compile(keras.optimizers.Adam(5e-3), loss=loss, log_weighted_terms=True)
     return model
 
 

@@ -250,6 +250,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _end_training(self) -> None:
         self._terms_of["train"] = self._reader.epoch()
+        self.model.loss_terms.end_training()
         if self.batches:
             self._record.training.add(self._reader.read())
             self._record.flush()

@@ -177,7 +177,7 @@ class WrappedModel(LossAwareModel):
         with contextlib.suppress(AttributeError):
             model.train_function = model.test_function = model.predict_function = None
         model.compiled = False
-        _set_class(model, _loss_aware(type(model)))
+        _set_class(model, _loss_aware(type(model)))  # type: ignore[arg-type]
         return model
 
     def get_config(self) -> dict[str, Any]:
@@ -207,7 +207,8 @@ def _loss_aware(of_class: type) -> type:
 
     derived = types.new_class(f"LossAware{of_class.__name__}", (WrappedModel, of_class), {}, body)
     # All derived classes are saved under this name. `from_config` is the same for all of them.
-    return keras.saving.register_keras_serializable("keras_losses", "WrappedModel")(derived)
+    keras.saving.register_keras_serializable("keras_losses", "WrappedModel")(derived)
+    return derived
 
 
 def _set_class(model: keras.Model, cls: type) -> None:

@@ -39,10 +39,10 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
       its output;
     - `<term>_share`: this part as a share of the model's loss.
 
-    The logs have the first of these, and all three with `log_weighted_terms`. `details` has the others. With
-    several outputs the terms are called `<output>_<term>`. A term with the name of a metric or of another
-    entry of the logs is called `term_<term>`; the second of two terms with one name is called `<term>_2`. A
-    model without terms and penalties has no such entries.
+    The logs have the first of these, and all three with `log_weighted_terms`. With several outputs the terms
+    are called `<output>_<term>`. A term with the name of a metric or of another entry of the logs is called
+    `term_<term>`; the second of two terms with one name is called `<term>_2`. A model without terms and
+    penalties has no such entries.
 
     The model's own steps compute the values, under their weights and masks. No loss is called again. A
     custom `train_step` that does not call `compute_loss` records nothing, and then the logs have no terms.
@@ -65,7 +65,7 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         # Known once a step has been traced.
         self._recorded = False
         self._penalised = False
-        self._details_of_training: dict[str, float] | None = None
+        self._weighted_of_training: dict[str, float] | None = None
 
     def _track(self, name: str, variable: keras.Variable) -> None:
         # Keras tracks variables that are attributes.
@@ -243,39 +243,30 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
     @property
     def logged(self) -> set[str]:
-        """The names of all values that this metric has of the terms, in the logs or in `details`."""
+        """The names that the values of the terms have, in the logs or elsewhere."""
         terms = [*self.names, *([REGULARIZATION] if self._penalised else [])]
         return {entry for name in terms for entry in (name, names.weighted(name), names.share(name))}
 
-    def details(self) -> dict[str, float]:
-        """Return `<term>_weighted` and `<term>_share` of each term: means of the steps since the last reset.
-
-        It waits for the device, so call it between epochs only.
-        """
-        details: dict[str, float] = {}
-        for name, row in self._rows().items():
-            details[names.weighted(name)] = float(ops.convert_to_numpy(row.weighted))
-            details[names.share(name)] = float(ops.convert_to_numpy(row.share))
-        return details
-
-    def details_of_training(self) -> dict[str, float]:
-        """Return the `details` of the training steps of an epoch.
-
-        A validation resets the sums, so callbacks call this before the validation as well (`on_test_begin`).
-        The first call in an epoch reads the values, and later calls return the same.
-        """
-        if self._details_of_training is None:
-            self._details_of_training = self.details()
-        return self._details_of_training
-
     def begin_epoch(self) -> None:
         """Begin an epoch of training."""
-        self._details_of_training = None
+        self._weighted_of_training = None
         self.watch.begin_epoch()
 
+    def end_training(self) -> None:
+        """End the training steps of an epoch, before a validation resets the sums.
+
+        A second call in the same epoch does nothing. It waits for the device.
+        """
+        if self._weighted_of_training is None:
+            rows = self._rows().items()
+            self._weighted_of_training = {
+                names.weighted(name): float(ops.convert_to_numpy(row.weighted)) for name, row in rows
+            }
+
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """End an epoch of training; warn of terms that are not finite or that dominate."""
-        values = {**logs, **self.details_of_training()}
+        """End an epoch of training; warn of terms that are not finite or that dominate the loss."""
+        self.end_training()
+        values = {**logs, **(self._weighted_of_training or {})}
         self.watch.end_epoch(epoch, values, self.names, self._penalised)
 
 

@@ -104,7 +104,7 @@ class WatchTerms(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.loss_terms.begin_epoch()
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.model.loss_terms.details_of_training()
+        self.model.loss_terms.end_training()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.loss_terms.end_epoch(epoch, logs or {})

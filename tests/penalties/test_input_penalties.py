@@ -113,7 +113,7 @@ def test_jacobian_of_several_inputs_and_axes():
 
 
 def test_jacobian_is_a_term_beside_the_labels():
-    model = dense(loss=SquaredErrorLoss() + 0.1 * JacobianPenalty())
+    model = dense(loss=SquaredErrorLoss() + 0.1 * JacobianPenalty(), log_weighted_terms=True)
     history = model.fit(X, Y, validation_data=(X, Y), batch_size=6, verbose=0).history
     expected = np.sum(W**2)
     assert history["jacobian_penalty"] == [pytest.approx(expected, rel=1e-5)]

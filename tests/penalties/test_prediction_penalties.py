@@ -124,8 +124,7 @@ def sequences(wrap):
     model = wrap(keras.Model(x, layers.Dense(3, activation="softmax")(masked)))
     loss = RegularizedLoss(CrossentropyLoss(), confidence_penalty=0.1, activity_l2=0.25, smoothness=0.5)
     model.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
-    if wrap is not LossAwareModel.from_model:
-        LossTerms.attach(model)
+    LossTerms.attach(model, log_weighted_terms=True)
     return model
 
 

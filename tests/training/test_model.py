@@ -508,7 +508,7 @@ def learns(loss, y, outputs=Zero, steps=300):
     x = keras.Input((1,))
     model = LossAwareModel(x, keras.tree.map_structure(lambda _: outputs()(x), y))
     schedule = keras.optimizers.schedules.CosineDecay(0.2, steps, alpha=0.01)
-    model.compile(keras.optimizers.Adam(schedule), loss=loss)
+    model.compile(keras.optimizers.Adam(schedule), loss=loss, log_weighted_terms=True)
     count = len(keras.tree.flatten(y)[0])
     y = keras.tree.map_structure(lambda each: np.tile(each, (steps, 1)).astype("float32"), y)
     model.fit(np.zeros((steps * count, 1), "float32"), y, batch_size=count, verbose=0, shuffle=False)

@@ -192,6 +192,7 @@ def test_outputs_have_terms_of_their_own(same):
         loss={"a": loss, "b": loss if same else HuberLoss() + SquaredErrorLoss()},
         loss_weights={"a": 0.25, "b": 2},
         run_eagerly=True,
+        log_weighted_terms=True,
     )
     targets = {"a": Y, "b": 0 * Y}
     given = {"validation_data": (X, targets), "epochs": 2, "batch_size": 35, "verbose": 0}
@@ -223,7 +224,7 @@ def test_terms_are_of_their_output(structure, given):
         "one object": {"b": one, "a": one},
     }[given]
     weights = None if given == "one loss" else {name: {"a": 2.0, "b": 10.0}[name] for name in loss}
-    model.compile("sgd", loss=loss, loss_weights=weights, run_eagerly=True)
+    model.compile("sgd", loss=loss, loss_weights=weights, run_eagerly=True, log_weighted_terms=True)
     targets = {"a": np.full((70, 1), -1.0), "b": np.full((70, 1), -1.0)}
     targets = list(targets.values()) if structure is list else targets
     logs = model.evaluate(X, targets, verbose=0, return_dict=True, batch_size=70)
@@ -240,6 +241,62 @@ def test_terms_are_of_their_output(structure, given):
         "loss": a * 1.5 + b * 10.5,
     }
     assert {name: logs[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+
+
+# Names in the logs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [functional, plain], ids=["aware", "plain"])
+def test_the_terms_alone_are_in_the_logs_by_default(make):
+    model = make()
+    model.compile("sgd", loss=sum_of_two(), run_eagerly=True)
+    if make is plain:
+        LossTerms.attach(model)
+    assert set(fitted(model)) == {f"{side}{name}" for side in ("", "val_") for name in ("loss", *TERMS)}
+
+
+def make_loss(k):
+    def loss(y_true, y_pred):
+        return k * ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+    return loss
+
+
+@pytest.mark.parametrize("make", [functional, plain], ids=["aware", "plain"])
+def test_a_term_called_loss_does_not_replace_the_total(make):
+    model = compiled(make, SquaredErrorLoss() + make_loss(3.0))
+    history = fitted(model)
+    added = np.add(history["squared_error_loss"], history["term_loss"]) + history["regularization"]
+    np.testing.assert_allclose(added, history["loss"], rtol=1e-6)
+    assert history["term_loss"] != history["loss"]
+
+
+@pytest.mark.parametrize("make", [functional, plain], ids=["aware", "plain"])
+@pytest.mark.parametrize("metric", [str, keras.metrics.MeanAbsoluteError], ids=["by name", "as an object"])
+def test_a_term_called_like_a_metric(make, metric):
+    loss = SquaredErrorLoss(name="mae") + AbsoluteErrorLoss()
+    metrics = ["mae"] if metric is str else [metric(name="mae")]
+    history = fitted(compiled(make, loss, weighted_metrics=metrics), sample_weight=np.ones(70))
+    np.testing.assert_allclose(history["mae"], history["absolute_error_loss"], rtol=1e-5)
+    assert "term_mae" in history
+    assert history["term_mae"] != history["mae"]
+
+
+def test_terms_called_like_those_of_other_outputs():
+    """And like the metric of an output, or its loss."""
+    x = keras.Input((3,))
+    model = LossAwareModel(x, {name: keras.layers.Dense(1, name=name)(x) for name in ("a", "a_b")})
+    loss = {
+        "a": CompositeLoss({"b_c": SquaredErrorLoss(), "b_loss": "mae"}),
+        "a_b": CompositeLoss({"c": AbsoluteErrorLoss(), "mse": HuberLoss()}),
+    }
+    model.compile("sgd", loss=loss, metrics={"a_b": ["mse"]}, run_eagerly=True)
+    logs = model.evaluate(X, {"a": Y, "a_b": Y}, verbose=0, return_dict=True)
+    assert {"a_b_c", "term_a_b_loss", "a_b_c_2", "a_b_mse", "term_a_b_mse"} <= set(logs)
+    found = model.predict(X, verbose=0)
+    assert logs["a_b_c"] == pytest.approx(np.mean((found["a"] - Y) ** 2), rel=1e-5)
+    assert logs["a_b_c_2"] == pytest.approx(np.mean(np.abs(found["a_b"] - Y)), rel=1e-5)
+    assert logs["a_b_mse"] == pytest.approx(np.mean((found["a_b"] - Y) ** 2), rel=1e-5)
 
 
 def test_an_output_without_a_loss_has_no_terms():
@@ -299,7 +356,7 @@ def warnings_of(model, targets, **given):
             targets,
             **{"batch_size": 1, "epochs": 2, "verbose": 0, "shuffle": False, **given},
         )
-    words = ("terms' sizes", "infinite or NaN")
+    words = ("of the loss in epoch", "infinite or NaN")
     return [str(each.message) for each in caught if any(word in str(each.message) for word in words)]
 
 
@@ -315,6 +372,16 @@ def test_a_term_beside_which_the_others_vanish():
     )
 
 
+def test_a_validation_is_no_reason():
+    """r = 40 in training, 1 in validation: 1600 of 1640, and the other way round 1 of 2."""
+    large, small = (np.zeros((4, 3)), np.full((4, 1), 40.0)), (np.zeros((4, 3)), np.ones((4, 1)))
+    model = still(SquaredErrorLoss() + AbsoluteErrorLoss())
+    (said,) = warnings_of(model, large[1], batch_size=4, validation_data=small)
+    assert "was 97.6% of the loss in epoch 0" in said
+    model = still(SquaredErrorLoss() + AbsoluteErrorLoss())
+    assert warnings_of(model, small[1], batch_size=4, validation_data=large) == []
+
+
 def test_terms_that_are_not_meant_are_no_reason():
     """Of weight 0, alone, or negative: a size is a size."""
     assert (
@@ -325,7 +392,7 @@ def test_terms_that_are_not_meant_are_no_reason():
     (said,) = warnings_of(
         still(AbsoluteErrorLoss() - SquaredErrorLoss()), np.full((4, 1), 40.0), batch_size=4
     )
-    assert said.startswith("squared_error_loss was 97.6%")
+    assert said.startswith("The term squared_error_loss was 97.6%")
 
 
 def test_outputs_are_weighed_together():
@@ -334,7 +401,7 @@ def test_outputs_are_weighed_together():
     losses = {"a": 1.0 * AbsoluteErrorLoss(), "b": 1.0 * SquaredErrorLoss()}
     assert warnings_of(still(losses, "ab", loss_weights={"a": 1.0, "b": 0.01}), targets, batch_size=4) == []
     (said,) = warnings_of(still(losses, "ab"), targets, batch_size=4)
-    assert said.startswith("b_squared_error_loss was 97.6%")
+    assert said.startswith("The term b_squared_error_loss was 97.6%")
 
 
 def test_the_batch_in_which_a_nan_begins():
@@ -381,7 +448,7 @@ def test_compiled_anew():
     model = plain()
     model.compile("sgd", loss=sum_of_two(), **TRACED)
     assert set(fitted(model, epochs=1)) == {"loss", "val_loss"}
-    LossTerms.attach(model)
+    LossTerms.attach(model, log_weighted_terms=True)
     add_up(fitted(model))
     model.compile("sgd", loss=HuberLoss() + SquaredErrorLoss() + AbsoluteErrorLoss(), **TRACED)
     LossTerms.attach(model)
@@ -429,7 +496,7 @@ def test_from_model_keeps_weights_and_names():
     assert model.trainable_variables[0] is inner.trainable_variables[0]
     with pytest.raises(TypeError, match=r"`model` must be a keras.Model. Received: int"):
         LossAwareModel.from_model(3)
-    with pytest.raises(ValueError, match="has no weights yet"):
+    with pytest.raises(ValueError, match=r"`model` must be built.*without weights"):
         LossAwareModel.from_model(keras.Sequential([keras.layers.Dense(1)]))
 
 
@@ -461,7 +528,7 @@ def test_one_term_and_no_penalty():
     """A loss without terms has nothing to show but itself."""
     keras.utils.set_random_seed(0)
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
-    model.compile("sgd", loss=CompositeLoss([SquaredErrorLoss()]), run_eagerly=True)
+    model.compile("sgd", loss=CompositeLoss([SquaredErrorLoss()]), run_eagerly=True, log_weighted_terms=True)
     history = fitted(model)
     np.testing.assert_allclose(history["squared_error_loss_share"], 1.0, rtol=1e-6)
     assert "regularization" not in history
@@ -505,7 +572,9 @@ def test_terms_of_packed_predictions():
     """A likelihood among them, whose predictions are not of the shape of the targets."""
     keras.utils.set_random_seed(0)
     model = LossAwareModel.from_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
-    model.compile("sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss(), run_eagerly=True)
+    model.compile(
+        "sgd", loss=GaussianNLLLoss() + 0.5 * GaussianKLLoss(), run_eagerly=True, log_weighted_terms=True
+    )
     history = fitted(model)
     add_up(history)
     np.testing.assert_allclose(

@@ -391,7 +391,7 @@ def test_verbose(capsys):
 def test_terms_of_weight_0_are_still_shown():
     loss = SquaredErrorLoss() + 0 * AbsoluteErrorLoss()
     ramp = LossParameterSchedule("weights/absolute_error_loss", lambda epoch: epoch / 2)
-    history = fit(compiled(loss), ramp, batch_size=32)
+    history = fit(compiled(loss, log_weighted_terms=True), ramp, batch_size=32)
     weighted = np.array(history["absolute_error_loss_weighted"])
     np.testing.assert_allclose(weighted, [0, 0.5, 1] * np.array(history["absolute_error_loss"]), rtol=1e-6)
     assert history["absolute_error_loss"][0] > 0

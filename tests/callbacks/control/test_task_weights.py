@@ -255,7 +255,7 @@ def test_grad_norm_under_sample_weights_and_validation():
 
 
 def test_grad_norm_goes_on(tmp_path):
-    whole, parts = tasks(keras.optimizers.Adam(0.02)), tasks(keras.optimizers.Adam(0.02))
+    whole, parts = (tasks(keras.optimizers.Adam(0.02), log_weighted_terms=True) for _ in range(2))
     expected = fit(whole, GradNorm("shared", learning_rate=0.1), epochs=5)
     callback = GradNorm("shared", learning_rate=0.1)
     first, second = fit(parts, callback, epochs=2), fit(parts, callback, epochs=1)
