@@ -10,7 +10,7 @@ from .control.task_weights import DynamicWeightAverage, GradNorm
 from .curves.loss_curves import LossCurves
 from .schedules.around import Chain, Warmup
 from .schedules.base import Schedule
-from .schedules.cycles import CosineRestarts, OneCycle
+from .schedules.cycles import CosineRestarts, Cyclic, OneCycle
 from .schedules.decays import InverseSquareRoot, Polynomial, Step, WarmupStableDecay
 from .writers.live_plot import LivePlot
 from .writers.mlflow import MLflowWriter
@@ -23,6 +23,7 @@ __all__ = [
     "CSVWriter",
     "Chain",
     "CosineRestarts",
+    "Cyclic",
     "DynamicWeightAverage",
     "GradNorm",
     "InverseSquareRoot",

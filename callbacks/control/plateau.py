@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..arguments import as_number, number, whole_number
+from ..arguments import as_number, choice, number, whole_number
 from ..schedules.around import Scaled
 from ..state import Remembers
 from .optimizers import batches_seen, rate_variable, required_optimizer, schedule_of, updating
@@ -34,6 +34,19 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
       `backup_dir` it continues in another process as well: after a kill with `BackupAndRestore`, and with a
       model that `ModelCheckpoint` saved and `load_model` loaded.
 
+    The epochs of a `cooldown` are not counted at all, as in PyTorch. Keras counts the last one, so that its
+    `cooldown=1` does nothing. If the value never improves after the first epoch, the rate is reduced at the
+    end of these epochs, counted from 1:
+
+    | `patience` | `cooldown` | here     | `keras.callbacks.ReduceLROnPlateau` |
+    |------------|------------|----------|-------------------------------------|
+    | 2          | 0          | 3, 5, 7  | 3, 5, 7                             |
+    | 2          | 1          | 3, 6, 9  | 3, 5, 7                             |
+    | 2          | 2          | 3, 7, 11 | 3, 6, 9                             |
+
+    To get Keras's epochs, subtract 1 from a `cooldown` above 0. PyTorch waits for one epoch more than
+    `patience`, so add 1 to the patience of its `ReduceLROnPlateau`.
+
     Place it before callbacks that save the model at the end of an epoch, so that they save its decision. An
     epoch whose logs lack the value (`validation_freq`) is not counted. NaN counts as not better.
 
@@ -49,13 +62,17 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         backup_dir: Directory in which the state is kept for other processes: that of `BackupAndRestore`,
             which removes it at the end of training, or that of the checkpoints. None keeps it in memory.
         verbose: 1 prints each reduction, 0 prints nothing.
+        min_delta_mode: `"abs"` compares the difference with `min_delta`, as Keras does. `"rel"` compares it
+            with `min_delta` times the absolute value of the best value. That is the default of PyTorch's
+            `ReduceLROnPlateau`, where `min_delta` is called `threshold`, and the mode `threshold_mode`.
 
     Raises:
         TypeError, ValueError: For an argument outside its domain.
         ValueError: When training, if the learning rate is a function.
 
     Warns:
-        UserWarning: Once, if the logs lack the value, or if it is NaN.
+        UserWarning: Once, if the logs lack the value, if it is NaN, or if the compiled optimizer makes no
+            update, so that its rate is not used.
 
     Example:
 
@@ -81,6 +98,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         min_rate: float = 0.0,
         backup_dir: str | os.PathLike[str] | None = None,
         verbose: int = 0,
+        min_delta_mode: str = "abs",
     ) -> None:
         super().__init__()
         if mode == "auto" and str(monitor).endswith("loss"):
@@ -93,6 +111,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
         self.factor = number("PlateauDecay", "factor", factor, "(0, 1)")
         self.min_delta = number("PlateauDecay", "min_delta", min_delta, "[0, inf)")
+        self.min_delta_mode = choice("PlateauDecay", "min_delta_mode", min_delta_mode, ("abs", "rel"))
         self.min_rate = number("PlateauDecay", "min_rate", min_rate, "[0, inf)")
         self.patience = whole_number("PlateauDecay", "patience", patience, "[1, inf)")
         self.cooldown = whole_number("PlateauDecay", "cooldown", cooldown, "[0, inf)")
@@ -122,6 +141,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._restore()
+        self._batches_before_epoch = batches_seen(self.model.optimizer)
 
     def scaled(self, rate: float) -> float:
         """Return the reduced form of a rate that another callback sets."""
@@ -132,6 +152,9 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         logs = {} if logs is None else logs
         batches = batches_seen(self.model.optimizer)
         logs.setdefault("learning_rate", self._rate(batches))
+        skips_batches = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
+        if batches == self._batches_before_epoch and not skips_batches:
+            self._rate_of_fit.warn_of_an_unused_rate("PlateauDecay")
         self._reduced_to = None
         self._decided_at = batches
         if self.monitor not in logs:
@@ -147,14 +170,22 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
     def _is_time(self, value: float, epoch: int) -> bool:
         if math.isnan(value):
             self._warn_once(f"{self.monitor} is NaN in epoch {epoch + 1}, which counts as not better.")
-        sign = 1.0 if self.mode == "min" else -1.0
-        if not math.isnan(value) and (self.best is None or sign * value < sign * self.best - self.min_delta):
+        if self._is_better(value):
             self.best, self.wait = value, 0
         else:
             self.wait += 1
         if self.cooldown_left:
             self.cooldown_left, self.wait = self.cooldown_left - 1, 0
         return self.wait >= self.patience
+
+    def _is_better(self, value: float) -> bool:
+        if self.best is None or math.isnan(value):
+            return not math.isnan(value)
+        needed = self.min_delta
+        if self.min_delta_mode == "rel":
+            needed *= abs(self.best) if math.isfinite(self.best) else 1.0
+        sign = 1.0 if self.mode == "min" else -1.0
+        return sign * value < sign * self.best - needed
 
     def _reduce(self, rate: float) -> None:
         if rate <= self.min_rate * (1 + 1e-6):  # the optimizer holds it in float32

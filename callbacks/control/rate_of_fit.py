@@ -64,7 +64,7 @@ class RateOfFit:
         self._listeners.append(listener)
 
     def warn_of_an_unused_rate(self, owner: str) -> None:
-        """Warn, once in a fit, that the optimizer whose rate a callback sets made no update in an epoch."""
+        """Warn once in a fit that the optimizer whose rate a callback sets made no update in an epoch."""
         if not self._warned:
             self._warned = True
             warnings.warn(

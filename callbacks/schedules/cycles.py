@@ -1,4 +1,4 @@
-"""Schedules that rise and fall: one cycle over the whole training, and cosine restarts."""
+"""Schedules that rise and fall: one cycle over the whole training, repeated cycles, and cosine restarts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_losses.core import parameter
+from keras_losses.core import flag, parameter
 
 from .base import FORMS, Schedule, power, share_done, share_left
 
@@ -21,11 +21,17 @@ class OneCycle(Schedule):
         from peak / div up to peak                  in the steps 0 to pct_start * steps - 1
         from peak down to peak / div_final          from there to step steps - 1, the last one
 
-    Both follow half a cosine or a straight line. Each step has the rate of PyTorch's `OneCycleLR(optimizer,
-    peak, total_steps=steps, div_factor=div, final_div_factor=div_final / div)`. Names and defaults are those
-    of fastai, where `div_final` divides the peak. Later steps keep the last rate; PyTorch raises an error
-    there. `momentum()` returns the momentum, which falls while the rate rises. `WarmupStableDecay` stays at
-    its peak, so that the length of the training can be decided later.
+    With `three_phase=True` the fall has two parts, as in the paper:
+
+        from peak down to peak / div                in as many steps as the rise
+        from peak / div down to peak / div_final    from there to step steps - 1
+
+    Each part follows half a cosine or a straight line. Each step has the rate of PyTorch's
+    `OneCycleLR(optimizer, peak, total_steps=steps, div_factor=div, final_div_factor=div_final / div,
+    three_phase=three_phase)`. Names and defaults are those of fastai, where `div_final` divides the peak.
+    Later steps keep the last rate; PyTorch raises an error there. `momentum()` returns the momentum, which
+    falls while the rate rises. `WarmupStableDecay` stays at its peak, so that the length of the training can
+    be decided later.
 
     Args:
         peak: The highest rate, above 0.
@@ -34,6 +40,7 @@ class OneCycle(Schedule):
         div: Peak divided by the first rate, above 0.
         div_final: Peak divided by the last rate, above 0.
         form: `"cosine"` or `"linear"`.
+        three_phase: Whether the fall has two parts. `pct_start` is then 0.5 or less.
         steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
 
     Raises:
@@ -56,6 +63,14 @@ class OneCycle(Schedule):
     div: float = parameter(default=25.0, within="(0, inf)")
     div_final: float = parameter(default=1e5, within="(0, inf)")
     form: str = parameter(default="cosine", choices=("cosine", "linear"))
+    three_phase: bool = flag(default=False)
+
+    def validate(self) -> None:
+        if self.three_phase and self.pct_start > 0.5:
+            raise ValueError(
+                "`OneCycle`: `pct_start` must be 0.5 or less with three_phase=True, because the first two "
+                f"phases have this length. Received: pct_start={self.pct_start!r}"
+            )
 
     def rate(self, step: Any) -> Any:
         form = FORMS[self.form]
@@ -63,8 +78,13 @@ class OneCycle(Schedule):
         top = max(self.pct_start * (last + 1) - 1, 0.0)
         first, final = self.peak / self.div, self.peak / self.div_final
         up = first + (self.peak - first) * form(share_done(step, 0, top))
-        down = final + (self.peak - final) * form(share_left(step, top, last - top))
-        return ops.where(step <= math.floor(top), up, down)
+        if not self.three_phase:
+            down = final + (self.peak - final) * form(share_left(step, top, last - top))
+            return ops.where(step <= math.floor(top), up, down)
+        down = first + (self.peak - first) * form(share_left(step, top, top))
+        end = final + (first - final) * form(share_left(step, 2 * top, last - 2 * top))
+        falling = ops.where(step <= math.floor(2 * top), down, end)
+        return ops.where(step <= math.floor(top), up, falling)
 
     @property
     def length(self) -> float:
@@ -75,13 +95,84 @@ class OneCycle(Schedule):
 
         Pass it as the `momentum` of `ScheduledSGD` or the `beta_1` of `ScheduledAdam`.
         """
-        if not 0 < low <= high < 1:
-            raise ValueError(
-                "`OneCycle.momentum`: `low` and `high` must be numbers with 0 < low <= high < 1. Received: "
-                f"low={low!r}, high={high!r}"
-            )
+        _check_momentum("OneCycle.momentum", low, high)
         inverse = {"peak": low, "div": low / high, "div_final": low / high}
         return OneCycle(**{**self.get_config(), **inverse})
+
+
+class Cyclic(Schedule):
+    """Cycles that each rise in a straight line and fall in a straight line.
+
+        rate(s) = base + (peak - base) * share(s) * scale(s)
+
+    The share rises from 0 to 1 in `steps_up` steps, and falls to 0 in `steps_down` steps. The scale is 1 with
+    mode `"triangular"`, 1/2 to the number of complete cycles with `"triangular2"`, and gamma^s with
+    `"exp_range"`. Each step has the rate of PyTorch's `CyclicLR(optimizer, base, peak, steps_up, steps_down,
+    mode, gamma)`.
+
+    Args:
+        base: Rate at the beginning and the end of each cycle, 0 or more.
+        peak: Rate between the rise and the fall of the first cycle, above 0.
+        steps_up: Length of each rise, above 0, in steps; in epochs with `steps_per_epoch`.
+        steps_down: Length of each fall; by default `steps_up`.
+        mode: `"triangular"`, `"triangular2"` or `"exp_range"`.
+        gamma: Factor of each step with mode `"exp_range"`, above 0 and up to 1.
+        steps_per_epoch: Number of steps in an epoch, if lengths are in epochs.
+
+    Raises:
+        TypeError, ValueError: If an argument is outside its range, or if a `gamma` other than 1 is passed
+            with another mode than `"exp_range"`.
+
+    References:
+        - Smith 2017, Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/abs/1506.01186
+
+    Example:
+
+    >>> from keras_losses.callbacks import Cyclic
+    >>> Cyclic(0.1, 0.5, steps_up=2, mode="triangular2").preview(9).round(3).tolist()
+    [0.1, 0.3, 0.5, 0.3, 0.1, 0.2, 0.3, 0.2, 0.1]
+    """
+
+    base: float = parameter(within="[0, inf)")
+    peak: float = parameter(within="(0, inf)")
+    steps_up: float = parameter(within="(0, inf)")
+    steps_down: float | None = parameter(default=None, within="(0, inf)", optional=True)
+    mode: str = parameter(default="triangular", choices=("triangular", "triangular2", "exp_range"))
+    gamma: float = parameter(default=1.0, within="(0, 1]")
+
+    def validate(self) -> None:
+        if self.gamma != 1.0 and self.mode != "exp_range":
+            raise ValueError(
+                "`Cyclic`: `gamma` must be 1 unless the mode is 'exp_range'. Received: "
+                f"gamma={self.gamma!r}, mode={self.mode!r}"
+            )
+
+    def rate(self, step: Any) -> Any:
+        up = max(self.steps_of(self.steps_up), 1)
+        down = up if self.steps_down is None else max(self.steps_of(self.steps_down), 1)
+        since = step % (up + down)
+        share = ops.where(since < up, share_done(since, 0, up), share_left(since, up, down))
+        if self.mode == "triangular2":
+            share = share * power(0.5, step // (up + down))
+        if self.mode == "exp_range":
+            share = share * power(self.gamma, step)
+        return self.base + (self.peak - self.base) * share
+
+    def momentum(self, low: float = 0.8, high: float = 0.9) -> Cyclic:
+        """Return the momentum of the cycles: it falls from `high` to `low` while the rate rises, and returns.
+
+        Pass it as the `momentum` of `ScheduledSGD` or the `beta_1` of `ScheduledAdam`.
+        """
+        _check_momentum("Cyclic.momentum", low, high)
+        return Cyclic(**{**self.get_config(), "base": high, "peak": low})
+
+
+def _check_momentum(owner: str, low: float, high: float) -> None:
+    if not 0 < low <= high < 1:
+        raise ValueError(
+            f"`{owner}`: `low` and `high` must be numbers with 0 < low <= high < 1. Received: "
+            f"low={low!r}, high={high!r}"
+        )
 
 
 class CosineRestarts(Schedule):

@@ -9,7 +9,7 @@ from keras.optimizers import schedules
 
 from keras_losses.callbacks import LearningRateDecay, PlateauDecay, Polynomial
 from keras_losses.callbacks.control import plateau
-from tests.callbacks.small import TRACED, fit, model
+from tests.callbacks.small import TRACED, OwnOptimizers, fit, model
 
 
 class Say(keras.callbacks.Callback):
@@ -68,6 +68,8 @@ RATES = {
 every_rate = pytest.mark.parametrize("optimizer", RATES.values(), ids=RATES)
 
 
+RELATIVE = {"min_delta": 0.05, "min_delta_mode": "rel"}
+
 # When -----------------------------------------------------------------------------------------------------
 
 
@@ -81,6 +83,11 @@ every_rate = pytest.mark.parametrize("optimizer", RATES.values(), ids=RATES)
         ({"patience": 1}, [1, 1, 1, 1], [1, 1, 1 / 2, 1 / 4]),
         # 0.95 is better by 0.05, 0.85 by 0.15.
         ({"min_delta": 0.1}, [1, 0.95, 0.95, 0.85, 0.85], [1, 1, 1, 1 / 2, 1 / 2]),
+        # 0.95 of 10 is 9.5: 9.6 is not better by a twentieth, 9.4 is; of -10 it is -10.5.
+        (RELATIVE, [10, 9.6, 9.6, 9.4, 9.4, 9.4], [1, 1, 1, 1 / 2, 1 / 2, 1 / 2]),
+        (RELATIVE, [-10, -10.4, -10.6, -10.6, -10.6], [1, 1, 1, 1, 1]),
+        ({**RELATIVE, "mode": "max"}, [10, 10.4, 10.6, 10.6, 10.6], [1, 1, 1, 1, 1]),
+        (RELATIVE, [float("inf"), 10, float("-inf"), -1, -1], [1, 1, 1, 1, 1]),
         # After the third epoch one is not counted, then two are.
         ({"cooldown": 1}, [1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1 / 2, 1 / 2, 1 / 2, 1 / 4]),
         # One that is better in the cooldown is the best from then on.
@@ -97,13 +104,61 @@ def test_when(given, values, rates):
     assert train(model(RATES["number"]()), values, halving(**given)) == about([R * rate for rate in rates])
 
 
-@pytest.mark.thorough
 def test_keras_agrees_where_it_can():
-    """Without a cooldown, of which Keras counts the last epoch."""
+    """Without a cooldown, and with one epoch less of it, because Keras counts the last one."""
     values = [5, 4, 4.5, 4.2, 3, 3, 3.1, 3.2, 2.9, 2.95, 2.95, 2.95]
-    theirs = keras.callbacks.ReduceLROnPlateau("value", mode="min", factor=0.5, patience=2)
-    used = train(model(RATES["number"]()), values, theirs)
-    assert train(model(RATES["number"]()), values, halving()) == about(used)
+    for theirs, ours in ((0, 0), (1, 0), (3, 2)):
+        keras_callback = keras.callbacks.ReduceLROnPlateau(
+            "value", mode="min", factor=0.5, patience=2, cooldown=theirs
+        )
+        used = train(model(RATES["number"]()), values, keras_callback)
+        assert train(model(RATES["number"]()), values, halving(cooldown=ours)) == about(used)
+
+
+def reductions(callback):
+    """The epochs, counted from 1, at whose end the rate is reduced if the value is always 1."""
+    rates = [*train(model(RATES["number"]()), [1] * 12, callback), None]
+    return [epoch for epoch in range(1, 12) if rates[epoch] != rates[epoch - 1]]
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "here", "keras_epochs"),
+    [(0, [3, 5, 7, 9, 11], [3, 5, 7, 9, 11]), (1, [3, 6, 9], [3, 5, 7, 9, 11]), (2, [3, 7, 11], [3, 6, 9])],
+)
+def test_the_epochs_of_the_docstring(cooldown, here, keras_epochs):
+    given = {"mode": "min", "factor": 0.5, "patience": 2, "cooldown": cooldown}
+    assert reductions(PlateauDecay("value", **given)) == here
+    assert reductions(keras.callbacks.ReduceLROnPlateau("value", **given)) == keras_epochs
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="importing PyTorch beside it takes seconds")
+@pytest.mark.parametrize("cooldown", [0, 1, 3])
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_pytorch_agrees(cooldown, mode, threshold_mode):
+    import torch
+
+    values = [5, 4, 4.5, 4.2, 3, 3, 3.1, 3.2, 2.9, 2.95, 2.95, 2.95, 2.8, 2.75, 2.72, 2.71, 6]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=R)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode, 0.5, patience=1, threshold=0.03, threshold_mode=threshold_mode, cooldown=cooldown
+    )
+    expected = []
+    for value in values:
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step(value)
+    given = {"mode": mode, "min_delta": 0.03, "min_delta_mode": threshold_mode, "cooldown": cooldown}
+    assert train(model(RATES["number"]()), values, halving(**given)) == about(expected)
+
+
+@pytest.mark.filterwarnings("ignore:`PlateauDecay`. the logs")
+def test_a_rate_that_is_not_used():
+    one_weight = OwnOptimizers(*(lambda each: (each.inputs, each.outputs))(model()))
+    one_weight.compile(keras.optimizers.SGD(R), run_eagerly=True)
+    with pytest.warns(UserWarning, match="`PlateauDecay`: the compiled optimizer made no update") as seen:
+        fit(one_weight, PlateauDecay("loss"), epochs=2)
+    assert sum("made no update" in str(each.message) for each in seen) == 1
 
 
 # What -----------------------------------------------------------------------------------------------------
@@ -255,6 +310,7 @@ def test_verbose(capsys):
         ({"min_rate": float("nan")}, "`min_rate` must be"),
         ({"patience": 0}, r"`patience` must be an integer in \[1, inf\). Received: patience=0"),
         ({"cooldown": 1.5}, r"`cooldown` must be an integer in \[0, inf\)"),
+        ({"min_delta_mode": "relative"}, "one of 'abs', 'rel'"),
         ({"backup_dir": ""}, "`backup_dir` must be a directory"),
     ],
 )

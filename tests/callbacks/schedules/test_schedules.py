@@ -12,6 +12,7 @@ from keras.optimizers import schedules as keras_schedules
 from keras_losses.callbacks import (
     Chain,
     CosineRestarts,
+    Cyclic,
     InverseSquareRoot,
     LearningRateDecay,
     OneCycle,
@@ -41,6 +42,22 @@ def one_cycle(s, form=lambda p: (1 - math.cos(math.pi * p)) / 2):
     if s <= 11:
         return 0.1 + 1.9 * form(s / 11)
     return 2.0 - (2.0 - 0.002) * form((min(s, 39) - 11) / 28)
+
+
+def three_phases(s, form=lambda p: (1 - math.cos(math.pi * p)) / 2):
+    """OneCycle(2.0, 40, 0.3, 20, 1000, three_phase=True): up to 11, down to 22, further down to 39."""
+    if s <= 11:
+        return 0.1 + 1.9 * form(s / 11)
+    if s <= 22:
+        return 2.0 - 1.9 * form((s - 11) / 11)
+    return 0.1 - (0.1 - 0.002) * form((min(s, 39) - 22) / 17)
+
+
+def cyclic(s, scale):
+    """Cyclic(0.1, 0.7, 4, 8): up from 0 to 4, down from 4 to 12."""
+    cycle, since = divmod(s, 12)
+    share = since / 4 if since < 4 else (12 - since) / 8
+    return 0.1 + 0.6 * share * scale(cycle)
 
 
 def stable(s, tail):
@@ -78,6 +95,17 @@ FORMULAS = {
     "one cycle, lines": (
         OneCycle(2.0, 40, pct_start=0.3, div=20.0, div_final=1000.0, form="linear"),
         lambda s: one_cycle(s, lambda p: p),
+    ),
+    "one cycle, three phases": (OneCycle(2.0, 40, 0.3, 20.0, 1000.0, three_phase=True), three_phases),
+    "one cycle, three phases, lines": (
+        OneCycle(2.0, 40, 0.3, 20.0, 1000.0, "linear", three_phase=True),
+        lambda s: three_phases(s, lambda p: p),
+    ),
+    "triangles": (Cyclic(0.1, 0.7, 4, 8), lambda s: cyclic(s, lambda cycle: 1)),
+    "smaller triangles": (Cyclic(0.1, 0.7, 4, 8, "triangular2"), lambda s: cyclic(s, lambda k: 0.5**k)),
+    "decaying triangles": (
+        Cyclic(0.1, 0.7, 4, 8, "exp_range", 0.97),
+        lambda s: cyclic(s, lambda cycle: 0.97**s),
     ),
     "stable": (WarmupStableDecay(3.0, 50, 10, 20, final=0.3), lambda s: stable(s, lambda d: 1 - d)),
     "stable, cosine": (
@@ -131,6 +159,12 @@ def test_a_config_makes_the_same_again(schedule, formula):
         # Up in (1/3 * 9) - 1 = 2 steps, down in the 6 that follow.
         (OneCycle(1.0, 9, 1 / 3, 5.0, 10.0, "linear"), [0.2, 0.6, 1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.1]),
         (OneCycle(1.0, 5, 0.6, 4.0, 2.0), [0.25, 0.625, 1, 0.75, 0.5, 0.5]),
+        # Up in 2/5 * 5 - 1 = 1 step, down in 1 more, and to the end in the 2 that are left.
+        (OneCycle(1.0, 5, 0.4, 2.0, 10.0, "linear", three_phase=True), [0.5, 1, 0.5, 0.3, 0.1, 0.1]),
+        (Cyclic(0.0, 1.0, 2), [0, 0.5, 1, 0.5, 0, 0.5, 1, 0.5, 0]),
+        (Cyclic(0.2, 1.0, 1, 2, "triangular2"), [0.2, 1, 0.6, 0.2, 0.6, 0.4, 0.2, 0.4]),
+        (Cyclic(0.0, 1.0, 1, 1, "exp_range", 0.5), [0, 0.5, 0, 0.125, 0, 1 / 32]),
+        (Cyclic(0.1, 1.0, 2).momentum(0.5, 0.9), [0.9, 0.7, 0.5, 0.7, 0.9]),
         (WarmupStableDecay(1.0, 8, 2, 4), [0, 0.5, 1, 1, 1, 0.75, 0.5, 0.25, 0, 0]),
         (WarmupStableDecay(1.0, 5, 1, 4, "1-sqrt"), [0, 1, 0.5, 1 - 0.5**0.5, 1 - 0.75**0.5, 0]),
         (CosineRestarts(1.0, 2, 2.0, 0.5), [1, 0.5, 0.5, 0.25 + 0.125 * 2**0.5, 0.25]),
@@ -154,6 +188,8 @@ def test_by_hand(schedule, rates):
     [
         (lambda n, **e: Warmup(Polynomial(1.0, 9), n, **e), 15, 1.5),
         (lambda n, **e: OneCycle(1.0, n, **e), 30, 3),
+        (lambda n, **e: OneCycle(1.0, n, three_phase=True, **e), 30, 3),
+        (lambda n, **e: Cyclic(0.1, 1.0, n, 2 * n, "triangular2", **e), 10, 1),
         (lambda n, **e: WarmupStableDecay(1.0, n, n / 4, n / 2, **e), 40, 4),
         (lambda n, **e: CosineRestarts(1.0, n, 1.5, 0.5, n / 5, **e), 10, 1),
         (lambda n, **e: InverseSquareRoot(1.0, n, **e), 20, 2),
@@ -192,6 +228,7 @@ N = 10_000_000
             lambda s: 0.999**9999 * math.sin(math.pi / 2 * (N - s) / 1000) ** 2,
         ),
         (Step(1.0, 100_000, 0.9), lambda s: 0.9**99),
+        (Cyclic(0.0, 1.0, N / 2), lambda s: (N - s) / (N / 2)),
         (InverseSquareRoot(1.0, 10_000), lambda s: math.sqrt(10_000 / s)),
     ],
 )
@@ -238,14 +275,17 @@ with_pytorch_at_hand = [] if keras.backend.backend() == "torch" else [pytest.mar
 
 
 @pytest.mark.parametrize(
-    ("form", "strategy", "steps", "pct_start"),
+    ("form", "strategy", "steps", "pct_start", "three_phase"),
     [
-        pytest.param(form, strategy, steps, share, marks=with_pytorch_at_hand)
+        pytest.param(form, strategy, steps, share, three_phase, marks=with_pytorch_at_hand)
         for form, strategy in (("cosine", "cos"), ("linear", "linear"))
-        for steps, share in ((50, 0.3), (37, 0.25), (10, 1.0))
+        for steps, share, three_phase in (
+            *((50, 0.3, False), (37, 0.25, False), (10, 1.0, False)),
+            *((50, 0.3, True), (37, 0.25, True), (10, 0.5, True)),
+        )
     ],
 )
-def test_pytorch_one_cycle(form, strategy, steps, pct_start):
+def test_pytorch_one_cycle(form, strategy, steps, pct_start, three_phase):
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
@@ -258,6 +298,7 @@ def test_pytorch_one_cycle(form, strategy, steps, pct_start):
         max_momentum=0.9,
         div_factor=10.0,
         final_div_factor=100.0,
+        three_phase=three_phase,
     )
     rates, momenta = [], []
     for _ in range(steps):
@@ -266,9 +307,31 @@ def test_pytorch_one_cycle(form, strategy, steps, pct_start):
         optimizer.step()
         if len(rates) < steps:
             theirs.step()
-    ours = OneCycle(0.4, steps, pct_start, div=10.0, div_final=1000.0, form=form)
+    ours = OneCycle(0.4, steps, pct_start, div=10.0, div_final=1000.0, form=form, three_phase=three_phase)
     np.testing.assert_allclose(ours.preview(steps), rates, rtol=2e-6)
     np.testing.assert_allclose(ours.momentum(0.8, 0.9).preview(steps), momenta, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "gamma", "up", "down"),
+    [
+        pytest.param(*case, marks=with_pytorch_at_hand)
+        for case in (("triangular", 1.0, 7, None), ("triangular2", 1.0, 3, 8), ("exp_range", 0.98, 5, 5))
+    ],
+)
+def test_pytorch_cycles(mode, gamma, up, down):
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.5)
+    theirs = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.01, 0.4, up, down, mode, gamma)
+    rates, momenta = [], []
+    for _ in range(60):
+        rates.append(optimizer.param_groups[0]["lr"])
+        momenta.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        theirs.step()
+    ours = Cyclic(0.01, 0.4, up, down, mode, gamma)
+    np.testing.assert_allclose(ours.preview(60), rates, rtol=3e-6)
+    np.testing.assert_allclose(ours.momentum(0.8, 0.9).preview(60), momenta, rtol=2e-6)
 
 
 # In optimizers and callbacks -----------------------------------------------------------------------------
@@ -316,6 +379,7 @@ def test_with_learning_rate_decay(unit):
         (Warmup(keras_schedules.PolynomialDecay(1.0, 20, cycle=True), 5), math.inf),
         (Warmup(keras_schedules.ExponentialDecay(1.0, 20, 0.5), 5), math.inf),
         (WarmupStableDecay(1.0, 2, 0.5, 1, steps_per_epoch=10), 20),
+        (Cyclic(0.1, 1.0, 10), math.inf),
         (CosineRestarts(1.0, 10), math.inf),
         (CosineRestarts(1.0, 10, 2.0, cycles=3), 70),
         (CosineRestarts(1.0, 10, cycles=3), 30),
@@ -393,6 +457,9 @@ def test_learning_rate_decay_looks_at_it():
         (lambda: OneCycle(1.0, 10, form="cos"), "one of 'cosine', 'linear'.*form='cos'"),
         (lambda: OneCycle(1.0), "steps.*Its arguments are: peak, steps"),
         (lambda: OneCycle(1.0, 10).momentum(0.9, 0.8), "0 < low <= high < 1.*low=0.9, high=0.8"),
+        (lambda: OneCycle(1.0, 10, 0.6, three_phase=True), "`pct_start` must be 0.5 or less.*pct_start=0.6"),
+        (lambda: Cyclic(0.1, 1.0, 10, gamma=0.9), "`gamma` must be 1 unless.*gamma=0.9, mode='triangular'"),
+        (lambda: Cyclic(0.1, 1.0, 10).momentum(0.9, 0.8), "`Cyclic.momentum`: .*0 < low <= high < 1"),
         (lambda: Warmup("cosine", 10), "`schedule` must be a learning rate.*'cosine'"),
         (lambda: Warmup(lambda step: 0.1, 10), "LearningRateSchedule"),
         (lambda: Warmup(-0.1, 10), r"schedule=-0.1"),
