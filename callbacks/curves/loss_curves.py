@@ -164,6 +164,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._record.flush()  # an evaluation with this callback may have hidden the end of the last epoch
         self._reader = Reader(self.model)
         self._record.follow(self._reader)
+        self._reset_terms()
         self._terms_of: dict[str, dict[str, float]] = {}
         self._epoch_began_at = self._reader.batches()
         self._batches_of_epoch = 0
@@ -194,6 +195,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             self._end_training()
             self._phase = "validation"
             self._validation = ValidationPoints()
+            self._reset_terms()
 
     def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.batches and self._phase == "validation":
@@ -227,6 +229,12 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writers.end(_numbers(logs or {}))
         self._writers.close()
+
+    def _reset_terms(self) -> None:
+        """Begin the sums of the terms anew if the model does not: a subclass may override `metrics`."""
+        model = self._reader.model
+        if not any(metric is model.loss_terms for metric in model.metrics):
+            model.loss_terms.reset_state()
 
     def _step(self) -> int:
         return self._axis.step(self._reader.iterations())

@@ -7,6 +7,7 @@ import warnings
 import keras
 import pytest
 
+from keras_losses import AbsoluteErrorLoss, SquaredErrorLoss
 from keras_losses.callbacks import CSVWriter, JSONLinesWriter, LossCurves, LossReport
 from keras_losses.callbacks.curves import axis
 from keras_losses.callbacks.writers import owner
@@ -287,6 +288,26 @@ def test_updates_after_epochs_without_any_continue_the_axis(tmp_path, batches):
     restored.optimizer.iterations.assign(3)  # at step 9
     train(restored, (3, 5))
     assert epoch_steps(tmp_path) == [3, 6, 9, 12, 15]
+
+
+@on_other_than_jax
+def test_the_terms_of_a_model_that_overrides_its_metrics(tmp_path):
+    """Keras resets the metrics that a model names; the sums of the terms are of one epoch all the same."""
+
+    class WithMetrics(TwoOptimizers):
+        @property
+        def metrics(self):
+            return []
+
+    trained = WithMetrics()
+    trained.compile(loss=SquaredErrorLoss() + 0.5 * AbsoluteErrorLoss(), run_eagerly=True)
+    trained(data()[0])
+    x, y = data((1.0, 1.0))
+    curves = LossCurves(tmp_path)
+    with pytest.warns(UserWarning, match="made no update"):
+        trained.fit(x, y, verbose=0, callbacks=[curves])
+    trained.fit(x, 3.0 * y, verbose=0, callbacks=[curves])
+    assert curve(tmp_path, "train", "epoch/terms/squared_error_loss") == [(1, 1.0), (2, 9.0)]
 
 
 @pytest.mark.parametrize("path", ["gs://bucket/logs", "s3://bucket/logs", "memory://logs"])
