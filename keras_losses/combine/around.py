@@ -97,6 +97,9 @@ class AroundLoss(Loss):
         function = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
         return function(truth.values, predictions.values)
 
+    def mark_invalid(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        return self.loss.mark_invalid(y_true, y_pred) if isinstance(self.loss, Loss) else (y_true, y_pred)
+
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
         if isinstance(self.loss, Loss):
             self.loss.check(y_true, y_pred, wanted)

@@ -86,6 +86,9 @@ class ClassificationLoss(Loss):
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         check_labels(type(self).__name__, wanted_values(y_true.received, wanted), y_true)
 
+    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
+        return y_true.with_marks(), y_pred
+
     def _class_vector(self, name: str, classes: int) -> Tensor:
         """Return the hyper-parameter `name`, which has a number for each class, as a vector."""
         owner = type(self).__name__
@@ -103,7 +106,7 @@ class ClassificationLoss(Loss):
         count = 2 if one_output else truth.classes
         weights = self._class_vector("class_weight", count)
         if truth.encoding == "sparse":
-            return ops.take(weights, truth.values, axis=0)
+            return numerics.take_of_classes(truth.values, weights)
         if truth.encoding == "dense":
             return ops.sum(truth.values * weights, axis=-1)
         return truth.values * weights[1] + (1.0 - truth.values) * weights[0] if one_output else weights
@@ -210,7 +213,7 @@ class CrossentropyFamily(ClassificationLoss):
     def _of_ids(self, truth: Labels, predictions: Predictions) -> Tensor:
         values = self.id_terms(predictions, truth.values)
         weights = self._label_weights(truth.classes)
-        return values if weights is None else values * ops.take(weights, truth.values, axis=0)
+        return values if weights is None else values * numerics.take_of_classes(truth.values, weights)
 
     def _of_distributions(self, truth: Labels, predictions: Predictions) -> Tensor:
         y = one_hot(truth, self.compute_dtype)
@@ -234,6 +237,10 @@ class CrossentropyFamily(ClassificationLoss):
         if y_true.encoding != "binary":
             advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
             check_distribution(owner, "y_pred", values, advice)
+
+    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
+        y_true, y_pred = super().mark_invalid(y_true, y_pred)
+        return y_true, y_pred if self.from_logits else y_pred.with_marks()
 
     def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
         return self.predictions(y_pred, self.from_logits, "softmax" if multi_class else "sigmoid")

@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core.shapes import Shape, agree, parts_of, pinned, pinned_to, static_shape
+from keras_losses.core.validity import between, fuses_elementwise, nan_unless
 from keras_losses.numerics import Crossentropy, Tensor
 
 
@@ -40,6 +41,21 @@ class Labels:
     def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
         return replace(self, values=function(self.values))
 
+    def with_marks(self) -> Labels:
+        """Return the labels with NaN in place of invalid ones, or -1 for ids that are not integers.
+
+        Ids outside of the classes need no mark, since every loss returns NaN for them. Rows that do not add
+        up to 1 get no mark, since their sums would take another pass over memory.
+        """
+        if self.encoding in ("dense", "binary") and fuses_elementwise(self.values):
+            return self.map(lambda y: nan_unless(between(y, 0.0, 1.0), y))
+        if self.encoding == "sparse" and numerics.is_float(self.received):
+            is_valid = ops.equal(self.received, ops.floor(self.received))
+            if self.known is not None:
+                is_valid = ops.logical_or(is_valid, ops.logical_not(self.known))
+            return self.map(lambda ids: ops.where(is_valid, ids, ops.full_like(ids, -1)))
+        return self
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -49,12 +65,33 @@ class Predictions:
     logits: Tensor | None
     dtype: str
     """The dtype of the received predictions, before half precision was widened to float32."""
+    has_marks: bool = False
+    """Whether cross-entropies of probabilities outside [0, 1] are NaN; otherwise they have been checked."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Predictions:
         values = function(self.values)
         if self.logits is None or self.logits is self.values:
             return replace(self, values=values, logits=None if self.logits is None else values)
         return replace(self, values=values, logits=function(self.logits))
+
+    def with_marks(self) -> Predictions:
+        """Return predictions whose cross-entropies are NaN for probabilities outside [0, 1].
+
+        Rows that do not add up to 1 are not noticed: their sums would take another pass over memory.
+        """
+        return replace(self, has_marks=self.logits is None)
+
+    @property
+    def marked_values(self) -> Tensor:
+        """The values, with NaN for invalid probabilities if the predictions have marks."""
+        return self._marked(self.values)
+
+    def _marked(self, p: Tensor, *, is_small: bool = False) -> Tensor:
+        """Return probabilities, with NaN for invalid ones unless that takes another pass over memory."""
+        if not self.has_marks or not (is_small or fuses_elementwise(p)):
+            return p
+        slack = 4 * float(numerics.GAP_BELOW_ONE[self.dtype])
+        return nan_unless(between(p, -slack, 1 + slack), p)
 
     def parts(self, count: int) -> list[Predictions]:
         """Return the predictions that lie one after another in the last axis."""
@@ -70,22 +107,24 @@ class Predictions:
         """
         if self.logits is not None:
             return self.logits
-        minus_log = numerics.negative_log(self.values, self.dtype, factor)
+        p = self.marked_values
+        minus_log = numerics.negative_log(p, self.dtype, factor)
         if of_outputs:
-            return numerics.negative_log_complement(self.values, self.dtype, factor) - minus_log
+            return numerics.negative_log_complement(p, self.dtype, factor) - minus_log
         return -minus_log
 
     def of_class(self, ids: Tensor) -> Crossentropy:
         """Return -log p_t and 1 - p_t, where t is each sample's class in `ids`, for exclusive classes."""
         if self.logits is not None:
             return numerics.sparse_crossentropy(ids, self.logits)
-        return numerics.crossentropy_of_probability(numerics.take_class(ids, self.values), self.dtype)
+        p_t = self._marked(numerics.take_class(ids, self.values), is_small=True)
+        return numerics.crossentropy_of_probability(p_t, self.dtype)
 
     def of_every_class(self) -> Crossentropy:
         """Return -log p_j and 1 - p_j of every class j, for exclusive classes."""
         if self.logits is not None:
             return numerics.dense_crossentropy(self.logits)
-        return numerics.crossentropy_of_probability(self.values, self.dtype)
+        return numerics.crossentropy_of_probability(self.marked_values, self.dtype)
 
     def expected(self, y: Tensor) -> Tensor:
         """Return -sum_j y_j log p_j."""
@@ -97,9 +136,10 @@ class Predictions:
         """Return the cross-entropies of the labels 1 and 0, for outputs that are separate probabilities."""
         if self.logits is not None:
             return numerics.binary_crossentropy(self.logits)
-        one = numerics.crossentropy_of_probability(self.values, self.dtype)
-        zero = numerics.negative_log_complement(self.values, self.dtype)
-        return one, Crossentropy(zero, lambda: self.values)
+        p = self.marked_values
+        one = numerics.crossentropy_of_probability(p, self.dtype)
+        zero = numerics.negative_log_complement(p, self.dtype)
+        return one, Crossentropy(zero, lambda: p)
 
     def entropy_of_classes(self) -> Tensor:
         """Return the entropy of the distribution over exclusive classes, `(...)`."""
@@ -220,8 +260,7 @@ def mean_of_known(values: Tensor, known: Tensor | None) -> Tensor:
 def one_hot(labels: Labels, dtype: str) -> Tensor:
     """Return labels of exclusive classes as distributions `(..., C)`."""
     if labels.encoding == "sparse":
-        rows = ops.one_hot(labels.values, labels.classes, dtype=dtype)
-        return numerics.nan_unless_class(ops.expand_dims(labels.values, -1), labels.classes, rows)
+        return numerics.one_hot(labels.values, labels.classes, dtype)
     return labels.values
 
 

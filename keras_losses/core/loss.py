@@ -145,6 +145,8 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
             if eager and config.values_are_validated():
                 wanted = None if samples.wanted is None else numerics.to_numpy(samples.wanted)
                 self.check(true, pred, wanted)
+            else:
+                true, pred = self.mark_invalid(true, pred)
             if samples.wanted is not None:
                 true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
             if self.pools_batch:
@@ -182,6 +184,14 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
 
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
         """Raise `ValueError` for wanted samples outside the loss's domain. Called in eager mode only."""
+
+    def mark_invalid(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Return both with NaN in place of values outside the loss's domain. Called if `check` is not.
+
+        The marks must not take another pass over memory: they are elementwise operations, which compilers
+        fuse with the formula.
+        """
+        return y_true, y_pred
 
     @property
     def compute_dtype(self) -> str:

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, ElementwiseLoss, Identity, flag, parameter, wanted_values
+from keras_losses.core.validity import fuses_elementwise, nan_unless
 from keras_losses.numerics import Tensor
 
 
@@ -83,6 +84,12 @@ class TweedieLoss(ElementwiseLoss):
         # Adds a gradient and no value. Where the terms overflow, their infinity is the right value.
         gradient_only = ops.where(ops.isfinite(terms), terms - ops.stop_gradient(terms), terms)
         return value + gradient_only
+
+    def mark_invalid(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        if not fuses_elementwise(y_true):
+            return y_true, y_pred
+        y_true = nan_unless(y_true >= 0 if self.power < 2.0 else y_true > 0, y_true)
+        return y_true, y_pred if self.log_link else nan_unless(y_pred > 0, y_pred)
 
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
         owner, power = type(self).__name__, self.power

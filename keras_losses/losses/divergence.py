@@ -20,6 +20,7 @@ from keras_losses.core import (
     parameter,
     wanted_values,
 )
+from keras_losses.core.validity import fuses_elementwise, nan_unless
 from keras_losses.numerics import Crossentropy, Tensor
 
 
@@ -95,6 +96,15 @@ class DivergenceLoss(Loss):
                 )
             if not self.of_measures:
                 checks.check_distribution(owner, name, values, advice)
+
+    def mark_invalid(self, y_true: Tensor, y_pred: Predictions) -> tuple[Tensor, Predictions]:
+        if not fuses_elementwise(y_true):
+            return y_true, y_pred
+        valid = y_true >= 0
+        if y_pred.logits is None:
+            valid = ops.logical_and(valid, y_pred.values >= 0)
+        # Both are marked, because some formulas do not read the label or the prediction where the other is 0.
+        return nan_unless(valid, y_true), y_pred.map(lambda x: nan_unless(valid, x))
 
     def softened(self, logits: Tensor) -> Tensor:
         """Logits minus their largest, divided by the temperature; this rounds small differences less."""

@@ -216,7 +216,7 @@ class LDAMLoss(CrossentropyFamily):
         if margins is None:
             return super().id_terms(predictions, ids)
         odds = numerics.sparse_log_odds(ids, predictions.as_logits(of_outputs=False))
-        return numerics.softplus(ops.take(margins, ids, axis=0) - odds)
+        return numerics.softplus(numerics.take_of_classes(ids, margins) - odds)
 
     def class_terms(self, predictions: Predictions) -> Tensor:
         margins = self._margins(predictions.values.shape[-1])
@@ -328,7 +328,7 @@ class SeesawLoss(CrossentropyFamily):
             return super().id_terms(predictions, ids)
         logits = numerics.bounded_below(predictions.logits)
         true_logits = ops.expand_dims(numerics.take_class_masked(ids, logits), -1)
-        true_shares = ops.expand_dims(ops.take(log_shares, ids, axis=0), -1)
+        true_shares = ops.expand_dims(numerics.take_of_classes(ids, log_shares), -1)
         return self._seesaw(ids, true_logits, logits, log_shares - true_shares)
 
     def class_terms(self, predictions: Predictions) -> Tensor:

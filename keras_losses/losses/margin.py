@@ -17,6 +17,7 @@ from keras_losses.core import (
     parameter,
     wanted_values,
 )
+from keras_losses.core.validity import fuses_elementwise, nan_unless
 from keras_losses.numerics import Tensor
 
 
@@ -38,6 +39,13 @@ class SignLoss(ElementwiseLoss):
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         sign = y_true if self.labels == "signed" else 2.0 * y_true - 1.0
         return self.of_margin(sign * y_pred)
+
+    def mark_invalid(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        if not fuses_elementwise(y_true):
+            return y_true, y_pred
+        other, label = (-1.0, 1.0) if self.labels == "signed" else (0.0, 1.0)
+        is_valid = ops.logical_or(ops.equal(y_true, other), ops.equal(y_true, label))
+        return nan_unless(is_valid, y_true), y_pred
 
     def check(self, y_true: Any, y_pred: Any, wanted: np.ndarray | None) -> None:
         values = wanted_values(y_true, wanted)
@@ -168,8 +176,11 @@ class MulticlassHingeLoss(ClassificationLoss):
         scores = predictions.values
         one_hot = labels.encoding == "dense"
         true = labels.values > 0.5 if one_hot else numerics.is_class(labels.values, scores)
-        true_score = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
-        if not one_hot:
+        if one_hot:
+            # The other labels of the row are 0, or NaN if they are invalid.
+            true_score = ops.sum(ops.where(true, scores, labels.values), axis=-1)
+        else:
+            true_score = ops.sum(ops.where(true, scores, ops.zeros_like(scores)), axis=-1)
             true_score = numerics.nan_unless_class(labels.values, labels.classes, true_score)
         if self.kind == "crammer_singer":
             best_wrong = numerics.max_last(ops.where(true, numerics.full_like(scores, -np.inf), scores))
@@ -177,6 +188,15 @@ class MulticlassHingeLoss(ClassificationLoss):
         lead = ops.relu(self.margin + (scores - ops.expand_dims(true_score, -1)))
         costs = numerics.power(ops.where(true, ops.zeros_like(scores), lead), self.power)
         return ops.sum(costs, axis=-1)
+
+    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
+        if y_true.encoding != "dense" or not fuses_elementwise(y_true.values):
+            return super().mark_invalid(y_true, y_pred)
+
+        def marked(y: Tensor) -> Tensor:
+            return nan_unless(ops.logical_or(ops.equal(y, 0.0), ops.equal(y, 1.0)), y)
+
+        return y_true.map(marked), y_pred
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

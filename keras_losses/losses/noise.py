@@ -18,6 +18,7 @@ from keras_losses.core import (
     parameter,
     wanted_values,
 )
+from keras_losses.core.validity import fuses_elementwise, nan_unless
 from keras_losses.losses.several_predictions import SeveralPredictions
 from keras_losses.losses.tempered_softmax import tempered_log_softmax
 from keras_losses.numerics import Crossentropy, Tensor
@@ -489,7 +490,7 @@ class JensenShannonConsistencyLoss(SeveralPredictions):
     def added(self, parts: list[Predictions]) -> Tensor:
         logs = [-part.of_every_class().value for part in parts]
         probabilities = [
-            ops.exp(log) if part.logits is not None else part.values
+            ops.exp(log) if part.logits is not None else part.marked_values
             for part, log in zip(parts, logs, strict=True)
         ]
         equal_weights = [1.0 / self.views] * self.views
@@ -557,6 +558,8 @@ class EarlyLearningLoss(SeveralPredictions):
     def added(self, parts: list[Predictions]) -> Tensor:
         prediction, earlier = parts
         q = ops.stop_gradient(earlier.values)
+        if fuses_elementwise(q):
+            q = nan_unless(q >= 0, q)  # compiled steps do not check means
         complements = prediction.of_every_class().complement
         # After few updates q adds up to less than 1. The missing part counts as disagreement.
         disagreement = (1.0 - ops.sum(q, axis=-1)) + ops.sum(q * complements, axis=-1)

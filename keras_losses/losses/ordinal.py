@@ -534,7 +534,7 @@ class WeightedKappaLoss(OrdinalLoss):
         return True
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
-        p = self.class_probabilities(predictions.values)
+        p = self.class_probabilities(predictions.marked_values)
         y = one_hot(labels, self.compute_dtype)
         weight = ops.ones_like(p[..., 0]) if labels.weights is None else labels.weights
         if self.class_weight is not None:
@@ -564,6 +564,10 @@ class WeightedKappaLoss(OrdinalLoss):
 
     def ids(self, values: Tensor) -> Tensor:
         return ops.cast(ops.argmax(values, axis=-1), "int32")
+
+    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
+        y_true, y_pred = super().mark_invalid(y_true, y_pred)
+        return y_true, y_pred if self.from_logits else y_pred.with_marks()
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)

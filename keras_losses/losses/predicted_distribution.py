@@ -122,6 +122,8 @@ class LikelihoodLoss(PackedLoss):
         # a possible label instead, because a sample that does not count is blanked to 0, and the gradient of
         # its score must stay finite.
         possible = self.support.contains(y_true)
+        if self.support.integers:
+            possible = ops.logical_and(possible, ops.equal(y_true, ops.floor(y_true)))
         labels = ops.where(possible, y_true, numerics.full_like(y_true, self.support.member))
         values = self.score(labels, numbers)
         return ops.where(possible, values, numerics.full_like(values, np.nan))

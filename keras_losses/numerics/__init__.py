@@ -33,9 +33,11 @@ from keras_losses.numerics.backends import (
 from keras_losses.numerics.classes import (
     is_class,
     nan_unless_class,
+    one_hot,
     sum_of_others,
     take_class,
     take_class_masked,
+    take_of_classes,
 )
 from keras_losses.numerics.crossentropy import Crossentropy
 from keras_losses.numerics.derivatives import Tensor
@@ -130,6 +132,7 @@ __all__ = [
     "nan_unless_class",
     "negative_log",
     "negative_log_complement",
+    "one_hot",
     "one_minus_exp",
     "power",
     "probability_difference",
@@ -144,6 +147,7 @@ __all__ = [
     "sum_of_others",
     "take_class",
     "take_class_masked",
+    "take_of_classes",
     "tan_half_arctan",
     "tanh",
     "to_numpy",

@@ -26,6 +26,21 @@ def take_class_masked(ids: Tensor, values: Tensor) -> Tensor:
     return nan_unless_class(ids, values.shape[-1], taken)
 
 
+def take_of_classes(ids: Tensor, vector: Tensor) -> Tensor:
+    """Return the entries of a vector `(C,)` at class ids; for an invalid id, that of the nearest class.
+
+    Backends differ for invalid ids: TensorFlow without XLA and PyTorch raise errors of their own. The loss of
+    such a sample is NaN already.
+    """
+    return ops.take(vector, _clip_to_classes(ids, vector.shape[-1]), axis=0)
+
+
+def one_hot(ids: Tensor, classes: int, dtype: str) -> Tensor:
+    """Return one-hot rows `(..., C)` of class ids, with rows of NaN for invalid ids."""
+    rows = ops.one_hot(_clip_to_classes(ids, classes), classes, dtype=dtype)
+    return nan_unless_class(ops.expand_dims(ids, -1), classes, rows)
+
+
 def put_class(ids: Tensor, values: Tensor, new: Tensor) -> Tensor:
     """Return `values` `(..., C)` with `new` `(...)` at the class id of each row."""
     if values.shape[-1] < _FEW_CLASSES:

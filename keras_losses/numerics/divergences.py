@@ -155,7 +155,7 @@ def renyi_divergence(
     """
     beta, log_p = 1.0 - alpha, -minus_log_p
     total = ops.sum(y, axis=-1)
-    total = ops.where(total > 0, total, ops.ones_like(total))
+    total = ops.where(ops.equal(total, 0), ops.ones_like(total), total)  # a NaN stays
     difference = total_difference(y, p, logits)
     if beta == 0.0:
         return (alpha_divergence(minus_log_p, alpha, y, p, log_y) - difference) / total

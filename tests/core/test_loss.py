@@ -17,6 +17,7 @@ DESCRIPTION = {"card", "hyperparameters"}
 HOOKS = {
     "align",
     "check",
+    "mark_invalid",
     "validate",
     "pools_batch",
     "per_sample",
