@@ -64,12 +64,14 @@ class HingeLoss(SignLoss):
 
         loss = mean over outputs of max(0, margin - y z)^power,   y in {-1, 1}
 
+    With `margin=0` it is the loss of the perceptron, max(0, -y z): only samples on the wrong side count.
     The encoding of the labels is declared. Keras's `Hinge` guesses it from each batch, and mistakes a batch
     of signed labels that holds no -1 for 0/1 labels. `SmoothHingeLoss` rounds the corner off;
     `MulticlassHingeLoss` has one score for each class.
 
     Args:
-        margin: score from which a sample costs nothing, in (0, inf).
+        margin: score from which a sample costs nothing, in [0, inf); 0 is the perceptron loss. Its gradient
+            is 0 at a score of exactly 0, so start from random weights.
         power: exponent, in [1, inf): 1 is the hinge, 2 the squared hinge.
         labels: `"signed"` for labels of -1 and 1 (the default), `"binary"` for 0 and 1.
 
@@ -93,12 +95,13 @@ class HingeLoss(SignLoss):
 
     References:
         - Cortes & Vapnik 1995, Support-Vector Networks, https://doi.org/10.1007/BF00994018
+        - Rosenblatt 1958, The Perceptron (margin 0), https://doi.org/10.1037/h0042519
     """
 
     card = Card(
         family="margin",
         formula="max(0, margin - y z)^power",
-        paper="Cortes & Vapnik 1995",
+        paper="Cortes & Vapnik 1995; Rosenblatt 1958 (margin 0)",
         labels="-1 and 1, or 0 and 1, as declared",
         predictions="scores",
         use="a decision rather than a probability; few support vectors; linear heads",
@@ -108,7 +111,7 @@ class HingeLoss(SignLoss):
         gradient_bound="1 at power 1, unbounded for larger powers",
     )
 
-    margin: float = parameter(default=1.0, within="(0, inf)", live=True)
+    margin: float = parameter(default=1.0, within="[0, inf)", live=True)
     power: float = parameter(default=1, within="[1, inf)")
 
     def of_margin(self, margin: Tensor) -> Tensor:
@@ -121,12 +124,14 @@ class MulticlassHingeLoss(ClassificationLoss):
         crammer_singer:   loss = max(0, margin + max_{j != t} z_j - z_t)^power
         weston_watkins:   loss = sum_{j != t} max(0, margin + z_j - z_t)^power
 
-    Negative scores count like any others, whereas Keras's `CategoricalHinge` takes the best wrong score to be
+    With `margin=0` it is the loss of the multi-class perceptron: only misclassified samples count. Negative
+    scores count like any others, whereas Keras's `CategoricalHinge` takes the best wrong score to be
     at least 0.
 
     Args:
         kind: `"crammer_singer"` (the best wrong class) or `"weston_watkins"` (all wrong classes).
-        margin: lead of the true class from which a sample costs nothing, in (0, inf).
+        margin: lead of the true class from which a sample costs nothing, in [0, inf); 0 is the perceptron
+            loss. Its gradient is 0 where all scores are equal, so start from random weights.
         power: exponent, in [1, inf): 1 is the hinge, 2 the squared hinge.
 
     Other arguments: see `keras_losses.core.ClassificationLoss`.
@@ -169,7 +174,7 @@ class MulticlassHingeLoss(ClassificationLoss):
     )
 
     kind: str = parameter(default="crammer_singer", choices=("crammer_singer", "weston_watkins"))
-    margin: float = parameter(default=1.0, within="(0, inf)", live=True)
+    margin: float = parameter(default=1.0, within="[0, inf)", live=True)
     power: float = parameter(default=1, within="[1, inf)")
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:

@@ -15,26 +15,27 @@ Tensor = Any
 
 @functools.cache
 def with_derivative(
-    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
+    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor | tuple[Tensor, ...]]
 ) -> Callable[[Tensor], Tensor]:
     """Return an elementwise function with a stated derivative.
 
-    Its second derivative is the derivative of `derivative`. Both arguments are functions of a module, not
-    closures, because the result is cached.
+    Its second derivative is the derivative of `derivative`, which may return several factors. An upstream
+    gradient is multiplied by one factor after the other, because their product may overflow. Both arguments
+    are functions of a module, not closures, because the result is cached.
     """
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
 
         value_of = jax.custom_jvp(function)
-        value_of.defjvps(lambda tangent, _, x: tangent * derivative(x))
+        value_of.defjvps(lambda tangent, _, x: _product(tangent, derivative(x)))
         return value_of  # type: ignore[no-any-return]
     if backend == "tensorflow":
         import tensorflow as tf
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def valued(x: Tensor) -> Any:
-            return function(x), lambda upstream: upstream * derivative(x)
+            return function(x), lambda upstream: _product(upstream, derivative(x))
 
         return valued  # type: ignore[no-any-return]
     import torch
@@ -53,9 +54,15 @@ def with_derivative(
         @staticmethod
         def backward(ctx: Any, upstream: Tensor) -> Tensor:
             (x,) = ctx.saved_tensors
-            return upstream * derivative(x)
+            return _product(upstream, derivative(x))
 
     return WithDerivative.apply  # type: ignore[no-any-return]
+
+
+def _product(upstream: Tensor, factors: Tensor | tuple[Tensor, ...]) -> Tensor:
+    for factor in factors if isinstance(factors, tuple) else (factors,):
+        upstream = upstream * factor
+    return upstream
 
 
 def with_row_gradient(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
@@ -141,7 +143,9 @@ def log1mexp(x: Tensor) -> Tensor:
 def power(base: Tensor, exponent: float | Tensor) -> Tensor:
     """Return base^exponent for base >= 0 and exponent >= 0. The gradient at base = 0 is 0, never NaN.
 
-    With a tensor that holds the exponent 0 the value is 1 for every base.
+    With a tensor that holds the exponent 0 the value is 1 for every base. The second derivative, of order
+    base^(exponent - 2), overflows for a small base. In a loss it meets factors as small as the base,
+    so the derivatives are stated as factors that are multiplied one after the other.
     """
     if is_number(exponent, 0.0):
         return ops.ones_like(base)
@@ -149,13 +153,51 @@ def power(base: Tensor, exponent: float | Tensor) -> Tensor:
         return base
     if is_number(exponent, 2.0):
         return ops.square(base)
-    zero = base <= 0  # Not base > 0, which would turn NaN into 0.
+    # Below the smallest normal number 1 / base overflows. Not base >= ..., which would turn NaN into 0.
+    zero = base < (2.0**-1022 if is_double(base) else 2.0**-126)
     safe = ops.where(zero, ops.ones_like(base), base)
     of_zero = ops.zeros_like(base)
     if not is_number(exponent):
         of_zero = of_zero + ops.cast(ops.equal(exponent, 0), base.dtype)
-    # Not ops.power, which rounds the exponent to float32 on PyTorch.
-    return ops.where(zero, of_zero, safe**exponent)
+        return ops.where(zero, of_zero, _power_of_tensors(safe, exponent))
+    # Not ops.power, which rounds the exponent to float32 on PyTorch. From 1 on, nothing overflows.
+    value = safe**exponent if exponent > 1.0 else _root(exponent)(safe)
+    return ops.where(zero, of_zero, value)
+
+
+@functools.cache
+def _root(exponent: float) -> Callable[[Tensor], Tensor]:
+    """Return the function x^exponent for x > 0 and an exponent below 1."""
+
+    def value(x: Tensor) -> Tensor:
+        return x**exponent
+
+    def derivative(x: Tensor) -> tuple[Tensor, Tensor]:
+        return exponent * _root(exponent)(x), _reciprocal(x)
+
+    return with_derivative(value, derivative)
+
+
+def _power_of_tensors(base: Tensor, exponent: Tensor) -> Tensor:
+    """Return base^exponent for base > 0, with the derivatives of e^(exponent log base)."""
+    exponential = ops.exp(exponent * with_derivative(ops.log, _reciprocal)(base))
+    # The rounding of a large product shows in its exponential. The factor near 1 corrects it.
+    positive = exponential > 0
+    safe = ops.where(positive, exponential, ops.ones_like(exponential))
+    correction = ops.where(positive, base**exponent / safe, ops.ones_like(safe))
+    return exponential * ops.stop_gradient(correction)
+
+
+def _reciprocal(x: Tensor) -> Tensor:
+    return with_derivative(_reciprocal_of_backend, _derivative_of_reciprocal)(x)
+
+
+def _reciprocal_of_backend(x: Tensor) -> Tensor:
+    return 1.0 / x
+
+
+def _derivative_of_reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:
+    return -_reciprocal(x), _reciprocal(x)
 
 
 def _softplus_of_backend(x: Tensor) -> Tensor:

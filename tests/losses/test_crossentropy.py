@@ -1,0 +1,80 @@
+"""Second derivatives of focal losses where the model is confident and right."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_losses import (
+    ActivePassiveLoss,
+    AsymmetricLoss,
+    EqualizedFocalLoss,
+    FocalLoss,
+    InputGradientPenalty,
+    LossAwareModel,
+)
+from tests import thorough
+from tests.backends import second_derivative, value_and_gradient
+
+SURE = np.array([20.0, 40.0, 47.0, 51.0, 60.0, 70.0, 80.0, 87.0, 88.0, 95.0, 103.0, 110.0, 1e4], "float32")
+"""Logits of samples that the model has right; from 88 on, 1 - p is below the smallest normal float32."""
+
+BOTH = np.stack([SURE, -SURE], axis=-1)
+ONES = np.ones(len(SURE), "int32")
+ROWS = np.stack([ONES, 0 * ONES], axis=-1)
+
+FOCAL = [
+    pytest.param(FocalLoss(0.1, from_logits=True), ONES, SURE, id="focal, one output"),
+    pytest.param(FocalLoss(0.25, from_logits=True), 0 * ONES, BOTH, id="focal, class ids"),
+    pytest.param(FocalLoss(0.5, from_logits=True), ROWS, BOTH, id="focal, one-hot"),
+    pytest.param(FocalLoss(0.5, from_logits=True, multi_label=True), ROWS, BOTH, id="focal, multi-label"),
+    pytest.param(
+        AsymmetricLoss(gamma_positive=0.1, gamma_negative=0.25, clip=0.0, from_logits=True),
+        ROWS,
+        BOTH,
+        id="asymmetric",
+    ),
+    pytest.param(
+        EqualizedFocalLoss([1, 2], gamma=0.1, scale=0.2, from_logits=True), ROWS, BOTH, id="equalized"
+    ),
+    pytest.param(
+        ActivePassiveLoss(active="normalized_focal", gamma=0.1, from_logits=True),
+        0 * ONES,
+        BOTH,
+        id="normalised",
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "y_true", "y_pred"), thorough.on_jax(FOCAL, 2))
+def test_derivatives_of_sure_samples_are_finite(loss, y_true, y_pred):
+    """With an exponent below 1, base^(exponent - 2) overflows, and the derivatives must not."""
+    found = second_derivative(loss, y_true, y_pred, np.ones_like(y_pred))
+    assert np.isfinite(found).all()
+    assert (np.abs(found) < 1e-4).all()
+    _, gradient = value_and_gradient(loss, y_true, y_pred)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("gamma", thorough.on_jax([0.1, 0.5, 0.9], 1))
+def test_second_derivative_of_a_nearly_sure_sample(gamma):
+    """For a large logit z the loss is e^(-(1 + gamma) z), with (1 + gamma)^2 of it as second derivative."""
+    loss = FocalLoss(gamma, from_logits=True, reduction="sum")
+    z = np.array([12.0, 15.0], "float32")
+    found = second_derivative(loss, np.ones(2, "int32"), z, np.ones_like(z))
+    exact = [(1 + gamma) ** 2 * math.exp(-(1 + gamma) * x) for x in z]
+    np.testing.assert_allclose(found, exact, rtol=1e-4)
+
+
+def test_a_step_with_a_gradient_penalty_leaves_a_finite_kernel():
+    """A sample with a logit of 70: the penalty's gradient is a second derivative of the focal loss."""
+    loss = FocalLoss(0.5, from_logits=True)
+    model = LossAwareModel.from_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+    penalty = InputGradientPenalty(FocalLoss(0.5, from_logits=True))
+    model.compile(keras.optimizers.SGD(0.1), loss=loss + 0.1 * penalty, run_eagerly=True)
+    model.set_weights([np.array([[70.0]]), np.zeros(1), *model.get_weights()[2:]])
+    model.fit(np.ones((2, 1), "float32"), np.array([[1.0], [0.0]], "float32"), verbose=0)
+    kernel = model.get_weights()[0]
+    assert np.isfinite(kernel).all()
+    assert kernel[0, 0] != 70.0
