@@ -83,7 +83,7 @@ def entries(name: str, key: str, outputs: int, options: Mapping[str, Any]) -> in
     """Length of a sequence among the hyper-parameters: with one output, 2 where it is classes."""
     is_required = LOSSES[name].hyperparameters[key].default is REQUIRED
     several = options.get("multi_label", getattr(LOSSES[name], "multi_label", False)) is True
-    of_two = key == "class_weight" or (is_required and not several)
+    of_two = key in ("class_weight", "class_gamma") or (is_required and not several)
     return 2 if outputs == 1 and of_two else outputs
 
 

@@ -16,6 +16,36 @@ from keras_losses import numerics
 from keras_losses.core import Card, CrossentropyFamily, Identity, Labels, Predictions, checks, parameter
 from keras_losses.numerics import Crossentropy, Tensor
 
+POS_WEIGHT = "a number from 0 up, or a sequence with one for each output"
+
+
+def checked_pos_weight(value: Any) -> float | list[float]:
+    """Return a checked weight of the label 1, or one for each output."""
+    if hasattr(value, "__len__"):
+        return checks.nonnegative_numbers(value)
+    if isinstance(value, bool):
+        raise TypeError("it is of type bool")
+    return checks.nonnegative_numbers([value])[0]
+
+
+def positive_weight(loss: CrossentropyFamily, outputs: int) -> float | Tensor | None:
+    """Return the weight of the label 1, one number or one for each output, or None."""
+    weight = loss.pos_weight
+    if weight is None or isinstance(weight, float):
+        return weight
+    return loss._class_vector("pos_weight", outputs)
+
+
+def refuse_pos_weight(loss: CrossentropyFamily) -> None:
+    """Raise an error if a loss over exclusive classes has a weight of the label 1."""
+    if loss.pos_weight is not None:
+        raise ValueError(
+            f"`{type(loss).__name__}`: `pos_weight` must be None for classes that exclude one another, since "
+            "it is the weight of the label 1 of sigmoid outputs. Received: "
+            f"pos_weight={loss.pos_weight!r}. Pass class_weight, or multi_label=True if several classes may "
+            "be true at once."
+        )
+
 
 class CrossentropyLoss(CrossentropyFamily):
     """Cross-entropy, the default loss of classification: one output, exclusive classes or several labels.
@@ -31,6 +61,8 @@ class CrossentropyLoss(CrossentropyFamily):
     Args:
         z_loss: weight of the squared log-normaliser, in [0, inf); 1e-4 in PaLM. It keeps the logits from
             drifting. For sigmoid outputs the term is softplus(z)^2. Needs `from_logits=True`.
+        pos_weight: weight of the label 1, with one output or `multi_label`: a number from 0 up, or one for
+            each output, as in PyTorch's `BCEWithLogitsLoss`. It multiplies -log p but not -log(1 - p).
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
@@ -67,6 +99,13 @@ class CrossentropyLoss(CrossentropyFamily):
     )
 
     z_loss: float = parameter(default=0.0, within="[0, inf)", live=True)
+    pos_weight: float | Sequence[float] | np.ndarray | None = parameter(
+        default=None,
+        convert=checked_pos_weight,
+        domain=POS_WEIGHT,
+        optional=True,
+        kw_only=True,
+    )
 
     def validate(self) -> None:
         if self.z_loss > 0 and not self.from_logits:
@@ -75,6 +114,14 @@ class CrossentropyLoss(CrossentropyFamily):
                 f"probabilities do not contain the normaliser. Received: z_loss={self.z_loss}, "
                 "from_logits=False. Pass from_logits=True."
             )
+
+    def _label_weights(self, classes: int) -> Tensor | None:
+        refuse_pos_weight(self)
+        return None
+
+    def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
+        positive = positive_weight(self, outputs)
+        return None if positive is None else (1.0, positive)
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         values = super().per_sample(labels, predictions)
@@ -136,6 +183,12 @@ class FocalLoss(CrossentropyFamily):
         gamma: how fast the weight of an easy sample falls, in [0, inf); 2 in the paper, 0 is cross-entropy.
         alpha: None for no weights (the default); one number in [0, 1] (0.25 in the paper); or a sequence
             with a number from 0 up for each class (for each output with `multi_label`, in [0, 1]).
+        pos_weight: a further weight of the label 1, as in `CrossentropyLoss`.
+        class_gamma: a sequence with a gamma from 0 up for each class (for each output with `multi_label`),
+            which replaces `gamma`. With one output: the gammas of the labels 0 and 1.
+
+    Some texts weight positives by alpha and negatives by beta (1 - alpha). With one output that is
+    `FocalLoss(alpha=alpha, class_weight={0: beta})`.
 
     Other arguments: see `keras_losses.core.CrossentropyFamily`.
 
@@ -182,11 +235,52 @@ class FocalLoss(CrossentropyFamily):
         domain=ALPHA,
         optional=True,
     )
+    pos_weight: float | Sequence[float] | np.ndarray | None = parameter(
+        default=None,
+        convert=checked_pos_weight,
+        domain=POS_WEIGHT,
+        optional=True,
+        kw_only=True,
+    )
+    class_gamma: Sequence[float] | np.ndarray | None = parameter(
+        default=None,
+        convert=checks.nonnegative_numbers,
+        domain="a sequence with a number from 0 up for each class",
+        optional=True,
+        kw_only=True,
+    )
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
-        return numerics.power(crossentropy.complement, self.gamma) * crossentropy.value
+        return self._focal(crossentropy, self.gamma)
+
+    def id_terms(self, predictions: Predictions, ids: Tensor) -> Tensor:
+        if self.class_gamma is None:
+            return super().id_terms(predictions, ids)
+        gammas = self._class_vector("class_gamma", predictions.values.shape[-1])
+        return self._focal(predictions.of_class(ids), ops.take(gammas, ids, axis=0))
+
+    def class_terms(self, predictions: Predictions) -> Tensor:
+        if self.class_gamma is None:
+            return super().class_terms(predictions)
+        gammas = self._class_vector("class_gamma", predictions.values.shape[-1])
+        return self._focal(predictions.of_every_class(), gammas)
+
+    def output_terms(self, predictions: Predictions) -> tuple[Tensor, Tensor]:
+        if self.class_gamma is None:
+            return super().output_terms(predictions)
+        one, zero = predictions.of_outputs()
+        outputs = predictions.values.shape[-1]
+        if outputs == 1:
+            gamma_of_zero, gamma_of_one = self._class_vector("class_gamma", 2)
+            return self._focal(one, gamma_of_one), self._focal(zero, gamma_of_zero)
+        gammas = self._class_vector("class_gamma", outputs)
+        return self._focal(one, gammas), self._focal(zero, gammas)
+
+    def _focal(self, crossentropy: Crossentropy, gamma: float | Tensor) -> Tensor:
+        return numerics.power(crossentropy.complement, gamma) * crossentropy.value
 
     def _label_weights(self, classes: int) -> Tensor | None:
+        refuse_pos_weight(self)
         if self.alpha is None:
             return None
         if isinstance(self.alpha, float):
@@ -194,7 +288,11 @@ class FocalLoss(CrossentropyFamily):
         return self._class_vector("alpha", classes)
 
     def _output_weights(self, outputs: int) -> tuple[Any, Any] | None:
-        return weights_by_alpha(self, self.alpha, outputs)
+        weights, positive = weights_by_alpha(self, self.alpha, outputs), positive_weight(self, outputs)
+        if positive is None:
+            return weights
+        of_zero, of_one = (1.0, 1.0) if weights is None else weights
+        return of_zero, of_one * positive
 
 
 class PolyLoss(CrossentropyFamily):

@@ -103,6 +103,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
     chunk: int | None = parameter(default=None, within="[1, inf)", integer=True, optional=True, kw_only=True)
     from_logits = True
     multi_label = False
+    pos_weight = None
 
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         return super().per_sample(labels, predictions.map(self._capped))

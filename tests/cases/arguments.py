@@ -29,6 +29,7 @@ NO_COUNTS = (
     [0.0, 0.0],
 )
 NO_ALPHA = (-0.1, 1.5, "high", [-1.0, 1.0])
+NO_POS_WEIGHT = (-0.1, float("inf"), True, "high", [-1.0, 1.0], [])
 NO_LEVELS = ("median", 0.0, 1.0, [], [0.5, 0.1], [0.2, 0.2], [0.5, float("nan")])
 A_LOSS = Argument(("mean_squared_error",), (None, 3, "no such loss"))
 
@@ -50,6 +51,11 @@ ARGUMENTS = {
         ([0.5, 2.0, 1.0], {1: 3.0}), ("heavy", [-1.0, 1.0], [], {0: float("nan")})
     ),
     (keras_losses.FocalLoss, "alpha"): Argument((0.25, [0.2, 0.5, 0.3]), NO_ALPHA),
+    (keras_losses.FocalLoss, "pos_weight"): Argument((2.5, [0.5, 3.0, 2.0]), NO_POS_WEIGHT),
+    (keras_losses.FocalLoss, "class_gamma"): Argument(
+        ([2.0, 0.5, 0.0],), ("high", 1.0, [-1.0, 1.0], [], [float("nan")])
+    ),
+    (keras_losses.CrossentropyLoss, "pos_weight"): Argument((2.5, [0.5, 3.0, 2.0]), NO_POS_WEIGHT),
     (keras_losses.EqualizedFocalLoss, "alpha"): Argument((0.6, [0.2, 0.5, 0.3]), NO_ALPHA),
     (keras_losses.LogitAdjustedLoss, "class_prior"): Argument(
         ([0.2, 0.5, 0.3], [0.9, 0.09, 0.01], [400, 20, 5]), (*NO_COUNTS, [0.5, 0.0, 0.5])

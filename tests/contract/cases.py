@@ -41,6 +41,10 @@ ALONG_AN_AXIS = {"smoothness": "smoothness_axes"}
 """Hyper-parameters for predictions with axes of time or space, and what else says where such an axis is."""
 
 
+OF_OUTPUTS = ("pos_weight",)
+"""Hyper-parameters for 0/1 labels, which losses refuse where classes exclude one another."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A loss with some hyper-parameters, and data that it takes."""
@@ -158,6 +162,9 @@ def combined(loss: str, row: Mapping[str, Any], batch: Batch, finite: bool = Tru
     case = Case(loss, left, batch)
     along = any(left.get(key) and left.get(at) is None for key, at in ALONG_AN_AXIS.items())
     if along and batch.y_pred.ndim < 3:
+        return None
+    exclusive = batch.outputs > 1 and not told.get("multi_label", False)
+    if exclusive and any(left.get(key) is not None for key in OF_OUTPUTS):
         return None
     try:
         built = case.build()

@@ -162,6 +162,17 @@ def test_references_agree_with_other_libraries():
             ),
         ),
         (
+            CrossentropyLoss(from_logits=True, multi_label=True, pos_weight=[0.5, 3.0, 2.0]),
+            (z > 0).astype(int),
+            z[::-1].copy(),
+            functional.binary_cross_entropy_with_logits(
+                torch.tensor(z[::-1].copy()),
+                torch.tensor((z > 0).astype("float64")),
+                pos_weight=torch.tensor([0.5, 3.0, 2.0], dtype=torch.float64),
+                reduction="none",
+            ).mean(-1),
+        ),
+        (
             MulticlassHingeLoss(kind="weston_watkins", power=2.0),
             ids,
             z,

@@ -1,4 +1,4 @@
-"""Second derivatives of focal losses where the model is confident and right."""
+"""Second derivatives of focal losses where the model is confident and right, and weights of the label 1."""
 
 import math
 
@@ -9,6 +9,7 @@ import pytest
 from keras_losses import (
     ActivePassiveLoss,
     AsymmetricLoss,
+    CrossentropyLoss,
     EqualizedFocalLoss,
     FocalLoss,
     InputGradientPenalty,
@@ -78,3 +79,31 @@ def test_a_step_with_a_gradient_penalty_leaves_a_finite_kernel():
     kernel = model.get_weights()[0]
     assert np.isfinite(kernel).all()
     assert kernel[0, 0] != 70.0
+
+
+# Weights of the label 1 ----------------------------------------------------------------------------------
+
+
+def test_focal_loss_with_a_second_weight():
+    """Alpha on positives and beta (1 - alpha) on negatives, written out."""
+    alpha, beta, gamma = 0.25, 3.0, 2.0
+    y, p = np.array([1, 0]), np.array([0.75, 0.625], "float32")
+    exact = [alpha * 0.25**gamma * -math.log(0.75), beta * (1 - alpha) * 0.625**gamma * -math.log(0.375)]
+    loss = FocalLoss(gamma=gamma, alpha=alpha, class_weight={0: beta}, reduction="none")
+    np.testing.assert_allclose(value_and_gradient(loss, y, p)[0], exact, rtol=2e-6)
+
+
+@pytest.mark.parametrize("loss", [CrossentropyLoss, FocalLoss])
+@pytest.mark.parametrize("y_true", [np.array([2]), np.array([[0.0, 0.0, 1.0]])], ids=["ids", "one-hot"])
+def test_pos_weight_is_refused_for_exclusive_classes(loss, y_true):
+    """A softmax has no label 1; class_weight is for its classes."""
+    with pytest.raises(ValueError, match=r"`pos_weight` must be None .* pos_weight=2.0. Pass class_weight"):
+        loss(pos_weight=2.0)(y_true, np.array([[0.2, 0.3, 0.5]]))
+
+
+@pytest.mark.parametrize("loss", [CrossentropyLoss, FocalLoss])
+def test_pos_weight_has_one_number_for_each_output(loss):
+    """Two weights for three outputs are refused."""
+    weighted = loss(pos_weight=[1.0, 2.0], multi_label=True)
+    with pytest.raises(ValueError, match="`pos_weight` must have a number for each of the 3 classes"):
+        weighted(np.array([[0, 1, 1]]), np.array([[0.2, 0.3, 0.5]]))

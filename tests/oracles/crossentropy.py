@@ -24,12 +24,20 @@ def crossentropy(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
 
 def _magnified(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.ndarray:
     """(1 - p_t)^gamma has gamma + 1 times the relative error of -log p_t, and their product one more."""
+    gamma = max([gamma, *(options.get("class_gamma") or [])])
     return (gamma + 2) * focal(y_true, y_pred, gamma=gamma, **options)
 
 
 @oracle("FocalLoss", takes="classes", terms=_magnified)
-def focal(y_true: Any, y_pred: Any, *, gamma: float, **options: Any) -> np.ndarray:
-    return classification(y_true, y_pred, lambda ce, rest: rest**gamma * ce, **options)
+def focal(y_true: Any, y_pred: Any, *, gamma: float, class_gamma: Any = None, **options: Any) -> np.ndarray:
+    gammas: Any = gamma
+    if class_gamma is not None:
+        gammas = np.asarray(class_gamma)
+        if options["multi_label"]:
+            gammas = gammas[:, None]  # Both labels of an output have the same gamma.
+        elif has_probability_for_each_output(y_pred, False, options["axis"] if y_pred.ndim > 1 else -1):
+            gammas = gammas[::-1]  # The label 1 comes first.
+    return classification(y_true, y_pred, lambda ce, rest: rest**gammas * ce, **options)
 
 
 def _poly_terms(y_true: Any, y_pred: Any, *, epsilon: float, **options: Any) -> np.ndarray:
@@ -95,13 +103,17 @@ def classification(
     axis: int,
     alpha: Any = None,
     z_loss: float = 0.0,
+    pos_weight: Any = None,
     added: Any = 0.0,
 ) -> np.ndarray:
     """`added` is what a sample over classes costs beside its label."""
     of_outputs = has_probability_for_each_output(y_pred, multi_label, axis if y_pred.ndim > 1 else -1)
     y_true, y_pred = classes_last(y_true, y_pred, axis)
     given = (y_true, y_pred, term, alpha, z_loss, from_logits, label_smoothing, class_weight, ignore_class)
-    return _of_outputs(*given) if of_outputs else _of_classes(*given, added)
+    if of_outputs:
+        return _of_outputs(*given, 1.0 if pos_weight is None else np.asarray(pos_weight))
+    assert pos_weight is None
+    return _of_classes(*given, added)
 
 
 def classes_last(y_true: np.ndarray, y_pred: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +125,7 @@ def classes_last(y_true: np.ndarray, y_pred: np.ndarray, axis: int) -> tuple[np.
     return y_true, np.moveaxis(y_pred, axis, -1)
 
 
-def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weight, ignore_class):
+def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weight, ignore_class, pos_weight):
     if from_logits:
         costs = np.logaddexp(0, -pred), np.logaddexp(0, pred)
         complements = expit(-pred), expit(pred)
@@ -126,7 +138,7 @@ def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weig
     if alpha is not None:
         positive, negative = np.asarray(alpha) * positive, (1 - np.asarray(alpha)) * negative
     smooth = (1 - smoothing) * y + smoothing / 2
-    values = smooth * positive + (1 - smooth) * negative
+    values = smooth * pos_weight * positive + (1 - smooth) * negative
     if z_loss:
         values = values + z_loss * np.logaddexp(0, pred) ** 2
     if class_weight is not None and pred.shape[-1] == 1:
