@@ -5,6 +5,8 @@ from keras_losses import FocalLoss
 ARGUMENTS = {
     "alpha",
     "gamma",
+    "pos_weight",
+    "class_gamma",
     "from_logits",
     "multi_label",
     "label_smoothing",
