@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ..arguments import as_number
 from ..schedules.length import check_length
 from .follows import FollowsSchedule
 from .optimizers import batches_per_iteration, rate_variable, required_optimizer
@@ -49,8 +50,9 @@ class LearningRateDecay(FollowsSchedule):
             schedule, or if `schedule` returns something other than a finite number, 0 or more.
 
     Warns:
-        UserWarning: If `initial_epoch` and the optimizer's count contradict each other, or if the compiled
-            optimizer makes no update, so that its rate is not used.
+        UserWarning: If `initial_epoch` and the optimizer's count contradict each other, if the compiled
+            optimizer makes no update, so that its rate is not used, or if another callback, such as
+            `keras.callbacks.ReduceLROnPlateau`, sets the rate too.
 
     Example:
 
@@ -85,6 +87,14 @@ class LearningRateDecay(FollowsSchedule):
         self._rate_of_fit = RateOfFit.of(self)
         self._rate_of_fit.is_set_by_a_callback()
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._warn_of_another_rate()
+        super().on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._warn_of_another_rate()
+        super().on_epoch_end(epoch, logs)
+
     def begins(self, position: int) -> None:
         params = self.params or {}
         if params.get("steps"):
@@ -100,9 +110,21 @@ class LearningRateDecay(FollowsSchedule):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError("A learning rate must be a finite number, 0 or more.")
         self.model.optimizer.learning_rate = value
+        self._rate_of_fit.give(value)
 
     def changed(self, batch: int, value: float) -> None:
         self._rate_of_fit.changed(batch, value)
 
     def made_no_update(self) -> None:
         self._rate_of_fit.warn_of_an_unused_rate("LearningRateDecay")
+
+    def _warn_of_another_rate(self) -> None:
+        rate = as_number(rate_variable(self.model.optimizer))
+        if self._rate_of_fit.was_replaced_by(rate):
+            self._rate_of_fit.warn_of_another_rate(
+                "LearningRateDecay",
+                rate,
+                "The last callback that sets a rate undoes the others. In place of "
+                "`keras.callbacks.ReduceLROnPlateau` use `PlateauDecay`, which multiplies the rate of this "
+                "callback. In place of `keras.callbacks.LearningRateScheduler` use this callback alone.",
+            )

@@ -71,8 +71,9 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         ValueError: When training, if the learning rate is a function.
 
     Warns:
-        UserWarning: Once, if the logs lack the value, if it is NaN, or if the compiled optimizer makes no
-            update, so that its rate is not used.
+        UserWarning: Once, if the logs lack the value, if it is NaN, if the compiled optimizer makes no
+            update, so that its rate is not used, or if another callback, such as
+            `keras.callbacks.LearningRateScheduler`, undoes a reduction.
 
     Example:
 
@@ -155,6 +156,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         skips_batches = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
         if batches == self._batches_before_epoch and not skips_batches:
             self._rate_of_fit.warn_of_an_unused_rate("PlateauDecay")
+        self._warn_of_an_undone_reduction()
         self._reduced_to = None
         self._decided_at = batches
         if self.monitor not in logs:
@@ -197,6 +199,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         else:
             self._reduced_to = max(rate * self.factor, self.min_rate)
             optimizer.learning_rate = self._reduced_to
+            self._rate_of_fit.give(self._reduced_to)
         if self.verbose:
             reduced = self.scaled(rate) if self._reduced_to is None else self._reduced_to
             print(
@@ -213,6 +216,21 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         schedule = schedule_of(self.model.optimizer)
         assert schedule is not None  # checked in on_train_begin
         return as_number(schedule(max(batches - 1, 0)))
+
+    def _warn_of_an_undone_reduction(self) -> None:
+        variable = rate_variable(self.model.optimizer)
+        if variable is None or self._rate_of_fit.set_by_callback:
+            return
+        rate = as_number(variable)
+        # A lower rate may be a multiple of the reduced one, which another callback read.
+        if self._rate_of_fit.was_raised_to(rate):
+            self._rate_of_fit.warn_of_another_rate(
+                "PlateauDecay",
+                rate,
+                "That undoes the reduction. In place of `keras.callbacks.LearningRateScheduler` use "
+                "`LearningRateDecay`, or give the optimizer a schedule: `PlateauDecay` multiplies the rates "
+                "of both.",
+            )
 
     def _scale_schedule(self) -> None:
         optimizer = updating(self.model.optimizer)

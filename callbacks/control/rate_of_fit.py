@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import weakref
 from collections.abc import Callable
@@ -23,6 +24,8 @@ class RateOfFit:
         self._reduction: Callable[[float], float] | None = None
         self._listeners: list[Callable[[int, float], None]] = []
         self._warned = False
+        self._given: float | None = None
+        self._warned_of_another_rate = False
 
     @classmethod
     def of(cls, callback: keras.callbacks.Callback) -> RateOfFit:
@@ -73,11 +76,36 @@ class RateOfFit:
                 stacklevel=4,
             )
 
+    def give(self, rate: float) -> None:
+        """Remember the rate that a callback gave the optimizer."""
+        self._given = rate
+
+    def was_replaced_by(self, rate: float) -> bool:
+        """Return whether the optimizer's rate is another one than the callbacks of this library gave it."""
+        return self._given is not None and not math.isclose(rate, self._given, rel_tol=_ROUNDING)
+
+    def was_raised_to(self, rate: float) -> bool:
+        """Return whether the optimizer's rate is above the one that it was given."""
+        return self._given is not None and rate > self._given and self.was_replaced_by(rate)
+
+    def warn_of_another_rate(self, owner: str, rate: float, advice: str) -> None:
+        """Warn once in a fit that another callback replaced the rate that the optimizer was given."""
+        if not self._warned_of_another_rate:
+            self._warned_of_another_rate = True
+            warnings.warn(
+                f"`{owner}`: it set the learning rate to {self._given:.6g}, and another callback set it to "
+                f"{rate:.6g}. {advice}",
+                stacklevel=4,
+            )
+
     def changed(self, batch: int, rate: float) -> None:
         """Tell the listeners the rate of a batch that is about to begin."""
         for listener in self._listeners:
             listener(batch, rate)
 
+
+_ROUNDING = 1e-2
+"""Relative difference of rates that is not another rate: an optimizer may hold its rate in bfloat16."""
 
 _of_params: weakref.WeakValueDictionary[int, RateOfFit] = weakref.WeakValueDictionary()
 """The objects that callbacks hold, by the identity of their `params`."""

@@ -212,6 +212,31 @@ def test_an_optimizer_with_a_schedule():
         fit(model(keras.optimizers.SGD(schedule)), LearningRateDecay(halve))
 
 
+REDUCE = keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1)
+FOLLOW = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+
+
+@pytest.mark.parametrize(
+    ("other", "decay_first", "replaced"),
+    [
+        (REDUCE, True, "it set the learning rate to 0.5, and another callback set it to 0.05. "),
+        (REDUCE, False, "it set the learning rate to 0.5, and another callback set it to 0.05. "),
+        (FOLLOW, True, "it set the learning rate to 1, and another callback set it to 0.1. "),
+        (FOLLOW, False, "it set the learning rate to 1, and another callback set it to 0.1. "),
+    ],
+)
+def test_another_callback_that_sets_the_rate_is_named(other, decay_first, replaced, recwarn):
+    decay = LearningRateDecay(halve)
+    callbacks = [decay, other] if decay_first else [other, decay]
+    fit(model(), *callbacks, targets=(0.0,), epochs=5)
+    said = [str(each.message) for each in recwarn if "another callback" in str(each.message)]
+    assert said == [
+        f"`LearningRateDecay`: {replaced}The last callback that sets a rate undoes the others. In place of "
+        "`keras.callbacks.ReduceLROnPlateau` use `PlateauDecay`, which multiplies the rate of this callback. "
+        "In place of `keras.callbacks.LearningRateScheduler` use this callback alone."
+    ]
+
+
 def test_arguments():
     with pytest.raises(ValueError, match=r"`unit` must be one of 'epoch', 'step'.*'batch'"):
         LearningRateDecay(halve, "batch")

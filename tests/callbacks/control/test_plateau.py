@@ -299,6 +299,37 @@ def test_verbose(capsys):
     assert capsys.readouterr().out == said
 
 
+def keras_scheduler(schedule):
+    return keras.callbacks.LearningRateScheduler(schedule)
+
+
+@pytest.mark.parametrize("plateau_first", [True, False])
+def test_another_callback_that_undoes_reductions_is_named(plateau_first, recwarn):
+    """Keras's example cifar10_resnet.py has such a pair; its logs show reductions that no update used."""
+    callbacks = [PlateauDecay("loss", factor=0.1, patience=2), keras_scheduler(lambda epoch: 0.5**epoch)]
+    ordered = callbacks if plateau_first else callbacks[::-1]
+    fit(model(keras.optimizers.SGD(1.0)), *ordered, targets=(0.0,), epochs=6)
+    undone = [str(each.message) for each in recwarn if "PlateauDecay" in str(each.message)]
+    assert undone == [
+        "`PlateauDecay`: it set the learning rate to 0.025, and another callback set it to 0.125. That "
+        "undoes the reduction. In place of `keras.callbacks.LearningRateScheduler` use `LearningRateDecay`, "
+        "or give the optimizer a schedule: `PlateauDecay` multiplies the rates of both."
+    ]
+
+
+def test_another_callback_that_keeps_reductions_is_not(recwarn):
+    halve = keras_scheduler(lambda epoch, rate: rate * 0.5 if epoch else rate)
+    history = fit(
+        model(keras.optimizers.SGD(1.0)),
+        halve,
+        PlateauDecay("loss", factor=0.1, patience=2),
+        targets=(0.0,),
+        epochs=5,
+    )
+    assert history["learning_rate"] == about([1.0, 0.5, 0.25, 0.0125, 0.00625])
+    assert not [each for each in recwarn if "PlateauDecay" in str(each.message)]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
