@@ -98,7 +98,7 @@ def train(directory, *at_calls):
 def in_a_process(directory, *given):
     root = Path(__file__).resolve().parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
-    command = [sys.executable, "-m", "tests.callbacks.test_killed", str(directory), *map(str, given)]
+    command = [sys.executable, "-m", "tests.callbacks.curves.test_killed", str(directory), *map(str, given)]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
 
 
