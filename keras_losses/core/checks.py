@@ -12,13 +12,14 @@ from keras_losses.core.labels import Labels
 from keras_losses.numerics import Tensor
 
 
-def check_labels(owner: str, received: np.ndarray, labels: Labels) -> None:
+def check_labels(owner: str, received: np.ndarray, labels: Labels, takes_multi_label: bool) -> None:
     """Raise `ValueError` for invalid class ids, distributions or 0/1 labels.
 
     Args:
         owner: the name of the loss, for error messages.
         received: the labels of the samples that count, before any conversion.
         labels: all labels in their encoding.
+        takes_multi_label: whether the loss has the argument `multi_label`, which the error may advise.
     """
     values = received.astype("float64")  # they may be integers or booleans
     if labels.encoding == "sparse":
@@ -32,7 +33,11 @@ def check_labels(owner: str, received: np.ndarray, labels: Labels) -> None:
     if wrong.any():
         raise ValueError(f"`{owner}`: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
     if labels.encoding == "dense":
-        check_distribution(owner, "y_true", values, "For several classes at once, pass multi_label=True.")
+        if takes_multi_label:
+            advice = "For several classes at once, pass multi_label=True."
+        else:
+            advice = "For several classes at once, use a loss with multi_label, such as FocalLoss."
+        check_distribution(owner, "y_true", values, advice)
 
 
 def check_probabilities(owner: str, values: np.ndarray, dtype: str) -> None:

@@ -84,7 +84,8 @@ class ClassificationLoss(Loss):
         return values if truth.known is None else ops.where(truth.known, values, ops.zeros_like(values))
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        check_labels(type(self).__name__, wanted_values(y_true.received, wanted), y_true)
+        takes_multi_label = "multi_label" in self.hyperparameters
+        check_labels(type(self).__name__, wanted_values(y_true.received, wanted), y_true, takes_multi_label)
 
     def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
         return y_true.with_marks(), y_pred
@@ -95,7 +96,8 @@ class ClassificationLoss(Loss):
         return self.convert(weight_vector(owner, name, getattr(self, name), classes))
 
     def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
-        return self.predictions(y_pred, from_logits=True, activation="softmax")
+        y_pred = self.convert(y_pred)  # scores, of any activation
+        return Predictions(y_pred, y_pred, self.compute_dtype)
 
     def _floats(self, truth: Labels) -> Labels:
         return truth if truth.encoding == "sparse" else truth.map(self.convert)
@@ -235,7 +237,10 @@ class CrossentropyFamily(ClassificationLoss):
         owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
         check_probabilities(owner, values, y_pred.dtype)
         if y_true.encoding != "binary":
-            advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
+            if "multi_label" in self.hyperparameters:
+                advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
+            else:
+                advice = "For logits, pass from_logits=True."
             check_distribution(owner, "y_pred", values, advice)
 
     def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -90,8 +91,8 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     samples.
 
     Args:
-        name: name of the instance; by default the class's name in snake case. reduction: reduction as in
-        Keras: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
+        name: name of the instance; by default the class's name in snake case.
+        reduction: as in Keras, `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"`,
             `"none"` or None.
         dtype: dtype of the computation and the result; the default is `keras.config.floatx()`. For half
             precision both are float32.
@@ -212,12 +213,35 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
         return ops.cast(y_true, self.compute_dtype) if numerics.is_float(y_true) else y_true
 
     def predictions(self, y_pred: Any, from_logits: bool, activation: str) -> Predictions:
-        """Return the predictions, with their logits if those are known."""
+        """Return the predictions, with their logits if those are known.
+
+        Args:
+            y_pred: the predictions.
+            from_logits: whether they should be logits. If Keras keeps the logits of an activation beside
+                them, they are replaced by these logits with a warning, as in Keras.
+            activation: the activation of the probabilities, `"softmax"` or `"sigmoid"`.
+        """
         y_pred = ops.convert_to_tensor(y_pred)
-        logits = y_pred if from_logits else numerics.kept_logits(y_pred, activation)
+        if from_logits:
+            y_pred = logits = self._logits_of(y_pred)
+        else:
+            logits = numerics.kept_logits(y_pred, activation)
         dtype = keras.backend.standardize_dtype(y_pred.dtype)
         dtype = dtype if numerics.is_float(y_pred) else self.compute_dtype
         return Predictions(y_pred, logits, dtype).map(self.convert)
+
+    def _logits_of(self, y_pred: Tensor) -> Tensor:
+        """Return predictions that should be logits; warn if they are the output of an activation."""
+        kept = keras_private.logits_beside(y_pred)
+        if kept is None:
+            return y_pred
+        warnings.warn(
+            f"`{type(self).__name__}`: `y_pred` must be logits with from_logits=True. Received: the output "
+            "of a softmax or sigmoid, whose logits are used. Remove the activation from the model, or pass "
+            "from_logits=False.",
+            stacklevel=2,
+        )
+        return kept
 
     def _apply_to_predictions(self, y_pred: Any, function: Callable[[Tensor], Any]) -> Any:
         """Return `function(y_pred)`, as tensors if `y_pred` is one, else as NumPy arrays.

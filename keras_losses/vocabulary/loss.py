@@ -170,7 +170,7 @@ class VocabularyCrossentropy(CrossentropyLoss):
         if numerics.is_concrete(hidden) and config.values_are_validated():
             wanted = tokens.samples.wanted
             wanted = None if wanted is None else numerics.to_numpy(wanted)
-            checks.check_labels(owner, wanted_values(tokens.truth.received, wanted), tokens.truth)
+            checks.check_labels(owner, wanted_values(tokens.truth.received, wanted), tokens.truth, False)
         return self._in_chunks(Head(hidden, kernel, bias, is_embedding), tokens, self.reduction)
 
     def _tokens(self, y_true: Any, y_pred: Any, classes: int, sample_weight: Any, mask: Any) -> _Tokens:

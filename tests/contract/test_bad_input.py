@@ -1,5 +1,7 @@
 """What is wrong is refused, with a message that says what was received; nothing broadcasts in silence."""
 
+import re
+
 import numpy as np
 import pytest
 from keras import ops
@@ -254,6 +256,19 @@ def test_values_outside_the_domain(loss):
                 value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
             message = str(caught.value)
             assert f"Received: {shown}" in message or f"up to {shown}" in message, message
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if list(bad_values(name))])
+def test_advised_arguments_are_those_of_the_loss(loss):
+    """Errors on probabilities advised multi_label=True for losses that have no such argument."""
+    for options, y_true, y_pred, _ in bad_values(loss):
+        with about((options, y_true, y_pred)):
+            built = build(loss, options, outputs_of(y_pred))
+            with pytest.raises(ValueError) as caught:
+                value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
+            for name in re.findall(r"\b(\w+)=(?:True|False)", str(caught.value)):
+                known = LOSSES[loss].hyperparameters | getattr(built, "loss", built).hyperparameters
+                assert name in known, str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_losses import FocalLoss, MulticlassHingeLoss
 from tests import thorough
 from tests.backends import BACKEND, numpy, tensor
 from tests.contract.test_gradients import differences
@@ -129,3 +130,34 @@ def test_changed_probabilities_have_no_logits():
     found = eagerly(lambda z: loss(tensor([0]), ops.flip(keras.activations.softmax(z), axis=-1)), z)
     p = np.exp(z) / np.exp(z).sum()
     np.testing.assert_allclose(found, -np.log(p[0, 2]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+@pytest.mark.parametrize(("activation", "units", "label"), [("softmax", 3, [[0]]), ("sigmoid", 1, [[0.0]])])
+def test_logits_of_an_activation_are_used_with_a_warning(activation, units, label, run_eagerly):
+    """With from_logits=True on a softmax or sigmoid model, a second activation was taken silently."""
+    kernel = np.array([[1.0, 2.0, -1.0]], "float32")[:, :units]
+    losses = []
+    for with_activation in (activation, None):
+        layers = [keras.Input((1,)), keras.layers.Dense(units, use_bias=False, activation=with_activation)]
+        model = keras.Sequential(layers)
+        model.set_weights([kernel])
+        model.compile("sgd", loss=FocalLoss(from_logits=True), run_eagerly=run_eagerly, jit_compile=False)
+        data = np.ones((1, 1), "float32"), np.array(label)
+        if with_activation:
+            with pytest.warns(UserWarning, match=r"`FocalLoss`: `y_pred` must be logits .*from_logits=False"):
+                losses.append(model.evaluate(*data, verbose=0))
+        else:
+            losses.append(model.evaluate(*data, verbose=0))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_scores_of_an_activation_stay_scores():
+    """Losses without from_logits take what the model returns, and warn of nothing."""
+    scores = keras.activations.softmax(tensor([[1.0, 2.0, 4.0]], "float32"))
+    # The true class leads by e^4 - e^2 over the sum, below the margin of 1.
+    e = np.exp([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(
+        numpy(MulticlassHingeLoss()(np.array([2]), scores)), 1 - (e[2] - e[1]) / e.sum(), rtol=1e-5
+    )
