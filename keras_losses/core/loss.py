@@ -20,7 +20,7 @@ from keras_losses.core.live import LiveValues
 from keras_losses.core.parameters import Parameter, parameter
 from keras_losses.core.reduction import REDUCTIONS, blanked, pooled_weights, prepare, reduce
 from keras_losses.core.saving import registered
-from keras_losses.core.shapes import check_packed, packed, parts_of, same_shape
+from keras_losses.core.shapes import check_is_dense, check_packed, packed, parts_of, same_shape
 from keras_losses.numerics import Tensor
 
 
@@ -130,6 +130,9 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
         self.validate()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        inputs = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
+        for name, x in inputs.items():
+            check_is_dense(type(self).__name__, name, x)
         return self._reduced(y_true, y_pred, sample_weight, self.reduction)
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras import ops
 
@@ -97,20 +98,49 @@ def _likely_mistake(true: Shape, pred: Shape) -> str:
     return "reshape one to the other's shape."
 
 
+def check_is_dense(owner: str, name: str, x: Any) -> None:
+    """Raise `TypeError` for ragged and sparse tensors, strings and objects, which no loss takes."""
+    while isinstance(x, list | tuple) and x:
+        x = x[0]
+    dtype = str(getattr(x, "dtype", ""))
+    if hasattr(x, "row_splits") or getattr(x, "is_nested", False) is True:
+        kind = f"a ragged tensor of type {type(x).__name__}"
+        advice = "Pad it, as with .to_tensor(), and leave the padding out with a mask or weights of 0."
+    elif hasattr(x, "dense_shape") or hasattr(x, "nse") or getattr(x, "is_sparse", False) is True:
+        kind = f"a sparse tensor of type {type(x).__name__}"
+        advice = "Make it dense, as with tf.sparse.to_dense."
+    elif hasattr(x, "tocsr"):
+        kind, advice = f"a sparse matrix of type {type(x).__name__}", "Make it dense, as with .toarray()."
+    elif isinstance(x, str | bytes) or dtype.startswith(
+        ("<U", ">U", "|S", "object", "<dtype: 'string'", "str")
+    ):
+        kind = f"values of type {dtype or type(x).__name__}"
+        advice = "Turn names into class ids, as with np.unique(y, return_inverse=True) or StringLookup."
+    else:
+        return
+    raise TypeError(f"`{owner}`: `{name}` must hold numbers in one dense tensor. Received: {kind}. {advice}")
+
+
 def static_shape(owner: str, name: str, x: Tensor) -> Shape:
     """Return the static shape of a tensor; raise `ValueError` if its rank is unknown or 0."""
     if x.shape is None or getattr(x.shape, "rank", 0) is None:
-        raise ValueError(
-            f"`{owner}`: the number of axes of `{name}` is unknown while the graph is traced. Set it where "
-            "the data is made, for instance with tf.ensure_shape."
-        )
+        raise _unknown_rank(owner, name)
     if len(x.shape) == 0:
         raise ValueError(f"`{owner}`: `{name}` must have a batch axis. Received: a scalar.")
     return tuple(x.shape)
 
 
+def _unknown_rank(owner: str, name: str) -> ValueError:
+    return ValueError(
+        f"`{owner}`: the number of axes of `{name}` must be known while the graph is traced. Received: "
+        f"{name} of unknown rank. Set its shape in the input pipeline, for instance with tf.ensure_shape."
+    )
+
+
 def spread(owner: str, name: str, x: Tensor, leading: Shape) -> Tensor:
     """Return a weight or mask with as many axes as `leading`; it may have fewer, or more of length 1."""
+    if getattr(x.shape, "rank", 0) is None:
+        raise _unknown_rank(owner, name)
     received = tuple(x.shape)
     if received == ():
         return x

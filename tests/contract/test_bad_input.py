@@ -9,6 +9,7 @@ from keras import ops
 import keras_losses
 from keras_losses import (
     CrossentropyLoss,
+    FocalLoss,
     GaussianNLLLoss,
     HingeLoss,
     KLDivergenceLoss,
@@ -20,7 +21,7 @@ from keras_losses.core.interval import Interval
 from keras_losses.core.loss import COMMON
 from keras_losses.core.parameters import REQUIRED
 from tests import thorough
-from tests.backends import numpy, tensor, value
+from tests.backends import BACKEND, numpy, tensor, value
 from tests.cases import REFUSED
 from tests.cases.arguments import argument
 from tests.contract.cases import about, every_loss, first, plain
@@ -231,6 +232,63 @@ def test_axes_that_are_no_classes(loss):
     for axis in (0, 3, 4, -3, -4):
         with pytest.raises(ValueError, match=rf"`axis` must name an axis .* Received: axis={axis} and"):
             build(loss, {"axis": axis})(y_true, y_pred)
+
+
+NOT_DENSE = [
+    (np.array(["a", "b"]), r"Received: values of type <U1\. Turn names into class ids"),
+    (np.array([b"a", b"b"]), r"Received: values of type \|S1"),
+    (np.array(["a", 1], object), r"Received: values of type object"),
+    (["a", "b"], r"Received: values of type str"),
+]
+
+
+@pytest.mark.parametrize(("x", "words"), NOT_DENSE, ids=lambda x: repr(x)[:20])
+def test_labels_and_weights_that_are_no_numbers(x, words):
+    y_pred = np.full((2, 3), 1 / 3, "float32")
+    with pytest.raises(
+        TypeError, match=rf"`FocalLoss`: `y_true` must hold numbers in one dense tensor\. {words}"
+    ):
+        FocalLoss()(x, y_pred)
+    with pytest.raises(TypeError, match=rf"`FocalLoss`: `sample_weight` must hold .*{words}"):
+        FocalLoss()(np.array([0, 1]), y_pred, x)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tensors of TensorFlow")
+def test_tensors_that_are_not_dense():
+    import tensorflow as tf
+
+    y_pred = np.full((2, 3), 1 / 3, "float32")
+    refused = {
+        r"Received: a ragged tensor of type RaggedTensor\. Pad it": tf.ragged.constant([[1], [1, 2]]),
+        r"Received: a sparse tensor of type SparseTensor\. .*tf\.sparse\.to_dense": tf.sparse.from_dense(
+            np.eye(3)[:2]
+        ),
+        r"Received: values of type <dtype: 'string'>\. Turn names": tf.constant(["a", "b"]),
+    }
+    for words, x in refused.items():
+        for loss in (FocalLoss(), SquaredErrorLoss()):
+            for function in (loss, tf.function(loss, autograph=False)):
+                with pytest.raises(TypeError, match=rf"`y_true` must hold numbers .*{words}"):
+                    function(x, y_pred)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends know the rank")
+@pytest.mark.parametrize("name", ["y_true", "y_pred", "sample_weight"])
+def test_tensors_of_unknown_rank(name):
+    import tensorflow as tf
+
+    inputs = {
+        "y_true": tf.constant([0, 1]),
+        "y_pred": tf.fill((2, 3), 1 / 3),
+        "sample_weight": tf.constant([1.0, 2.0]),
+    }
+
+    @tf.function(input_signature=[tf.TensorSpec(None, inputs[name].dtype)], autograph=False)
+    def step(x):
+        return FocalLoss()(**{**inputs, name: x})
+
+    with pytest.raises(ValueError, match=rf"axes of `{name}` must be known .* with tf\.ensure_shape"):
+        step(inputs[name])
 
 
 # Values -----------------------------------------------------------------------------------------------
