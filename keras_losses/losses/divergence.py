@@ -598,5 +598,9 @@ class DistillationLoss(DivergenceLoss):
     def check(self, y_true: Tensor, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         """Accepts all values: any number is a logit."""
 
+    def mark_invalid(self, y_true: Tensor, y_pred: Predictions) -> tuple[Tensor, Predictions]:
+        """Return labels and predictions as they are: any number is a logit."""
+        return y_true, y_pred
+
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
         return self.temperature**2 * numerics.relative_entropy_of_logits(self.softened(y), logits)
