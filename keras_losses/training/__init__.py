@@ -1,1 +1,1 @@
-"""Models whose logs have the terms of their loss, and the numbers that callbacks set or training learns."""
+"""Models that log the terms of their loss, and the numbers that callbacks set or that training learns."""

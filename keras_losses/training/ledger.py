@@ -1,7 +1,7 @@
-"""Running sums of a model's losses, from which means over an epoch and over the last execution are read.
+"""Running sums of a model's losses, for means over an epoch and over the last execution.
 
-One vector holds all sums, because each variable of a metric costs time in every step. `Ledger` alone knows
-the order in it; everybody else asks for a `Row` or for `Means`.
+One vector holds all sums, because each variable of a metric costs time in every step. Only `Ledger` knows the
+order of the numbers in it. Other modules read a `Row` or `Means`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Means:
     loss: Any
     penalties: Any
     values: Any
-    """Each term before its weight."""
+    """The value of each term, before its weight."""
     weighted: Any
-    """What each term adds to the loss."""
+    """The part of the loss that comes from each term."""
 
 
 @dataclass(frozen=True)
 class Row(Means):
-    """Sums over samples, with the number of samples and steps in them."""
+    """Sums over samples, with the number of samples and the number of steps."""
 
     samples: Any
     steps: Any
@@ -44,7 +44,7 @@ class Ledger:
 
     Args:
         terms: the number of terms.
-        add_variable: makes a variable of the metric that has the ledger.
+        add_variable: adds a variable to the metric that has the ledger.
     """
 
     def __init__(self, terms: int, add_variable: Callable[..., Any]) -> None:
@@ -56,7 +56,7 @@ class Ledger:
 
     @property
     def width(self) -> int:
-        """The length of the vectors."""
+        """The length of a vector of sums."""
         return 4 + 2 * self.terms
 
     def _row(self, vector: Any) -> Row:
@@ -75,16 +75,22 @@ class Ledger:
 
     @staticmethod
     def has_samples(vector: np.ndarray) -> bool:
-        """Return whether a vector that was read is of any step at all."""
+        """Return whether a vector that was read contains any step."""
         return bool(vector[0] > 0)
 
     # Writing and reading ------------------------------------------------------------------------------
 
     def add(self, samples: Tensor, means: Means, steps_per_execution: int) -> None:
-        """Add one step."""
+        """Add the means of one step.
+
+        Args:
+            samples: the number of samples of the step.
+            means: the means over these samples.
+            steps_per_execution: the number of steps after which `last` begins anew.
+        """
         row = self._vector(samples, means)
         if steps_per_execution > 1:
-            # Replicas have a copy of both variables each; the copies are added up when they are read.
+            # Each replica has a copy of both variables. The copies are added up when they are read.
             begins = ops.equal(ops.mod(self.total().steps, steps_per_execution), 0)
             self.last.assign(ops.where(begins, row, row + ops.convert_to_tensor(self.last)))
         else:
@@ -101,10 +107,10 @@ class Ledger:
         return self._row(ops.convert_to_tensor(self.totals))
 
     def means(self) -> Means:
-        """Return the means of the epoch, zeros before its first step."""
+        """Return the means of the epoch; zeros before its first step."""
         totals = ops.convert_to_tensor(self.totals)
         return self._in_order(numerics.divide_no_nan(totals[2:], totals[0]))
 
     def means_of(self, vector: np.ndarray) -> Means:
-        """Return the means of a vector of this ledger, or of several added up, in the vector's dtype."""
+        """Return the means of a vector that was read from this ledger, or of the sum of several."""
         return self._in_order(vector[2:] / vector[0])

@@ -112,5 +112,5 @@ def losses_by_path(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:
 
 
 def joined(*parts: str) -> str:
-    """Return the path made of names, without those that are empty."""
+    """Return the names joined to a path, without empty names."""
     return "/".join(part for part in parts if part)

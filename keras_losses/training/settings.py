@@ -1,4 +1,4 @@
-"""Numbers of losses that callbacks set while a model trains, each behind a variable that is saved."""
+"""Numbers of losses that callbacks set while a model trains. Each is read from a variable that is saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_losses.numerics import Tensor
 from keras_losses.training.outputs import Output, compiled_outputs, joined
 
 WEIGHTS = "weights/"
-"""The prefix of the weights of terms, such as `weights/dice_loss`, among the names of a loss's numbers."""
+"""The prefix of the names of weights, such as `weights/dice_loss`, among the numbers of a loss."""
 
 _ANY_WEIGHT = Parameter(within="(-inf, inf)")
 """The declaration of the weight of a term."""
@@ -27,14 +27,14 @@ ReadersByLoss = dict[Loss, dict[str, Callable[[], Any]]]
 
 @dataclass(frozen=True)
 class Setting:
-    """A number of a loss that may be set while a model trains."""
+    """A number of a loss that a callback may set while a model trains."""
 
     loss: Loss
     name: str
 
     @property
     def value(self) -> float:
-        """The number that the loss keeps, and with which it is saved."""
+        """The number that the loss keeps and saves."""
         if self.name.startswith(WEIGHTS):
             return float(self.loss.weights[self.name.removeprefix(WEIGHTS)])  # type: ignore[attr-defined]
         return float(self.loss._stated(self.name))
@@ -47,7 +47,7 @@ class Setting:
         return number
 
     def check_others(self) -> None:
-        """Raise `ValueError` if the loss, made as it is otherwise, takes no other number at all."""
+        """Raise `ValueError` if the loss, with its other arguments, takes no other number."""
         declared = self.loss.hyperparameters.get(self.name)
         refused = None
         for number in declared.interval.inside() if declared and declared.interval else ():
@@ -61,12 +61,12 @@ class Setting:
             raise refused
 
     def _make_with(self, number: float) -> None:
-        # A loss checks its numbers against each other when it is made.
+        # The constructor of a loss checks its numbers against each other.
         if self.name in self.loss.hyperparameters and type(self.loss).validate is not Loss.validate:
             type(self.loss).from_config({**self.loss.get_config(), self.name: number})
 
     def keep(self, value: float) -> None:
-        """Set the number in the loss, with which it is saved."""
+        """Set the number that the loss keeps and saves."""
         if self.name.startswith(WEIGHTS):
             self.loss.weights[self.name.removeprefix(WEIGHTS)] = value  # type: ignore[attr-defined]
         else:
@@ -75,14 +75,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Control:
-    """A handle by which a callback sets one number of a loss."""
+    """A handle with which a callback sets one number of a loss."""
 
     path: str
     setting: Setting
     variable: keras.Variable
 
     def assign(self, value: Any) -> float:
-        """Set the number in compiled steps and in the loss, with which it is saved; return it."""
+        """Set the number in compiled steps and in the loss; return it."""
         number = self.setting.checked(value)
         self.variable.assign(number)
         self.setting.keep(number)
@@ -90,17 +90,17 @@ class Control:
 
 
 def settable_numbers(model: keras.Model) -> dict[str, Setting]:
-    """Return the numbers of a compiled model's losses that may be set, by path."""
+    """Return the numbers of a compiled model's losses that callbacks may set, by path."""
     found: dict[str, Setting] = {}
     for output in compiled_outputs(model):
         for path, loss in output.losses:
             for name, declared in loss.hyperparameters.items():
                 if declared.live and isinstance(loss._stated(name), float):
                     found.setdefault(joined(path, name), Setting(loss, name))
-            # The weights of a RegularizedLoss are hyper-parameters of its own.
+            # The weights of a RegularizedLoss are hyper-parameters, which the loop above has.
             for name in loss.weights if "weights" in loss.hyperparameters else ():
                 found[joined(path, WEIGHTS + name)] = Setting(loss, WEIGHTS + name)
-    # A loss of several outputs is set once, under its first path.
+    # A number of a loss that several outputs share is listed once, under its first path.
     first = {setting: path for path, setting in reversed(found.items())}
     return {path: setting for path, setting in found.items() if first[setting] == path}
 
@@ -112,27 +112,27 @@ def matching_path(
     learned: Iterable[str] = (),
     fixed: Collection[str] = (),
 ) -> str:
-    """Return the one path that is equal to `name` or ends with it; raise `ValueError` without exactly one.
+    """Return the path that equals `name` or ends with it; raise `ValueError` if none or several do.
 
     Args:
-        owner: the callback, for the error.
+        owner: the callback, for the error message.
         name: a path or the end of one.
         paths: the paths of numbers that can be set.
         learned: the paths of learned numbers, which cannot be set.
-        fixed: the names of hyper-parameters that stay as they are while a model trains.
+        fixed: the names of hyper-parameters that cannot change while a model trains.
     """
     paths = list(paths)
     matches = [path for path in paths if path == name] or [p for p in paths if p.endswith(f"/{name}")]
     if len(matches) == 1:
         return matches[0]
-    what = "is the name of several" if matches else "is not the name of one"
+    reason = "names several of them" if matches else "names none of them"
     if not matches and name.rpartition("/")[2] in fixed:
-        what = "stays as it is while a model trains, and is not one"
+        reason = "is a hyper-parameter that cannot change while a model trains"
     if any(path == name or path.endswith(f"/{name}") for path in learned):
-        what = "is learned: give the loss a number in place of Learned, and it is one"
+        reason = "is learned. Give the loss a number in place of Learned"
     raise ValueError(
-        f"`{owner}`: {name!r} {what} of the numbers of this model's loss that can be set. They are: "
-        f"{', '.join(matches or paths) or 'none'}."
+        f"`{owner}`: `name` must be one of the numbers of this model's loss that can be set: "
+        f"{', '.join(matches or paths) or 'there are none'}. Received: {name!r}, which {reason}."
     )
 
 
@@ -140,7 +140,7 @@ class Settings:
     """The numbers that callbacks set in a model, and the arrays that callbacks keep with the model.
 
     Args:
-        track: makes a variable one of the model's, under a name of its own.
+        track: makes a variable part of the model, given a unique name and the variable.
     """
 
     def __init__(self, track: Callable[[str, keras.Variable], None]) -> None:
@@ -152,9 +152,9 @@ class Settings:
         self._loaded: dict[str, Any] = {}
 
     def compiled(self, model: keras.Model) -> None:
-        """Go on with the losses with which a model was compiled anew.
+        """Follow the losses with which a model was compiled again.
 
-        What was set or loaded for other losses is forgotten: new ones begin with the numbers they have.
+        Values that were set or loaded for other losses are dropped. New losses begin with their own numbers.
         """
         state = getattr(model, "loss_state", None)
         self._learned = {} if state is None else state.readers()
@@ -170,11 +170,11 @@ class Settings:
         self._memories, self._loaded = {}, {}
 
     def control(self, model: keras.Model, owner: str, name: str) -> Control:
-        """Return the handle on a number; from now on steps read it from a variable.
+        """Return the handle of a number. From now on, steps read the number from a variable.
 
         Args:
             model: the model, which is compiled.
-            owner: the callback, for errors.
+            owner: the callback, for error messages.
             name: the name or path of the number.
         """
         known = settable_numbers(model)
@@ -185,7 +185,7 @@ class Settings:
         if path not in self._numbers:
             setting = known[path]
             setting.check_others()
-            # Not a variable made by `Metric.add_variable`: Keras resets those, and adds up their replicas.
+            # Keras resets the variables of `Metric.add_variable`, and adds up their replicas.
             variable = keras.Variable(setting.value, trainable=False, name=path.replace("/", "_"))
             self._track(f"set_{len(self._numbers)}", variable)
             self._put_behind(variable, path, setting)
@@ -199,7 +199,7 @@ class Settings:
         setting.loss._follow(setting.name, functools.partial(_copy, variable))
 
     def memory(self, name: str, initial: Any) -> keras.Variable:
-        """Return an array that a callback keeps with the model, as a variable saved with the numbers."""
+        """Return a variable for an array that a callback saves with the model."""
         if name not in self._memories:
             variable = keras.Variable(initial, trainable=False, name=name.replace("/", "_"))
             self._track(f"memory_{len(self._memories)}", variable)
@@ -209,7 +209,7 @@ class Settings:
         return self._memories[name]
 
     def readers(self) -> ReadersByLoss:
-        """Return, for each loss of the model, how the numbers that are set or learned are read."""
+        """Return functions that read the numbers that are set or learned, for each loss of the model."""
         losses = [loss for output in self._outputs for _, loss in output.losses]
         found = {loss: dict(self._learned.get(loss, {})) for loss in losses}
         for setting, variable in self._numbers.values():
@@ -217,7 +217,7 @@ class Settings:
         return found
 
     def current(self) -> dict[str, float]:
-        """Return the numbers that are set or learned, as they are now, by path."""
+        """Return the current values of the numbers that are set or learned, by path."""
         found = {path: ops.convert_to_numpy(variable) for path, (_, variable) in self._numbers.items()}
         with context.computing(Context(self.readers())):
             for output in self._outputs:
@@ -236,7 +236,7 @@ class Settings:
             store[path.replace("/", "|")] = ops.convert_to_numpy(variable)
 
     def load(self, store: Any) -> None:
-        """Read the store of a saved model; a number that is set only later begins with what is in it."""
+        """Read the store of a saved model. A number that is set only later begins with the value in it."""
         self._loaded = {path.replace("|", "/"): store[path][()] for path in store.keys()}  # noqa: SIM118
         for path, variable in self._saved().items():
             if path in self._loaded:

@@ -1,4 +1,4 @@
-"""Variables behind the hyper-parameters that losses learn."""
+"""The variables of learned hyper-parameters."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from keras_losses.training.settings import ReadersByLoss
 
 
 class LossState(keras.layers.Layer):  # type: ignore[misc]
-    """The variables of learned hyper-parameters; `LossAwareModel` has one.
+    """A layer with the variables of learned hyper-parameters. Every `LossAwareModel` has one.
 
-    In a custom training loop, make one and train its `trainable_variables` as well:
+    In a custom training loop, make one and train its `trainable_variables` too:
 
     >>> from keras_losses import DistillationLoss, LossState
     >>> state = LossState(DistillationLoss(4.0))
@@ -31,8 +31,8 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
         for turn, loss in enumerate(parts):
             name = re.sub(r"\W", "_", str(loss.name))
             for parameter in loss._learned:
-                # Two losses may have the same name, but Keras on PyTorch tells parameters apart by theirs.
-                # There, a name has no dot; on any backend it has no slash.
+                # Two losses may have the same name, but Keras on PyTorch requires unique names of parameters,
+                # without dots. No backend allows a slash.
                 variable = self.add_weight(
                     shape=loss._shape_of(parameter),
                     initializer="zeros",
@@ -45,12 +45,12 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
                 loss._follow(parameter, read)
 
     def serves(self, losses: list[Loss]) -> bool:
-        """Return whether it has the variables of these losses and no others."""
+        """Return whether it has exactly the variables of these losses."""
         found = {part for loss in losses for _, part in losses_by_path(loss) if part._learned}
         return found == {loss for loss, _, _ in self._learned}
 
     def readers(self) -> ReadersByLoss:
-        """Return, for each loss that learns, how its learned hyper-parameters are read."""
+        """Return functions that read the learned hyper-parameters, for each loss that has some."""
         found: ReadersByLoss = {}
         for loss, parameter, variable in self._learned:
             found.setdefault(loss, {})[parameter] = functools.partial(_value_of, loss, parameter, variable)
@@ -59,5 +59,5 @@ class LossState(keras.layers.Layer):  # type: ignore[misc]
 
 def _value_of(loss: Loss, parameter: str, variable: keras.Variable) -> Any:
     interval = loss.hyperparameters[parameter].interval
-    assert interval is not None  # only a number with a range takes `Learned`
+    assert interval is not None  # `Learned` is accepted only for numbers with a range
     return loss._learned[parameter].value(ops.convert_to_tensor(variable), interval)

@@ -92,14 +92,21 @@ def call_compute_loss(compute_loss: Callable[..., Any], step: Step) -> Any:
 class StepTerms:
     """The values of all terms in one step, recorded while the model calls its losses.
 
+    Args:
+        outputs: the outputs of the model.
+        y_pred: the predictions of the step.
+        strict: whether a loss that is called for more outputs than are known is an error. Otherwise the
+            values of its terms are added up.
+
     `values` are the terms before their weights. `weighted` are the parts of the model's loss that come from
     them. Both are in the order of the names in the logs.
     """
 
-    def __init__(self, outputs: Sequence[Output], y_pred: Any) -> None:
+    def __init__(self, outputs: Sequence[Output], y_pred: Any, strict: bool = True) -> None:
         count = sum(len(output.terms) for output in outputs)
         self.values: list[Any] = [0.0] * count
         self.weighted: list[Any] = [0.0] * count
+        self._strict = strict
         self._calls: dict[SumOfTerms, list[_Place]] = {}
         places: list[tuple[Output, _Place]] = []
         first = 0
@@ -124,16 +131,22 @@ class StepTerms:
         """
         if loss not in self._calls:
             return
-        if not self._calls[loss]:
+        calls = self._calls[loss]
+        if len(calls) == 1 and not self._strict:
+            self._add(calls[0], values, parts)
+            return
+        if not calls:
             raise ValueError(
                 f"`{type(loss).__name__}`: the loss {loss.name!r} belongs to more outputs than are known "
                 "before the model is called. Give each output of the model its loss by name: "
                 "compile(loss={...})."
             )
-        place = self._calls[loss].pop(0)
-        end = place.first + len(parts)
-        self.values[place.first : end] = values
-        self.weighted[place.first : end] = [place.weight * part for part in parts]
+        self._add(calls.pop(0), values, parts)
+
+    def _add(self, place: _Place, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
+        for k, (value, part) in enumerate(zip(values, parts, strict=True), place.first):
+            self.values[k] += value
+            self.weighted[k] += place.weight * part
 
 
 @dataclass(frozen=True)

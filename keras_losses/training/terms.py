@@ -132,7 +132,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
 
         It yields a function that must be called with the model's total loss.
         """
-        terms = StepTerms(self.outputs, step.y_pred)
+        # A callback must not stop a training that Keras runs.
+        strict = getattr(step.model, "records_terms", False)
+        terms = StepTerms(self.outputs, step.y_pred, strict)
         asks = any(loss._needs_model for output in self.outputs for _, loss in output.losses)
         with (
             self.computing(step, terms.record),

@@ -319,6 +319,19 @@ def test_a_model_of_ones_own_with_one_loss_for_several_outputs():
     with pytest.raises(ValueError, match="Give each output of the model its loss by name"):
         model.fit(X, {"a": Y, "b": Y}, verbose=0)
 
+    class PlainTwo(OfItsOwn):
+        def call(self, x):
+            return {"a": super().call(x), "b": super().call(x)}
+
+    model = PlainTwo()
+    model.compile(keras.optimizers.SGD(0.0), loss=sum_of_two(), run_eagerly=True)
+    LossTerms.attach(model, log_weighted_terms=True)
+    history = model.fit(X, {"a": Y, "b": Y}, batch_size=70, verbose=0).history
+    residuals = Y - model.predict(X, verbose=0)["a"]
+    # The terms of both outputs are added up.
+    assert history["squared_error_loss"] == pytest.approx([2 * np.mean(residuals**2)], rel=1e-5)
+    add_up({**history, **{f"val_{name}": values for name, values in history.items()}})
+
 
 def test_compiled_when_it_is_built():
     """A model of a class of one's own takes no layers any more when it has its weights."""
