@@ -153,6 +153,20 @@ def replace_layer(model: Any, old: Any, new: Any) -> None:
         model._layers[:] = [*(layer for layer in model._layers if layer is not old), new]
 
 
+@contextlib.contextmanager
+def without_layer(model: Any, layer: Any) -> Iterator[None]:
+    """Hide a layer among the model's layers for a while. `Sequential.get_config` saves all of them."""
+    try:
+        before = list(model._layers)
+        model._layers[:] = [each for each in before if each is not layer]
+    except AttributeError as error:
+        raise _missing("saving a LossAwareModel of a Sequential", error) from error
+    try:
+        yield
+    finally:
+        model._layers[:] = before
+
+
 @needed_for("detaching the state of a loss from a model")
 def untrack(model: Any, layer: Any) -> None:
     """Remove a layer from a model's state."""

@@ -65,6 +65,23 @@ def test_the_weights_of_losses():
     assert keras_private.loss_weights_of(model) == [1.0, 2.0]
 
 
+def test_the_metrics_before_the_first_batch():
+    """Model._compile_config, in the structure in which they were given."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse", metrics=["mae"], weighted_metrics=["mse"])
+    assert keras_private.metrics_of(model) == [["mae"], ["mse"]]
+
+
+def test_a_layer_is_hidden_from_the_config_of_a_sequential():
+    """Model._layers."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1), keras.layers.Dense(2)])
+    last = model.layers[-1]
+    with keras_private.without_layer(model, last):
+        assert model.layers == model.layers[:1]
+        assert len(model.get_config()["layers"]) == 2  # with the input
+    assert model.layers[-1] is last
+
+
 def test_the_layers_of_a_model_from_inputs_and_outputs():
     """A layer that is not in the graph is put among Model._layers, with Keras 3.10 too."""
     inputs = keras.Input((1,))

@@ -182,7 +182,7 @@ class WrappedModel(LossAwareModel):
 
     def get_config(self) -> dict[str, Any]:
         of_class = self.of_class
-        with _seen_as(self, of_class):
+        with keras_private.without_layer(self, getattr(self, "loss_state", None)), _seen_as(self, of_class):
             model = {
                 "module": of_class.__module__,
                 "class_name": of_class.__name__,

@@ -88,6 +88,35 @@ class Counts(keras.Model):
         return 2 * self.count_params()
 
 
+@keras.saving.register_keras_serializable("tests")
+class Functional(keras.Model):
+    """A model from inputs and outputs with its own loss."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 1000.0 + super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def double(self):
+        return "functional"
+
+
+@keras.saving.register_keras_serializable("tests")
+class Stack(keras.Sequential):
+    def double(self):
+        return "sequential"
+
+
+def functional():
+    x = keras.Input((3,))
+    return Functional(x, keras.layers.Dense(2)(x))
+
+
+def sequential():
+    return Stack([keras.Input((3,)), keras.layers.Dense(2)])
+
+
 def counts():
     model = Counts()
     model(X[:1])
@@ -112,19 +141,23 @@ def test_steps_and_methods_are_kept():
     assert model.double() == 2 * model.count_params()
 
 
-def test_saved_with_its_class_and_trained_on(tmp_path):
+@pytest.mark.parametrize("kind", ["subclass", "functional", "sequential"])
+def test_saved_with_its_class_and_trained_on(kind, tmp_path):
     keras.utils.set_random_seed(0)
-    model = LossAwareModel.from_model(counts())
+    make = {"subclass": counts, "functional": functional, "sequential": sequential}[kind]
+    model = LossAwareModel.from_model(make())
     loss = SquaredErrorLoss() + AdaptiveBarronLoss(outputs=2)
     model.compile(keras.optimizers.Adam(0.1), loss=loss, run_eagerly=True, log_weighted_terms=True)
     model.fit(X, Y, **FIT)
     model.save(tmp_path / "model.keras")
     LossAwareModel.from_model(Distiller())  # another class that is saved under the same name
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(again, Counts)
+    assert isinstance(again, type(make()))
     assert isinstance(again, LossAwareModel)
+    assert again.double() == model.double()
     one, other = (each.fit(X, Y, **FIT).history for each in (model, again))
     assert one.keys() == other.keys() >= {"squared_error_loss_share"}
+    assert (one["loss"][0] > 1000) == (kind == "functional")
     for name, values in one.items():
         np.testing.assert_allclose(other[name], values, rtol=1e-5)
 
