@@ -50,5 +50,5 @@ def test_a_number_of_axes_that_is_unknown_is_refused():
 
     loss = CrossentropyLoss(from_logits=True)
     traced = tf.function(loss, input_signature=[tf.TensorSpec(None, "int64"), tf.TensorSpec([None, 3])])
-    with pytest.raises(ValueError, match=r"the number of axes of `y_true` is unknown.*tf\.ensure_shape"):
+    with pytest.raises(ValueError, match=r"the number of axes of `y_true` must be known.*tf\.ensure_shape"):
         traced(np.array([1]), np.zeros((1, 3), "float32"))
