@@ -24,8 +24,9 @@ def hyperparameters(model: keras.Model, params: Mapping[str, Any] | None = None)
         for path, loss in output.losses:
             for name, value in _numbers_of(loss):
                 values[joined(path, name)] = value
-        if output.weight != 1.0:
-            values[f"loss_weights/{output.name}"] = output.weight
+        weight = as_number(output.weight)
+        if weight != 1.0:
+            values[f"loss_weights/{output.name}"] = weight
     if isinstance(model.optimizer, keras.optimizers.Optimizer):
         optimizer = updating(model.optimizer)
         values["optimizer"] = type(optimizer).__name__

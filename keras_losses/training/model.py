@@ -15,7 +15,6 @@ from keras_losses import keras_private
 from keras_losses.core import Loss
 from keras_losses.training.outputs import compiled_outputs
 from keras_losses.training.state import LossState
-from keras_losses.training.step import Step, call_compute_loss
 from keras_losses.training.terms import LossTerms
 from keras_losses.training.watch import WatchTerms
 
@@ -69,20 +68,6 @@ class RecordsTerms:
         else:
             callbacks = [*keras.tree.flatten(callbacks), watch]
         return fit(**given, callbacks=callbacks)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        step = Step(self, x, y, y_pred, sample_weight, training)
-        with self.loss_terms.recording(step) as finish:  # type: ignore[attr-defined]
-            total = call_compute_loss(super().compute_loss, step)  # type: ignore[misc]
-            finish(total)
-        return total
 
     def get_compile_config(self) -> Any:
         config = super().get_compile_config()  # type: ignore[misc]

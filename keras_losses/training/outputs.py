@@ -16,6 +16,8 @@ from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.combine.term_metric import TermMetric
 from keras_losses.core import Loss
 
+Path = tuple[str | int, ...]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -24,11 +26,14 @@ class Output:
     name: str
     """The prefix of its terms in the logs; empty if the model has no other output."""
     loss: Any
-    weight: float
+    weight: float | keras.Variable
+    """The weight of the loss; callbacks may change a variable during training."""
     key: str = ""
     """The name of the output in the model."""
     place: int = 0
     """Its position among the model's outputs, which may differ from the position of its loss."""
+    path: Path = ()
+    """Its path in outputs that contain dicts or lists in dicts or lists; empty for other outputs."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """The name of each term in the loss, by its name in the logs."""
 
@@ -41,6 +46,16 @@ class Output:
 def compiled_outputs(model: keras.Model) -> list[Output]:
     """Return the outputs of a compiled model."""
     loss, weights = model.loss, keras_private.loss_weights_of(model)
+    structure = keras_private.outputs_structure(model)
+    if _is_deep(loss) or _is_deep(structure):
+        found = _deep_outputs(model, loss, weights, structure)
+    else:
+        found = _flat_outputs(model, loss, weights)
+    return _with_terms(found, _other_names_in_logs(model, [output.name for output in found]))
+
+
+def _flat_outputs(model: keras.Model, loss: Any, weights: Any) -> list[Output]:
+    """Return the outputs of a model that has one output, or a dict or list of outputs."""
     known = _output_names(model)
     if isinstance(loss, dict):
         names, losses = list(loss), list(loss.values())
@@ -56,10 +71,55 @@ def compiled_outputs(model: keras.Model) -> list[Output]:
         weights = dict(zip(names, in_order, strict=False))
     found = []
     for turn, (name, each) in enumerate(zip(names, losses, strict=False)):
-        weight = 1.0 if weights.get(name) is None else float(weights[name])
         place = known.index(name) if name in known else turn
-        found.append(Output(name if len(names) > 1 else "", each, weight, name, place))
-    return _with_terms(found, _other_names_in_logs(model, names))
+        found.append(Output(name if len(names) > 1 else "", each, _weight(weights.get(name)), name, place))
+    return found
+
+
+def _weight(weight: Any) -> float | keras.Variable:
+    if weight is None:
+        return 1.0
+    return weight if isinstance(weight, keras.Variable) else float(weight)
+
+
+def _is_deep(structure: Any) -> bool:
+    """Return whether a structure has dicts or lists in a dict or list."""
+    return any(len(path) > 1 for path, _ in _leaves(structure))
+
+
+def _leaves(structure: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield the leaves of a structure with their paths, in the order in which Keras calls losses."""
+    if isinstance(structure, dict | list | tuple):
+        items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+        for key, part in items:
+            yield from _leaves(part, (*path, key))
+    else:
+        yield path, structure
+
+
+def _deep_outputs(model: keras.Model, loss: Any, weights: Any, structure: Any) -> list[Output]:
+    """Return the outputs of a model whose outputs contain dicts or lists in dicts or lists."""
+    layers: dict[Path, str] = {}
+    if structure is not None:
+        layers = dict(_leaves(keras.tree.pack_sequence_as(structure, _layer_names(model))))
+        if not keras.tree.is_nested(loss):
+            loss = keras.tree.map_structure(lambda _: loss, structure)
+        elif not _is_deep(loss) and len(loss) == len(layers):
+            loss = keras.tree.pack_sequence_as(structure, keras.tree.flatten(loss))
+    weight_of = dict(_leaves(_like(loss, weights)))
+    found = []
+    for place, (path, each) in enumerate(_leaves(loss)):
+        # Keras calls an entry of a list by the name of its layer.
+        last = layers.get(path, path[-1]) if isinstance(path[-1], int) else path[-1]
+        name = joined(*map(str, (*path[:-1], last)))
+        found.append(Output(name, each, _weight(weight_of.get(path)), name, place, path))
+    return found
+
+
+def _like(loss: Any, weights: Any) -> Any:
+    """Return the weights of losses in the structure of the losses."""
+    leaves = [] if weights is None else keras.tree.flatten(weights)
+    return keras.tree.pack_sequence_as(loss, leaves) if len(leaves) == len(keras.tree.flatten(loss)) else {}
 
 
 def _with_terms(outputs: Sequence[Output], others: set[str]) -> list[Output]:
@@ -99,9 +159,11 @@ def _prefixed(output: str, name: str) -> str:
 def _output_names(model: keras.Model) -> list[str]:
     """Return Keras's names of the outputs: the keys of a dict, else the names of their layers."""
     structure = keras_private.outputs_structure(model)
-    return (
-        list(structure) if isinstance(structure, dict) else list(getattr(model, "output_names", None) or ())
-    )
+    return list(structure) if isinstance(structure, dict) else _layer_names(model)
+
+
+def _layer_names(model: keras.Model) -> list[str]:
+    return list(getattr(model, "output_names", None) or ())
 
 
 def losses_by_path(loss: Loss, path: str = "") -> Iterator[tuple[str, Loss]]:

@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_losses.combine.sum_of_terms import SumOfTerms
 from keras_losses.numerics import Tensor
-from keras_losses.training.outputs import Output
+from keras_losses.training.outputs import Output, Path
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,18 @@ class Step:
     training: bool
     output: str = ""
     place: int = 0
+    path: Path = ()
     instead: Mapping[int, Any] = field(default_factory=dict)
     """Values used in place of trainable variables, by the position of the variable among them."""
 
     def at(self, output: Output) -> Step:
         """Return the same step with another output selected."""
-        return replace(self, output=output.key, place=output.place)
+        return replace(self, output=output.key, place=output.place, path=output.path)
 
     def of_output(self, structure: Any) -> Any:
         """Return the part of labels, predictions or weights that belongs to the selected output."""
+        if self.path:
+            return _at_path(structure, self.path)
         if isinstance(structure, dict):
             return structure[self.output] if self.output in structure else next(iter(structure.values()))
         return structure[self.place] if isinstance(structure, list | tuple) else structure
@@ -72,6 +75,14 @@ class Step:
 
     def _mode(self, training: bool) -> dict[str, bool]:
         return {"training": training} if _takes_training(self.model.call) else {}
+
+
+def _at_path(structure: Any, path: Path) -> Any:
+    """Return the part of a structure at a path; a weight may stand for all parts below it."""
+    part: Any = structure
+    for key in path:
+        part = part[key] if keras.tree.is_nested(part) else part
+    return part
 
 
 def _takes_training(function: Callable[..., Any]) -> bool:
@@ -146,7 +157,7 @@ class StepTerms:
     def _add(self, place: _Place, values: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
         for k, (value, part) in enumerate(zip(values, parts, strict=True), place.first):
             self.values[k] += value
-            self.weighted[k] += place.weight * part
+            self.weighted[k] += ops.multiply(place.weight, part)
 
 
 @dataclass(frozen=True)
@@ -154,4 +165,4 @@ class _Place:
     """The position of an output's first term among all terms, and the weight of the output's loss."""
 
     first: int
-    weight: float
+    weight: float | keras.Variable

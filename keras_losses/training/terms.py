@@ -84,9 +84,9 @@ class LossTerms(keras.metrics.Metric):  # type: ignore[misc]
         if not isinstance(found, LossTerms):
             with keras_private.unlocked(model), strategy_scope(model):
                 found = model.loss_terms = cls()
-            if not getattr(model, "records_terms", False):
-                # Keras has no callback within a step, so this replaces the method as a subclass would.
-                model.compute_loss = _recording(model, model.compute_loss)
+            # Keras has no callback within a step. Replaced in the model itself, the method includes what any
+            # subclass adds to the loss.
+            model.compute_loss = _recording(model, model.compute_loss)
         found.compiled(model)
         if log_weighted_terms not in (None, found.log_weighted_terms):
             found.log_weighted_terms = bool(log_weighted_terms)
