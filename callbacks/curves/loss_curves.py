@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import time
 import warnings
@@ -132,6 +133,21 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._warned_of_updates = False
         # "idle", "training", "validation", or "trained" (between the validation and the end of the epoch).
         self._phase = "idle"
+        self._close_when_deleted()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LossCurves:
+        """Return a callback for another model; tuners and wrappers copy callbacks, also after a fit."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        for name, value in vars(self).items():
+            if name not in _OF_ONE_FIT:
+                setattr(copied, name, copy.deepcopy(value, memo))
+        copied._model, copied.params, copied._phase = None, None, "idle"
+        copied._record = _Record(copied._writers, copied._axis)
+        copied._close_when_deleted()
+        return copied
+
+    def _close_when_deleted(self) -> None:
         # KeyboardInterrupt skips `on_train_end`.
         self._finalizer = weakref.finalize(self, _close_quietly, self._record, self._writers)
 
@@ -290,6 +306,19 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         known = Ledger.has_samples(row) and batches == self._reader.batches() % _COUNTED
         return np.array(row) if known else None
 
+
+_OF_ONE_FIT = {
+    "_finalizer",
+    "_left",
+    "_model",
+    "_rate_of_fit",
+    "_reader",
+    "_record",
+    "_terms_of",
+    "_validation",
+    "params",
+}
+"""Attributes of `LossCurves` that belong to one model or fit, so that copies do not take them over."""
 
 _COUNTED = 2**20
 """Batches are counted modulo this number, because float32 holds such counts exactly."""

@@ -72,7 +72,6 @@ class MLflowWriter(Owner):
             raise ImportError(
                 '`MLflowWriter` needs MLflow, which is not installed: pip install "keras-losses[mlflow]".'
             ) from error
-        self._mlflow: Any = mlflow
         self._client: Any = mlflow.MlflowClient(tracking_uri)
         self._experiment, self._run_name, self._run_id = experiment, run_name, run_id
         self._run_id_is_given = run_id is not None
@@ -126,9 +125,10 @@ class MLflowWriter(Owner):
             self._append(run, tag, value, step, wall_time)
 
     def _append(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
+        from mlflow.entities import Metric
+
         milliseconds = round(wall_time * 1000)
-        metric = self._mlflow.entities.Metric(_name(f"{run}/{tag}"), float(value), milliseconds, int(step))
-        self._points.append(metric)
+        self._points.append(Metric(_name(f"{run}/{tag}"), float(value), milliseconds, int(step)))
 
     def flush(self) -> None:
         points, self._points = self._points, []
@@ -179,8 +179,10 @@ class MLflowWriter(Owner):
 
     def _active_run_id(self) -> str | None:
         """Return the id of the run that the user has started on the same server."""
-        run = self._mlflow.active_run()
-        if run is None or self._client.tracking_uri != self._mlflow.get_tracking_uri():
+        import mlflow
+
+        run = mlflow.active_run()
+        if run is None or self._client.tracking_uri != mlflow.get_tracking_uri():
             return None
         run_id: str = run.info.run_id
         return run_id

@@ -1,6 +1,7 @@
 """What the writer for MLflow leaves in a SQLite store, and in a server with one, read back by its client."""
 
 import builtins
+import copy
 import math
 import weakref
 
@@ -73,6 +74,20 @@ def points(client):
         return sorted((point.step, point.value) for point in client.get_metric_history(run_id, name))
 
     return read
+
+
+def test_copies_have_runs_of_their_own_before_a_fit_and_continue_the_run_after_it(client, points):
+    writer = MLflowWriter("curves", tracking_uri=client.tracking_uri)
+    before = copy.deepcopy(writer)
+    for each in (writer, before):
+        fit(model(), LossCurves(writers=[each]))
+    assert before.run_id != writer.run_id
+    assert points(before.run_id) == points(writer.run_id) == [(1, 2.5), (2, 12.5), (3, 25.0)]
+    after = copy.deepcopy(writer)
+    assert after.run_id == writer.run_id
+    with pytest.warns(UserWarning, match="curves reach step 3 already"):
+        fit(model(), LossCurves(writers=[after]), targets=(3.0,))
+    assert points(writer.run_id) == [(1, 2.5), (2, 12.5), (3, 25.0), (4, 9.0)]
 
 
 def test_a_training_is_a_run(client, begun):
