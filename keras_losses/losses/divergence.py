@@ -185,7 +185,7 @@ class KLDivergenceLoss(DivergenceLoss):
         if self.direction == "reverse":
             return super().of_logits(y, logits)
         value = numerics.relative_entropy(y, logits)
-        return value if self.generalized else value + (ops.sum(y, axis=-1) - 1.0)
+        return value if self.generalized else _not_below_0(value + (ops.sum(y, axis=-1) - 1.0))
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         forward = self.direction == "forward"
@@ -194,7 +194,7 @@ class KLDivergenceLoss(DivergenceLoss):
         if self.generalized:
             return value
         difference = numerics.total_difference(y, p, crossentropy.logits)
-        return value - difference if forward else value + difference
+        return _not_below_0(value - difference if forward else value + difference)
 
 
 class JensenShannonLoss(DivergenceLoss):
@@ -308,7 +308,8 @@ class RenyiLoss(DivergenceLoss):
 
     def divergence(self, y: Tensor, p: Tensor, crossentropy: Crossentropy) -> Tensor:
         log_y = -self.minus_log(y)
-        return crossentropy.map(numerics.renyi_divergence, self.alpha, y, p, log_y, crossentropy.logits)
+        value = crossentropy.map(numerics.renyi_divergence, self.alpha, y, p, log_y, crossentropy.logits)
+        return _not_below_0(value)
 
 
 class AlphaDivergenceLoss(DivergenceLoss):
@@ -604,3 +605,12 @@ class DistillationLoss(DivergenceLoss):
 
     def of_logits(self, y: Tensor, logits: Tensor) -> Tensor:
         return self.temperature**2 * numerics.relative_entropy_of_logits(self.softened(y), logits)
+
+
+def _not_below_0(divergence: Tensor) -> Tensor:
+    """Return 0 for a negative divergence, and its gradient.
+
+    A divergence of distributions is never negative. In float32 the entries of a target add up to 1 - 2e-7,
+    say, and the divergence of equal distributions is then -2e-7.
+    """
+    return divergence + ops.stop_gradient(ops.maximum(-divergence, ops.zeros_like(divergence)))

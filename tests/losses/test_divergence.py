@@ -313,3 +313,33 @@ def test_total_variation_keeps_its_digits():
     p = np.exp(-25.0) / (1 + 2 * np.exp(-25.0))
     np.testing.assert_allclose(found, [2 * p], rtol=1e-6)
     np.testing.assert_allclose(gradient, [[-2 * p, p, p]], rtol=1e-5)
+
+
+@thorough_on_jax
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize(
+    ("loss", "options", "away"),
+    [
+        (KLDivergenceLoss, {}, -(2.0**-22)),
+        (KLDivergenceLoss, {"direction": "reverse"}, 2.0**-22),
+        (RenyiLoss, {"alpha": 0.5}, -(2.0**-22)),
+        (RenyiLoss, {"alpha": 1.0}, -(2.0**-22)),
+    ],
+)
+def test_the_rounding_of_a_target_makes_no_divergence_negative(loss, options, away, from_logits):
+    """The sum of a target is 1 up to 2.4e-7, to which the divergence of 1e-12 is added."""
+    y = np.array([[0.5, 0.5 + away]], "float32")
+    p = np.array([[0.500001, 0.499999]], "float32")
+    divergence = loss(**options, from_logits=from_logits, reduction="none")
+    found, gradient = value_and_gradient(divergence, y, np.log(p) if from_logits else p)
+    assert found == [0.0]
+    assert np.isfinite(gradient).all()
+
+
+@thorough_on_jax
+def test_a_divergence_of_0_keeps_its_gradient():
+    """z = (0.001, 0) is too near for the rounded sum of the target, but p - y = 0.00025 pulls."""
+    y, z = np.array([[0.5, 0.5 - 2.0**-22]], "float32"), np.array([[0.001, 0.0]], "float32")
+    found, gradient = value_and_gradient(KLDivergenceLoss(from_logits=True, reduction="none"), y, z)
+    assert found == [0.0]
+    np.testing.assert_allclose(gradient, [[2.5e-4, -2.5e-4]], rtol=2e-3)
