@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_losses import keras_private
 from keras_losses.core import Card, Labels, Loss, Predictions, flag, parameter, shapes
 from keras_losses.numerics import Tensor
 
@@ -33,6 +34,22 @@ def name_of(loss: Any) -> str:
     return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
 
 
+def _static_shape(x: Any) -> tuple[int | None, ...] | None:
+    """Return the static shape; None if the number of axes is unknown while a graph is traced."""
+    shape = ops.convert_to_tensor(x).shape
+    return None if getattr(shape, "rank", 0) is None else tuple(shape)
+
+
+def _fits(weights: tuple[int | None, ...], labels: tuple[int | None, ...]) -> bool:
+    """Return whether weights or a mask have the axes of the labels, as far as both are known."""
+    while len(weights) > 1 and weights[-1] == 1:
+        weights = weights[:-1]
+    return len(weights) <= max(len(labels), 1) and all(
+        length in (None, 1) or length == wanted or wanted is None
+        for length, wanted in zip(weights[1:], labels[1:], strict=False)
+    )
+
+
 class AroundLoss(Loss):
     """Base of losses around another. They read labels, predictions, weights and masks as the inner loss does.
 
@@ -53,6 +70,33 @@ class AroundLoss(Loss):
 
     def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
         return self.loss._terms_per_sample(y_true, y_pred) if isinstance(self.loss, Loss) else None
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
+        if not isinstance(self.loss, Loss):
+            self._check_steps("mask", keras_private.mask_of(y_pred), y_true)
+            self._check_steps("sample_weight", sample_weight, y_true)
+        return super()._reduced(y_true, y_pred, sample_weight, reduction)
+
+    def _check_steps(self, name: str, x: Any, y_true: Any) -> None:
+        """Raise `ValueError` if a mask or weights of the predictions' steps do not fit the labels.
+
+        Samples that do not count are blanked in the labels too. The labels of CTC are shorter sequences.
+        """
+        if x is None:
+            return
+        received, labels = _static_shape(x), _static_shape(y_true)
+        if received is None or labels is None or _fits(received, labels):
+            return
+        advice = "Give one weight for each sample."
+        if name == "mask":
+            advice = (
+                "Remove the mask, for example with keras.layers.ZeroPadding1D(0) as the last layer; the loss "
+                "then reads the masked steps too."
+            )
+        raise ValueError(
+            f"`{type(self).__name__}`: the loss `{self.name}` has labels of shape {labels}, to which the "
+            f"{name} of shape {received} cannot be applied. {advice}"
+        )
 
     def align(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         if isinstance(self.loss, Loss):

@@ -263,3 +263,41 @@ def test_trained_saved_and_trained_on(tmp_path):
     histories = [m.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"] for m in (model, again)]
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-6)
     assert histories[0][1] < histories[0][0]
+
+
+def masked(tail):
+    """A model of sequences of 4 steps and 3 classes whose predictions have a mask."""
+    inputs = keras.Input((4, 3))
+    outputs = keras.layers.Masking()(inputs)
+    return keras.Model(inputs, outputs if tail is None else tail(outputs))
+
+
+CTC_LABELS = np.array([[1, 2], [1, 2]])
+
+
+def test_a_mask_that_does_not_fit_the_labels_of_a_term():
+    model = masked(None)
+    model.compile("sgd", loss=CompositeLoss({"ctc": keras.losses.CTC()}))
+    message = (
+        r"`KerasLoss`: the loss `ctc` has labels of shape \((2|None), 2\), to which the mask of shape "
+        r"\((2|None), 4\) cannot be applied\. Remove the mask, for example with "
+        r"keras\.layers\.ZeroPadding1D\(0\) as the last layer"
+    )
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(np.ones((2, 4, 3)), CTC_LABELS, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*destroy the mask:UserWarning")
+def test_the_loss_of_sequences_without_their_mask():
+    """Of the 81 equally likely paths of 4 steps, 15 are read as the labels 1, 2."""
+    model = masked(keras.layers.ZeroPadding1D(0))
+    model.compile("sgd", loss=CompositeLoss({"ctc": keras.losses.CTC()}))
+    found = model.evaluate(np.ones((2, 4, 3)), CTC_LABELS, verbose=0)
+    assert found == pytest.approx(np.log(81 / 15), rel=1e-5)
+
+
+def test_weights_of_steps_that_do_not_fit_the_labels_of_a_loss():
+    with pytest.raises(ValueError, match=r"sample_weight of shape \(2, 4\) cannot be applied\. Give one"):
+        KerasLoss(keras.losses.CTC())(CTC_LABELS, np.zeros((2, 4, 3), "float32"), np.ones((2, 4)))
+    found = KerasLoss(keras.losses.CTC())(CTC_LABELS, np.zeros((2, 4, 3), "float32"), np.array([2.0, 0.0]))
+    assert float(found) == pytest.approx(np.log(81 / 15), rel=1e-5)
