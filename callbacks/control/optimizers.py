@@ -51,6 +51,15 @@ def batches_per_iteration(optimizer: Any) -> int:
     return int(updating(optimizer).gradient_accumulation_steps or 1)
 
 
+def loss_scale(optimizer: Any) -> float | None:
+    """Return the loss scale of mixed precision; None without one. This waits for the device."""
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return None
+    if not optimizer.built:
+        return float(optimizer.initial_scale)
+    return float(keras.ops.convert_to_numpy(optimizer.dynamic_scale.value))
+
+
 def rate_variable(optimizer: Any) -> Any | None:
     """Return the variable that holds the learning rate; None if a schedule or a function computes it."""
     # Not `optimizer.learning_rate`: it would compute a schedule's value op by op for nothing.

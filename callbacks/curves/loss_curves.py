@@ -18,7 +18,7 @@ from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..arguments import as_number, whole_number
-from ..control.optimizers import batches_per_iteration, batches_seen, rate_source, schedule_of
+from ..control.optimizers import batches_per_iteration, batches_seen, loss_scale, rate_source, schedule_of
 from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
 from ..writers.recorded import SEAM_TAG, Recorded
@@ -184,6 +184,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._terms_of: dict[str, dict[str, float]] = {}
         self._epoch_began_at = self._reader.batches()
         self._batches_of_epoch = 0
+        self._scale = loss_scale(self._reader.optimizer)
         # Not in each batch: on JAX, `self.model` waits for the device.
         self._per_execution = int(self.model.steps_per_execution or 1)
         updates = self._reader.iterations()
@@ -292,10 +293,22 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self._axis.count(batches, self._reader.iterations())
         if not self._warned_of_updates:
             self._warned_of_updates = True
+            cause = ""
+            advice = "If `train_step` uses other optimizers, set their rates by their own schedules."
+            scale = loss_scale(self._reader.optimizer)
+            if self._scale is not None and scale is not None and scale < self._scale:
+                cause = (
+                    ", because mixed precision skipped every batch: with the loss scale, the gradients were "
+                    "not finite"
+                )
+                advice = (
+                    f"Each skipped batch halves the scale, which is {scale:g} now. A smaller "
+                    "`initial_scale` of keras.optimizers.LossScaleOptimizer skips fewer. If the skipping "
+                    "goes on, the loss itself is infinite or NaN."
+                )
             warnings.warn(
-                "`LossCurves`: the compiled optimizer made no update in an epoch. In such epochs the curves "
-                "count batches, and the learning rate that they show is not used. If `train_step` uses other "
-                "optimizers, set their rates by their own schedules.",
+                f"`LossCurves`: the compiled optimizer made no update in an epoch{cause}. In such epochs the "
+                f"curves count batches, and the learning rate that they show is not used. {advice}",
                 stacklevel=2,
             )
 

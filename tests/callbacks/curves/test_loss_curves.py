@@ -153,6 +153,21 @@ def test_a_step_that_is_an_accumulation(tmp_path):
     assert curve(tmp_path, "train", "epoch/loss") == [(2, 11.0), (5, 11.0)]
 
 
+def test_epochs_that_mixed_precision_skips_are_explained(tmp_path):
+    """The gradients 2 * 10 and 2 * 20 overflow at the scales 2^127 and 2^126; no other optimizer updates."""
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0), initial_scale=2.0**127)
+    with pytest.warns(UserWarning, match="made no update in an epoch") as seen:
+        fit(model(optimizer), LossCurves(tmp_path), targets=(10.0, 20.0), batch_size=1)
+    (warning,) = [str(each.message) for each in seen if "no update" in str(each.message)]
+    assert warning == (
+        "`LossCurves`: the compiled optimizer made no update in an epoch, because mixed precision skipped "
+        "every batch: with the loss scale, the gradients were not finite. In such epochs the curves count "
+        "batches, and the learning rate that they show is not used. Each skipped batch halves the scale, "
+        "which is 4.25353e+37 now. A smaller `initial_scale` of keras.optimizers.LossScaleOptimizer skips "
+        "fewer. If the skipping goes on, the loss itself is infinite or NaN."
+    )
+
+
 def test_a_batch_that_mixed_precision_skips(tmp_path):
     # 2 * 1 * 2**127 overflows: the first batch makes no update and the scale is halved.
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0), initial_scale=2.0**127)
