@@ -82,7 +82,7 @@ def test_unknown_batch_size(loss):
 
 @pytest.mark.parametrize("kind", ["classes", "outputs", "distributions", "signs"])
 def test_compiled_graphs_do_not_check_values(kind):
-    """A compiled loss takes what eager mode refuses, and means what it means there without checks."""
+    """A compiled loss does not raise where eager mode does, and has its value without checks, often NaN."""
     loss = next(name for name in losses.LOSSES if kind_of(name).name == kind)
     case = next(
         case for case in plain(loss) if case.batch.y_pred.ndim == 2 and "logits" not in case.batch.name
@@ -90,7 +90,7 @@ def test_compiled_graphs_do_not_check_values(kind):
     built, y_true = case.build(), np.full(case.y_pred.shape, 0.7, "float32")
     with pytest.raises(ValueError):
         value(built, y_true + 1, case.y_pred)
-    found, _ = compiled(built, COMPILED[0])(y_true + 1, case.y_pred)
+    found, _ = compiled(built, COMPILED[-1])(y_true + 1, case.y_pred)  # TensorFlow's graphs alone mark less
     keras_losses.config.validate_values(False)
     try:
         np.testing.assert_allclose(found, value(built, y_true + 1, case.y_pred), rtol=2e-6)
