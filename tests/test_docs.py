@@ -90,6 +90,13 @@ def source_files() -> dict[str, Path]:
     return files
 
 
+def test_no_module_is_longer_than_a_reader_can_keep_in_mind():
+    """CONTRIBUTING promises at most 600 lines."""
+    folders = ("keras_losses", "callbacks", "tests", "examples", "benchmarks")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert {str(path) for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > 600} == set()
+
+
 def imports(module: str, files: dict[str, Path]) -> set[str]:
     """Modules of the package that a module imports, also inside of functions and by a string."""
     found = set()
