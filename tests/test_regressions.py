@@ -85,6 +85,15 @@ def test_missing_targets_of_single_outputs():
     np.testing.assert_allclose(mean, (1 + 0 + 2**2 + 4**2) / 4, rtol=1e-6)
 
 
+def test_missing_labels_of_several():
+    """The error of a NaN names `ignore_class`, with which a missing label does not count."""
+    loss, y_pred = CrossentropyLoss(multi_label=True), np.array([[0.1, 0.7]])
+    with pytest.raises(ValueError, match="pass ignore_class=-1"):
+        loss(np.array([[0, np.nan]]), y_pred)
+    known = CrossentropyLoss(multi_label=True, ignore_class=-1)
+    np.testing.assert_allclose(value(known, np.array([[0, -1]]), y_pred), -log1p(-0.1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["eager", *COMPILED])
 def test_a_binary_sample_that_is_nearly_right(mode):
     """log(1 + e^-20) and its slope: compilers made x of (1 + x) - 1, and so 0 of the loss."""

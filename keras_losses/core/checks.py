@@ -30,6 +30,8 @@ def check_labels(owner: str, received: np.ndarray, labels: Labels, takes_multi_l
         wrong = ~((values >= 0) & (values <= 1))
         domain = "labels between 0 and 1"
         advice = "For labels of -1 and 1, use (y + 1) / 2."
+    if np.isnan(values).any():
+        advice = "For missing labels, use a number instead of NaN, such as -1, and pass ignore_class=-1."
     if wrong.any():
         raise ValueError(f"`{owner}`: `y_true` must hold {domain}. Received: {values[wrong][0]:g}. {advice}")
     if labels.encoding == "dense":
