@@ -34,7 +34,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from keras_losses import CrossentropyLoss, GaussianKLLoss
+from keras_losses import CrossentropyLoss, GaussianKLLoss, LossAwareModel
 from keras_losses.callbacks import LossParameterSchedule
 
 SIZE = 8  # dimensions of the code; the images have 8 rows of 8 pixels
@@ -110,7 +110,7 @@ def build_model(decoder: keras.Model) -> keras.Model:
     code = layers.Dense(2 * SIZE, name="code")(hidden)
     z = Draw()(code)
     logits = decoder([z, image] if len(decoder.inputs) > 1 else z)
-    return keras.Model(image, {"image": logits, "code": code})
+    return LossAwareModel(image, {"image": logits, "code": code})
 
 
 @dataclass
