@@ -115,6 +115,12 @@ class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
         # its class. A separate class takes this, so that LossAwareModel can still be subclassed.
         if cls is LossAwareModel and (len(args) == 2 or "outputs" in kwargs):
             return FunctionalLossAwareModel(*args, **kwargs)
+        # For a subclass from inputs and outputs, Keras replaces `keras.Model` here, among the bases of this
+        # class, and then calls `__new__` of the subclass. The subclass takes the replacement instead.
+        *_, base = LossAwareModel.__bases__
+        if cls is not LossAwareModel and base is not keras.Model:
+            cls.__bases__ = (*cls.__bases__, base)
+            LossAwareModel.__bases__ = (RecordsTerms, keras.Model)
         return super().__new__(cls, *args, **kwargs)
 
     @classmethod

@@ -225,3 +225,35 @@ def test_terms_of_a_model_that_lists_its_metrics_are_means_of_one_epoch():
     history = model.fit(X, Y, **FIT).history
     added = np.add(history["squared_error_loss"], history["absolute_error_loss"])
     np.testing.assert_allclose(added, history["loss"], rtol=1e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OfInputsAndOutputs(LossAwareModel):
+    pass
+
+
+def test_a_subclass_made_of_inputs_and_outputs_leaves_its_base_as_it_is(tmp_path):
+    """Keras changes the bases of such a class, and those of its bases; other subclasses must not notice."""
+
+    class Student(LossAwareModel):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    plain = student()
+    for model in (OfInputsAndOutputs(plain.inputs, plain.outputs), Student()):
+        history = trained(model, loss=SquaredErrorLoss() + AbsoluteErrorLoss())
+        np.testing.assert_allclose(
+            history["loss"],
+            np.add(history["squared_error_loss"], history["absolute_error_loss"]),
+            rtol=1e-6,
+        )
+        assert LossAwareModel.__bases__[-1] is keras.Model
+    model = OfInputsAndOutputs(plain.inputs, plain.outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is OfInputsAndOutputs
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), plain.predict(X, verbose=0))
