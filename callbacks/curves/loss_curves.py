@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import time
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,16 +16,17 @@ import numpy as np
 from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
-from ..arguments import as_number, whole_number
-from ..control.optimizers import batches_per_iteration, batches_seen, loss_scale, rate_source, schedule_of
+from ..arguments import whole_number
+from ..control.optimizers import batches_per_iteration, batches_seen, loss_scale, schedule_of
 from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
-from ..writers.recorded import SEAM_TAG, Recorded
+from ..writers.group import WriterGroup
 from ..writers.tensorboard import TensorBoardWriter
 from ..writers.writer import Writer
 from .axis import Axis, followed, goes_on, seam_of
 from .hyperparameters import hyperparameters
-from .readings import OptimizerSchedule, Point, Reader, TrainingPoints, ValidationPoints, optimizer_of
+from .readings import Reader, ValidationPoints, optimizer_of
+from .recording import Recording, numbers_in
 from .samples import Examined
 
 
@@ -126,10 +126,10 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         self.log_dir = log_dir
         self.batches = batches
         tensorboard = [] if log_dir is None else [TensorBoardWriter(log_dir)]
-        self._writers = _Writers([*tensorboard, *writers])
+        self._writers = WriterGroup([*tensorboard, *writers])
         self._examined = None if examine is None else Examined(*examine)
         self._axis = Axis()
-        self._record = _Record(self._writers, self._axis)
+        self._record = Recording(self._writers, self._axis)
         self._warned_of_updates = False
         # "idle", "training", "validation", or "trained" (between the validation and the end of the epoch).
         self._phase = "idle"
@@ -143,7 +143,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
             if name not in _OF_ONE_FIT:
                 setattr(copied, name, copy.deepcopy(value, memo))
         copied._model, copied.params, copied._phase = None, None, "idle"
-        copied._record = _Record(copied._writers, copied._axis)
+        copied._record = Recording(copied._writers, copied._axis)
         copied._close_when_deleted()
         return copied
 
@@ -244,7 +244,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
         followed(self._reader.optimizer, self._reader.iterations())
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._writers.end(_numbers(logs or {}))
+        self._writers.end(numbers_in(logs or {}))
         self._writers.close()
 
     def _reset_terms(self) -> None:
@@ -337,178 +337,7 @@ _COUNTED = 2**20
 """Batches are counted modulo this number, because float32 holds such counts exactly."""
 
 
-class _Record:
-    """Turns points and logs into scalars for the writers."""
-
-    def __init__(self, writers: _Writers, axis: Axis) -> None:
-        self._writers, self._axis = writers, axis
-        self.training = TrainingPoints()
-        self._schedule: OptimizerSchedule | None = None
-
-    def follow(self, reader: Reader) -> None:
-        """Read the schedule for an epoch; `PlateauDecay` replaces it between epochs."""
-        self._terms: LossTerms = reader.model.loss_terms
-        self._per_iteration = reader.per_iteration
-        schedule = None if reader.optimizer is None else rate_source(reader.optimizer)
-        if self._schedule is None or self._schedule.schedule is not schedule:
-            self._schedule = None if schedule is None else OptimizerSchedule(schedule)
-
-    def flush(self) -> None:
-        """Write the points of the training batches that were read."""
-        if not len(self.training):
-            return
-        points = self.training.fetch(self._per_iteration, self._axis)
-        if points:
-            self.update()
-        rates = [point.rate for point in points]
-        if self._schedule is not None and points:
-            rates = self._schedule.before([point.batches for point in points])
-        for point, rate in zip(points, rates, strict=True):
-            self.scalar("train", "learning_rate", rate, point.step, point.wall_time)
-            self.batch("train", point)
-
-    def without_updates(self, batches: int, reader: Reader) -> None:
-        """Write the points of the batches of an epoch without an update."""
-        rate = self._rate(reader)
-        for point in self.training.without_updates(batches, self._axis):
-            if rate is not None:
-                self.scalar("train", "learning_rate", rate, point.step, point.wall_time)
-            self.batch("train", point)
-
-    def seam(self) -> None:
-        """Mark the step at which the updates of the optimizer continue the axis."""
-        self.scalar("train", SEAM_TAG, self._axis.seam.updates, self._axis.seam.step)
-
-    def update(self) -> None:
-        """Mark the end of epochs without updates, before the points of the first update after them."""
-        if self._axis.counts_batches:
-            self._axis.counts_batches = False
-            self.seam()
-
-    def batch(self, run: str, point: Point) -> None:
-        if point.sums is None:
-            return
-        loss, values = self._terms.means_of(point.sums)
-        self.scalar(run, "batch/loss", loss, point.step, point.wall_time)
-        for name, value in values.items():
-            self.scalar(run, f"batch/terms/{name}", value, point.step, point.wall_time)
-
-    def epoch(self, step: int, logs: Mapping[str, Any], terms: Mapping[str, Mapping[str, float]]) -> None:
-        """Write the values at the end of an epoch: its logs, and the means of the terms of both runs."""
-        parameters, logged_terms = self._terms.parameters(), self._terms.logged
-        for name, value in parameters.items():
-            self.scalar("train", f"parameters/{name}", value, step)
-        for run, means in terms.items():
-            for name, value in means.items():
-                self.scalar(run, f"epoch/terms/{name}", value, step)
-        for log, value in _numbers(logs).items():
-            run, name = ("validation", log[4:]) if log.startswith("val_") else ("train", log)
-            if log == "learning_rate" or any(p == log or p.endswith(f"/{log}") for p in parameters):
-                continue  # a callback put it into the logs, and it has its own curve
-            if name not in logged_terms:
-                self.scalar(run, f"epoch/{name}", value, step)
-
-    def examined(self, step: int, histograms: Mapping[str, np.ndarray], scalars: Mapping[str, float]) -> None:
-        now = time.time()
-        for tag, values in histograms.items():
-            self._writers.histogram("train", tag, values, step, now)
-        for tag, value in scalars.items():
-            self.scalar("train", tag, value, step, now)
-
-    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float | None = None) -> None:
-        self._writers.scalar(run, tag, value, step, time.time() if wall_time is None else wall_time)
-
-    def rate_of_epoch(self, reader: Reader, step: int) -> None:
-        """Write the learning rate once for an epoch."""
-        rate = self._rate(reader)
-        if rate is not None:
-            self.scalar("train", "learning_rate", rate, step)
-
-    def _rate(self, reader: Reader) -> float | None:
-        """Return the learning rate of the last update; None without an optimizer."""
-        if reader.optimizer is None:
-            return None
-        if self._schedule is not None:
-            return self._schedule.before([reader.batches()])[0]
-        return as_number(reader.optimizer.learning_rate)
-
-
-class _Writers(Writer):
-    """Passes everything to several writers, and drops a writer after its first failure."""
-
-    def __init__(self, writers: Sequence[Writer]) -> None:
-        self._writers = list(writers)
-        self._recorded = Recorded()
-
-    def recorded(self) -> Recorded:
-        """Return the extent of the longest curves; those of this object if no writer knows its own."""
-        found: list[Recorded] = []
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                recorded = writer.recorded()
-                if recorded is not None:
-                    found.append(recorded)
-        if not self._writers:
-            return Recorded()
-        return max(found, key=lambda recorded: recorded.last, default=self._recorded)
-
-    def begin(self, step: int, hyperparameters: Mapping[str, float | str | bool]) -> None:
-        self._recorded.drop_after(step)
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.begin(step, hyperparameters)
-
-    def scalar(self, run: str, tag: str, value: float, step: int, wall_time: float) -> None:
-        self._recorded.add(run, tag, step, value)
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.scalar(run, tag, value, step, wall_time)
-
-    def histogram(self, run: str, tag: str, values: np.ndarray, step: int, wall_time: float) -> None:
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.histogram(run, tag, values, step, wall_time)
-
-    def flush(self) -> None:
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.flush()
-
-    def end(self, figures: Mapping[str, float]) -> None:
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.end(figures)
-
-    def close(self) -> None:
-        for writer in tuple(self._writers):
-            with self._guarded(writer):
-                writer.close()
-
-    @contextlib.contextmanager
-    def _guarded(self, writer: Writer) -> Iterator[None]:
-        """Keep a failure of a disk, a network or a library from stopping the training."""
-        try:
-            yield
-        except Exception as error:
-            self._writers.remove(writer)
-            with contextlib.suppress(Exception):  # its buffer cannot be written either
-                writer.close()
-            warnings.warn(
-                f"`LossCurves`: `{type(writer).__name__}` failed ({type(error).__name__}: {error}). "
-                "Training goes on without this writer.",
-                stacklevel=6,
-            )
-
-
-def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {}
-    for name, value in logs.items():
-        with contextlib.suppress(TypeError, ValueError):  # a metric may return an array
-            numbers[name] = as_number(value)
-    return numbers
-
-
-def _close_quietly(record: _Record, writers: _Writers) -> None:
+def _close_quietly(record: Recording, writers: WriterGroup) -> None:
     # It may run while Python shuts down, without a backend; nobody could act on an error then.
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
