@@ -1,4 +1,4 @@
-"""Share the command line, tables and pictures between the examples.
+"""Share the command line, tables, pictures and an interruption between the examples.
 
 An example imports this module before Keras, because two of its settings are read when TensorFlow and
 matplotlib are imported.
@@ -15,6 +15,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorFlow's notes about a missing GPU
 os.environ.setdefault("MPLBACKEND", "Agg")  # pictures are written to files, so no display is needed
 
+import keras
 import matplotlib.pyplot as plt
 from rich.table import Table
 
@@ -47,6 +48,21 @@ def arguments(description: str | None, name: str, **numbers: int) -> argparse.Na
     parsed.output.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(parsed.output / "logs", ignore_errors=True)
     return parsed
+
+
+class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
+    """Interrupt a training before a batch in the middle of an epoch, as Control-C does."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        super().__init__()
+        self.at, self.epoch = (epoch, batch), 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if (self.epoch, batch) == self.at:
+            raise KeyboardInterrupt
 
 
 def spread(values: Sequence[float], digits: int = 3, sign: str = "", unit: str = "") -> str:

@@ -81,21 +81,6 @@ def schedules(peak: float, steps: int) -> dict[str, Any]:
     }
 
 
-class BreakOff(keras.callbacks.Callback):  # type: ignore[misc]
-    """Interrupt the training before the sixth batch of an epoch, as Control-C does."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self.in_epoch, self.epoch = epoch, 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if (self.epoch, batch) == (self.in_epoch, 5):
-            raise KeyboardInterrupt
-
-
 def train(name: str, rate: Any, seed: int, epochs: int, logs: Path, *others: Any) -> dict[str, list[float]]:
     """Train one network, write its curves to `logs`, and return the history of `fit`."""
     x, y, x_test, y_test = load_images()
@@ -135,7 +120,7 @@ def points(logs: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
 
 def broken_off(rate: Any, epochs: int, logs: Path, backup: Path) -> None:
     """Interrupt a training, and resume it with a new model and new callbacks."""
-    for others in ([BreakOff(epochs // 2)], []):
+    for others in ([common.Interrupt(epochs // 2, batch=5)], []):
         try:
             restore = keras.callbacks.BackupAndRestore(backup)
             train(BROKEN_OFF, rate, 0, epochs, logs, restore, *others)

@@ -91,24 +91,9 @@ def folds(logs: Path, epochs: int) -> None:
         fit(compiled(build_model()), logs, epochs, (x[chosen], y[chosen]), epochs=epochs)
 
 
-class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
-    """Interrupt a training in the middle of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self.in_epoch, self.epoch = epoch, 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if (self.epoch, batch) == (self.in_epoch, 10):
-            raise KeyboardInterrupt
-
-
 def restart(logs: Path, epochs: int) -> None:
     """Interrupt a training with a backup of each epoch, and start it again with a new model."""
-    interrupt = Interrupt(epochs)
+    interrupt = common.Interrupt(epochs, batch=10)
     for others in ([interrupt], []):
         backup = keras.callbacks.BackupAndRestore(logs / "backup")
         fit(compiled(build_model()), logs, 2 * epochs, load_images(), backup, *others, epochs=2 * epochs)
