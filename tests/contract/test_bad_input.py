@@ -304,15 +304,20 @@ def outputs_of(y_pred):
     return np.shape(y_pred)[-1] if np.ndim(y_pred) > 1 else 1
 
 
+def refusal(loss, options, y_true, y_pred):
+    """The loss with these options, and the message with which it refuses the values."""
+    built = build(loss, options, outputs_of(y_pred))
+    with pytest.raises(ValueError) as caught:
+        value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
+    return built, str(caught.value)
+
+
 @pytest.mark.parametrize("loss", [name for name in LOSSES if list(bad_values(name))])
 def test_values_outside_the_domain(loss):
     """In eager mode labels and predictions outside the domain raise, and the message has the value."""
     for options, y_true, y_pred, shown in bad_values(loss):
         with about((options, y_true, y_pred)):
-            built = build(loss, options, outputs_of(y_pred))
-            with pytest.raises(ValueError) as caught:
-                value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
-            message = str(caught.value)
+            _, message = refusal(loss, options, y_true, y_pred)
             assert f"Received: {shown}" in message or f"up to {shown}" in message, message
 
 
@@ -321,12 +326,10 @@ def test_advised_arguments_are_those_of_the_loss(loss):
     """Errors on probabilities advised multi_label=True for losses that have no such argument."""
     for options, y_true, y_pred, _ in bad_values(loss):
         with about((options, y_true, y_pred)):
-            built = build(loss, options, outputs_of(y_pred))
-            with pytest.raises(ValueError) as caught:
-                value(built, np.asarray(y_true), np.asarray(y_pred, "float32"))
-            for name in re.findall(r"\b(\w+)=(?:True|False)", str(caught.value)):
+            built, message = refusal(loss, options, y_true, y_pred)
+            for name in re.findall(r"\b(\w+)=(?:True|False)", message):
                 known = LOSSES[loss].hyperparameters | getattr(built, "loss", built).hyperparameters
-                assert name in known, str(caught.value)
+                assert name in known, message
 
 
 @pytest.mark.parametrize(
