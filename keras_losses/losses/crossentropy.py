@@ -16,11 +16,19 @@ from keras_losses import numerics
 from keras_losses.core import Card, CrossentropyFamily, Identity, Labels, Predictions, checks, parameter
 from keras_losses.numerics import Crossentropy, Tensor
 
-POS_WEIGHT = "a number from 0 up, or a sequence with one for each output"
+
+def pos_weight_parameter() -> Any:
+    """Return the declaration of a weight of the label 1, one number or one for each output."""
+    return parameter(
+        default=None,
+        convert=_checked_pos_weight,
+        domain="a number from 0 up, or a sequence with one for each output",
+        optional=True,
+        kw_only=True,
+    )
 
 
-def checked_pos_weight(value: Any) -> float | list[float]:
-    """Return a checked weight of the label 1, or one for each output."""
+def _checked_pos_weight(value: Any) -> float | list[float]:
     if hasattr(value, "__len__"):
         return checks.nonnegative_numbers(value)
     if isinstance(value, bool):
@@ -99,13 +107,7 @@ class CrossentropyLoss(CrossentropyFamily):
     )
 
     z_loss: float = parameter(default=0.0, within="[0, inf)", live=True)
-    pos_weight: float | Sequence[float] | np.ndarray | None = parameter(
-        default=None,
-        convert=checked_pos_weight,
-        domain=POS_WEIGHT,
-        optional=True,
-        kw_only=True,
-    )
+    pos_weight: float | Sequence[float] | np.ndarray | None = pos_weight_parameter()
 
     def validate(self) -> None:
         if self.z_loss > 0 and not self.from_logits:
@@ -235,13 +237,7 @@ class FocalLoss(CrossentropyFamily):
         domain=ALPHA,
         optional=True,
     )
-    pos_weight: float | Sequence[float] | np.ndarray | None = parameter(
-        default=None,
-        convert=checked_pos_weight,
-        domain=POS_WEIGHT,
-        optional=True,
-        kw_only=True,
-    )
+    pos_weight: float | Sequence[float] | np.ndarray | None = pos_weight_parameter()
     class_gamma: Sequence[float] | np.ndarray | None = parameter(
         default=None,
         convert=checks.nonnegative_numbers,
