@@ -68,6 +68,10 @@ class AroundLoss(Loss):
     def pools_batch(self) -> bool:
         return isinstance(self.loss, Loss) and self.loss.pools_batch
 
+    @property
+    def pools_pixels(self) -> bool:
+        return isinstance(self.loss, Loss) and self.loss.pools_pixels
+
     def _terms_per_sample(self, y_true: Any, y_pred: Any) -> Tensor | None:
         return self.loss._terms_per_sample(y_true, y_pred) if isinstance(self.loss, Loss) else None
 

@@ -5,7 +5,7 @@ from keras_losses.core import Card, ElementwiseLoss, parameter
 
 from keras_losses.core.card import Card, Identity
 from keras_losses.core.checks import wanted_values
-from keras_losses.core.classification import ClassificationLoss, CrossentropyFamily
+from keras_losses.core.classification import ClassificationLoss, ClassProbabilityLoss, CrossentropyFamily
 from keras_losses.core.labels import Labels, Predictions
 from keras_losses.core.learned import Learned
 from keras_losses.core.loss import ElementwiseLoss, Loss, PackedLoss
@@ -13,6 +13,7 @@ from keras_losses.core.parameters import Parameter, flag, parameter
 
 __all__ = [
     "Card",
+    "ClassProbabilityLoss",
     "ClassificationLoss",
     "CrossentropyFamily",
     "ElementwiseLoss",

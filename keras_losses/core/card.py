@@ -31,6 +31,7 @@ Functional = Literal[
     "centre of distributions",
     "order of probabilities",
     "likeliest class",
+    "overlapping region",
     "agreement",
     "parameters of the distribution",
     "inner loss",
@@ -40,6 +41,8 @@ Functional = Literal[
 - `"location near the median"`: a location close to most labels, wherever the others are.
 - `"agreement"`: no property. All constant predictions have the same loss; only predictions that vary with the
   labels have a smaller one.
+- `"overlapping region"`: the region that overlaps most with the labels. It holds all pixels in which the
+  class is likely enough, even if another class is likelier.
 - `"parameters of the distribution"`: the parameters with the best score on the labels.
 - `"centre of distributions"`: a distribution between the targets. It need not be their mean, and it equals
   the targets if they are all equal.

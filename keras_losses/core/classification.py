@@ -114,7 +114,64 @@ class ClassificationLoss(Loss):
         return truth.values * weights[1] + (1.0 - truth.values) * weights[0] if one_output else weights
 
 
-class CrossentropyFamily(ClassificationLoss):
+class ClassProbabilityLoss(ClassificationLoss):
+    """Base of the losses of probabilities, of classes that exclude one another or of each output alone.
+
+    With one output, or with `multi_label`, each output is a separate probability with a 0/1 label.
+
+    Args:
+        from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer give the same
+            values if Keras keeps the logits beside them: on TensorFlow and PyTorch, and on JAX outside of
+            jit.
+        multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
+    """
+
+    from_logits: bool = flag(default=False, kw_only=True)
+    multi_label: bool = flag(default=False, kw_only=True)
+
+    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
+        if isinstance(y_true, Labels):
+            return y_true, y_pred
+        owner = type(self).__name__
+        shape = static_shape(owner, "y_pred", ops.convert_to_tensor(y_pred))
+        if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
+            return super().align(y_true, y_pred)
+        y_true, predictions = self._convert_labels(y_true), self._predictions(y_pred, multi_class=False)
+        if len(shape) == 1:
+            predictions = predictions.map(lambda x: ops.expand_dims(x, -1))
+        else:
+            y_true, predictions = classes_last(owner, y_true, predictions, self.axis)
+        truth = output_labels(owner, y_true, predictions.values, self.ignore_class)
+        truth = self._floats(truth)
+        if truth.known is not None:
+            predictions = blanked(predictions, truth.known)
+        return truth, predictions
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        if self.from_logits:
+            return
+        owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
+        check_probabilities(owner, values, y_pred.dtype)
+        if y_true.encoding != "binary":
+            if "multi_label" in self.hyperparameters:
+                advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
+            else:
+                advice = "For logits, pass from_logits=True."
+            check_distribution(owner, "y_pred", values, advice)
+
+    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
+        y_true, y_pred = super().mark_invalid(y_true, y_pred)
+        return y_true, y_pred if self.from_logits else y_pred.with_marks()
+
+    def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
+        return self.predictions(y_pred, self.from_logits, "softmax" if multi_class else "sigmoid")
+
+    def _axis_of(self, shape: Shape) -> int:
+        return self.axis if -len(shape) <= self.axis < len(shape) else -1
+
+
+class CrossentropyFamily(ClassProbabilityLoss):
     """Base of the losses that depend on the probability p_t of a sample's true class alone.
 
     A subclass defines `term(crossentropy)`: the value as a function of -log p_t (`crossentropy.value`) and
@@ -128,15 +185,9 @@ class CrossentropyFamily(ClassificationLoss):
     the value or to the gradient, and label smoothing leaves it out.
 
     Args:
-        from_logits: whether `y_pred` are logits. Probabilities of a softmax or sigmoid layer give the same
-            values if Keras keeps the logits beside them: on TensorFlow and PyTorch, and on JAX outside of
-            jit.
-        multi_label: whether several classes may be true at once: sigmoid outputs, 0/1 labels.
         label_smoothing: the weight in [0, 1] of the uniform label over the classes that are not masked.
     """
 
-    from_logits: bool = flag(default=False, kw_only=True)
-    multi_label: bool = flag(default=False, kw_only=True)
     label_smoothing: float = parameter(default=0.0, within="[0, 1]", live=True, kw_only=True)
 
     def term(self, crossentropy: Crossentropy) -> Tensor:
@@ -175,24 +226,6 @@ class CrossentropyFamily(ClassificationLoss):
         """Return the factors of the terms of the labels 0 and 1; None if there are none."""
         return None
 
-    def align(self, y_true: Any, y_pred: Any) -> tuple[Labels, Predictions]:
-        if isinstance(y_true, Labels):
-            return y_true, y_pred
-        owner = type(self).__name__
-        shape = static_shape(owner, "y_pred", ops.convert_to_tensor(y_pred))
-        if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
-            return super().align(y_true, y_pred)
-        y_true, predictions = self._convert_labels(y_true), self._predictions(y_pred, multi_class=False)
-        if len(shape) == 1:
-            predictions = predictions.map(lambda x: ops.expand_dims(x, -1))
-        else:
-            y_true, predictions = classes_last(owner, y_true, predictions, self.axis)
-        truth = output_labels(owner, y_true, predictions.values, self.ignore_class)
-        truth = self._floats(truth)
-        if truth.known is not None:
-            predictions = blanked(predictions, truth.known)
-        return truth, predictions
-
     def per_sample(self, labels: Labels, predictions: Predictions) -> Tensor:
         predictions = self.adjusted(predictions, labels.encoding == "binary")
         if labels.encoding == "binary":
@@ -229,26 +262,3 @@ class CrossentropyFamily(ClassificationLoss):
     def _uniform(self, truth: Labels, predictions: Predictions) -> Tensor | float:
         """Return the uniform label, over all classes that are not masked."""
         return 1.0 / truth.classes if predictions.logits is None else numerics.uniform(predictions.logits)
-
-    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
-        super().check(y_true, y_pred, wanted)
-        if self.from_logits:
-            return
-        owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
-        check_probabilities(owner, values, y_pred.dtype)
-        if y_true.encoding != "binary":
-            if "multi_label" in self.hyperparameters:
-                advice = "For sigmoid outputs, pass multi_label=True; for logits, from_logits=True."
-            else:
-                advice = "For logits, pass from_logits=True."
-            check_distribution(owner, "y_pred", values, advice)
-
-    def mark_invalid(self, y_true: Labels, y_pred: Predictions) -> tuple[Labels, Predictions]:
-        y_true, y_pred = super().mark_invalid(y_true, y_pred)
-        return y_true, y_pred if self.from_logits else y_pred.with_marks()
-
-    def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
-        return self.predictions(y_pred, self.from_logits, "softmax" if multi_class else "sigmoid")
-
-    def _axis_of(self, shape: Shape) -> int:
-        return self.axis if -len(shape) <= self.axis < len(shape) else -1

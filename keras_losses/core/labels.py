@@ -36,7 +36,7 @@ class Labels:
     known: Tensor | None = None
     """False for ignored labels, of samples or (with `"binary"`) of outputs; None if no label is ignored."""
     weights: Tensor | None = None
-    """The weights of the samples `(...)`, for a loss that pools its batch."""
+    """The weights of samples or pixels `(...)`, for a loss that pools its batch or the pixels of an image."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
         return replace(self, values=function(self.values))

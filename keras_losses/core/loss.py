@@ -18,7 +18,14 @@ from keras_losses.core.card import Card
 from keras_losses.core.labels import Predictions
 from keras_losses.core.live import LiveValues
 from keras_losses.core.parameters import Parameter, parameter
-from keras_losses.core.reduction import REDUCTIONS, blanked, pooled_weights, prepare, reduce
+from keras_losses.core.reduction import (
+    REDUCTIONS,
+    blanked,
+    pixel_weights,
+    pooled_weights,
+    prepare,
+    reduce,
+)
 from keras_losses.core.saving import registered
 from keras_losses.core.shapes import check_is_dense, check_packed, packed, parts_of, same_shape
 from keras_losses.numerics import Tensor
@@ -153,7 +160,10 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
                 true, pred = self.mark_invalid(true, pred)
             if samples.wanted is not None:
                 true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
-            if self.pools_batch:
+            if self.pools_pixels:
+                true = replace(true, weights=pixel_weights(outputs[..., 0], samples, self.pools_batch))
+                samples = samples.of_images()
+            elif self.pools_batch:
                 true = replace(true, weights=pooled_weights(outputs[..., 0], samples))
             values = self.convert(self.call(true, pred))
             if len(values.shape) == 0:
@@ -170,6 +180,15 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
 
         The `weights` of the `Labels` of such a loss are set: the weight of each sample, 0 for those that do
         not count.
+        """
+        return False
+
+    @property
+    def pools_pixels(self) -> bool:
+        """Whether a sample is an image `(batch, ...)` with one value, which all of its pixels determine.
+
+        The `weights` of the `Labels` of such a loss are the weights of pixels: 0 for those that do not count,
+        None if every weight is 1. Weights `(batch,)` are the weights of images, which multiply the values.
         """
         return False
 

@@ -6,7 +6,7 @@ A sample is *counted* if it is in the divisor of means: it is not masked, and it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -32,6 +32,15 @@ class Samples:
         """Return the same with the axes of the values, which may be fewer than those of the predictions."""
         rank = len(values.shape)
         return Samples(*(_with_rank(owner, x, rank) for x in (self.weight, self.counted, self.wanted)))
+
+    @property
+    def has_image_weights(self) -> bool:
+        """Whether the weights belong to whole images `(batch, 1, ...)`, and not to their pixels."""
+        return self.weight is not None and all(length == 1 for length in self.weight.shape[1:])
+
+    def of_images(self) -> Samples:
+        """Return the same without the weights of pixels, which are used within the images."""
+        return self if self.has_image_weights else replace(self, weight=None)
 
 
 def prepare(
@@ -79,6 +88,21 @@ def pooled_weights(like: Tensor, samples: Samples) -> Tensor:
     ones = ops.ones_like(like)
     weights = ones if samples.weight is None else ones * samples.weight
     return weights if samples.wanted is None else ops.where(samples.wanted, weights, ops.zeros_like(ones))
+
+
+def pixel_weights(like: Tensor, samples: Samples, pools_batch: bool) -> Tensor | None:
+    """Return the weight of each pixel, 0 for those that are not wanted; None if every weight is 1.
+
+    Args:
+        like: a tensor with a number for each pixel.
+        samples: weights and masks, of images or of pixels.
+        pools_batch: whether all images are one region, in which the weights of images weigh their pixels.
+    """
+    if samples.has_image_weights and not pools_batch:
+        samples = replace(samples, weight=None)
+    if samples.weight is None and samples.wanted is None:
+        return None
+    return pooled_weights(like, samples)
 
 
 def divisor(

@@ -184,6 +184,11 @@ def pools(case: Case) -> bool:
     return bool(case.build().pools_batch)
 
 
+def differs_by_element(case: Case) -> bool:
+    """Whether the gradient has to be compared element by element, because elements share a value."""
+    return pools(case) or len(case.batch.leading) < case.batch.y_pred.ndim - 1
+
+
 # Results, evaluated once ---------------------------------------------------------------------------------
 
 
@@ -268,8 +273,12 @@ def spread(x: np.ndarray, leading: tuple[int, ...]) -> np.ndarray:
 
 
 def like(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    """What there is for each loss, with the axis of the outputs where labels or predictions have one."""
-    return x.reshape(y.shape) if x.size == y.size else np.broadcast_to(np.expand_dims(x, axis), y.shape)
+    """What there is for each loss, with the axes of labels or predictions behind it."""
+    if x.size == y.size:
+        return x.reshape(y.shape)
+    if x.ndim < y.ndim - 1:
+        return np.broadcast_to(x.reshape(*x.shape, *[1] * (y.ndim - x.ndim)), y.shape)
+    return np.broadcast_to(np.expand_dims(x, axis), y.shape)
 
 
 def divisor(case: Case, weights: np.ndarray, mask: np.ndarray, reduction: str) -> Any:

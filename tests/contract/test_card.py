@@ -76,7 +76,11 @@ def test_documented(loss):
     """The docstring or a base class that it links to names every argument; it has a source, an example."""
     text = LOSSES[loss].__doc__
     bases = [base for base in LOSSES[loss].__mro__[1:] if issubclass(base, Loss)]
-    linked = [base for base in bases if f"`keras_losses.core.{base.__name__}`" in text]
+    linked = [
+        base
+        for base in bases
+        if any(f"`{room}.{base.__name__}`" in text for room in ("keras_losses.core", base.__module__))
+    ]
     # A linked class stands for its own bases as well: CrossentropyFamily for ClassificationLoss.
     described = text + "".join(base.__doc__ or "" for base in bases if linked and issubclass(linked[0], base))
     for key in LOSSES[loss].hyperparameters:

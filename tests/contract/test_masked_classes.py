@@ -12,7 +12,7 @@ from tests.backends import MODES, compiled, evaluated, value_and_gradient
 from tests.contract.cases import about, combined, every_case, every_loss, single
 from tests.every_loss import LOSSES
 from tests.kinds import kind_of
-from tests.oracles import REGISTRY, expected
+from tests.oracles import REGISTRY, expected, rounded_terms
 
 
 def with_masked_classes(loss):
@@ -36,7 +36,9 @@ def test_a_masked_class_is_no_class(loss):
             assert (gradient[is_masked] == 0).all()
             if REGISTRY[loss].counts_classes:
                 finite = np.where(np.isneginf(pred), -1e30, pred)
-                np.testing.assert_allclose(values, expected(built, masked.y_true, finite), rtol=1e-5)
+                np.testing.assert_allclose(
+                    values, expected(built, masked.y_true, finite), rtol=1e-5, atol=1e-6
+                )
                 assert np.isfinite(gradient).all()
                 continue
             of_outputs = kind_of(loss).mean_over
@@ -55,12 +57,14 @@ ONE_OUTPUT = [name for name in LOSSES if name in REGISTRY and kind_of(name).one_
 @pytest.mark.parametrize("loss", ONE_OUTPUT)
 def test_a_masked_output_costs_nothing(loss):
     """An output whose logit is -inf beside the label 0 has the value 0 and the gradient 0."""
-    told = {"from_logits": True, "label_smoothing": 0.1}
+    told = {"from_logits": True}
+    if "label_smoothing" in LOSSES[loss].hyperparameters:
+        told["label_smoothing"] = 0.1
     batch = next(batch for batch in kind_of(loss).batches() if batch.outputs == 1 and batch.y_pred.ndim == 1)
     case = combined(loss, told, batch)
     y_true, pred = np.array([0, 1, 0]), np.array([-np.inf, 0.5, -0.5], "float32")
     values, gradient = evaluated(case.build(reduction="none"), y_true, pred)
-    assert values[0] == 0
+    assert abs(values[0]) <= 2e-6 * rounded_terms(case.build(), y_true, np.maximum(pred, -1e30))[0]
     assert gradient[0] == 0
     assert np.isfinite(values).all()
     assert np.isfinite(gradient).all()

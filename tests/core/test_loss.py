@@ -22,6 +22,7 @@ HOOKS = {
     "mark_invalid",
     "validate",
     "pools_batch",
+    "pools_pixels",
     "per_sample",
     "term",
     "class_terms",

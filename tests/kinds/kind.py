@@ -94,6 +94,8 @@ class Batch:
     """Mask over `leading`: True where the label is not ignored. None if no label is ignored."""
     fitting: frozenset[Shape] = frozenset()
     """Every shape that labels for these predictions may have. Labels of other shapes must be refused."""
+    value_axes: int | None = None
+    """Number of axes of the values, if they are fewer than those of the predictions without the outputs."""
 
     def __repr__(self) -> str:
         return self.name
@@ -105,11 +107,11 @@ class Batch:
 
     @property
     def leading(self) -> Shape:
-        """Shape of the values: that of the predictions without the axis of the outputs."""
+        """Shape of the values: that of the predictions without the axis of the outputs, or its first axes."""
         shape = list(self.y_pred.shape)
         if len(shape) > 1:
             del shape[self.axis]
-        return tuple(shape)
+        return tuple(shape[: self.value_axes])
 
     @property
     def counted(self) -> np.ndarray:
