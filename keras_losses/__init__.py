@@ -52,6 +52,14 @@ from keras_losses.losses.noise import (
 from keras_losses.losses.ordinal import CoralLoss, CornLoss, CumulativeLinkLoss, WeightedKappaLoss
 from keras_losses.losses.ordinal_labels import OrdinalLabels
 from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
+from keras_losses.losses.region import (
+    DiceLoss,
+    FocalTverskyLoss,
+    GeneralizedDiceLoss,
+    JaccardLoss,
+    MatthewsLoss,
+    TverskyLoss,
+)
 from keras_losses.losses.regression import (
     AbsoluteErrorLoss,
     EpsilonInsensitiveLoss,
@@ -98,6 +106,7 @@ __all__ = [
     "CrossentropyLoss",
     "CumulativeLink",
     "CumulativeLinkLoss",
+    "DiceLoss",
     "DistillationLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
@@ -108,6 +117,7 @@ __all__ = [
     "EvidentialRegressionLoss",
     "ExpectileLoss",
     "FocalLoss",
+    "FocalTverskyLoss",
     "GammaLoss",
     "GaussianCRPSLoss",
     "GaussianKLLoss",
@@ -115,10 +125,12 @@ __all__ = [
     "GaussianNLLLoss",
     "GemanMcClureLoss",
     "GeneralizedCrossentropyLoss",
+    "GeneralizedDiceLoss",
     "HellingerLoss",
     "HingeLoss",
     "HuberLoss",
     "InputGradientPenalty",
+    "JaccardLoss",
     "JacobianPenalty",
     "JensenShannonConsistencyLoss",
     "JensenShannonLoss",
@@ -133,6 +145,7 @@ __all__ = [
     "Loss",
     "LossAwareModel",
     "LossState",
+    "MatthewsLoss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
     "NegativeBinomialLoss",
@@ -153,6 +166,7 @@ __all__ = [
     "TaylorCrossentropyLoss",
     "TotalVariationLoss",
     "TukeyBiweightLoss",
+    "TverskyLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
     "VocabularyCrossentropy",
