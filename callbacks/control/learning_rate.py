@@ -10,8 +10,8 @@ from typing import Any
 from ..arguments import as_number
 from ..schedules.length import check_length
 from .follows import FollowsSchedule
+from .numbers_of_fit import LEARNING_RATE, NumbersOfFit
 from .optimizers import batches_per_iteration, rate_variable, required_optimizer
-from .rate_of_fit import RateOfFit
 
 
 class LearningRateDecay(FollowsSchedule):
@@ -84,8 +84,8 @@ class LearningRateDecay(FollowsSchedule):
                 "`LearningRateDecay`: the optimizer has a learning-rate schedule, so its rate cannot be set. "
                 "Give the optimizer a number, as in Adam(learning_rate=1e-3), or remove this callback."
             )
-        self._rate_of_fit = RateOfFit.of(self)
-        self._rate_of_fit.is_set_by_a_callback()
+        self._numbers_of_fit = NumbersOfFit.of(self)
+        self._numbers_of_fit.is_set_by_a_callback()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._warn_of_another_rate()
@@ -104,24 +104,24 @@ class LearningRateDecay(FollowsSchedule):
             check_length(self.schedule, {**params, "steps": per_epoch}, position)
 
     def adjusted(self, value: float) -> float:
-        return self._rate_of_fit.reduced(value)
+        return self._numbers_of_fit.reduced(value)
 
     def apply(self, value: float) -> None:
         if not (math.isfinite(value) and value >= 0):
             raise ValueError("A learning rate must be a finite number, 0 or more.")
         self.model.optimizer.learning_rate = value
-        self._rate_of_fit.give(value)
+        self._numbers_of_fit.give(value)
 
     def changed(self, batch: int, value: float) -> None:
-        self._rate_of_fit.changed(batch, value)
+        self._numbers_of_fit.changed(batch, LEARNING_RATE, value)
 
     def made_no_update(self) -> None:
-        self._rate_of_fit.warn_of_an_unused_rate("LearningRateDecay")
+        self._numbers_of_fit.warn_of_an_unused_rate("LearningRateDecay")
 
     def _warn_of_another_rate(self) -> None:
         rate = as_number(rate_variable(self.model.optimizer))
-        if self._rate_of_fit.was_replaced_by(rate):
-            self._rate_of_fit.warn_of_another_rate(
+        if self._numbers_of_fit.was_replaced_by(rate):
+            self._numbers_of_fit.warn_of_another_rate(
                 "LearningRateDecay",
                 rate,
                 "The last callback that sets a rate undoes the others. In place of "

@@ -12,6 +12,7 @@ from keras_losses.training.settings import Control
 from keras_losses.training.terms import LossTerms
 
 from .follows import FollowsSchedule
+from .numbers_of_fit import NumbersOfFit
 
 
 class LossParameterSchedule(FollowsSchedule):
@@ -78,6 +79,14 @@ class LossParameterSchedule(FollowsSchedule):
         if getattr(model, "compiled", False):
             # Now, because the first step has not been traced yet.
             self._control = LossTerms.attach(model).control(model, type(self).__name__, self.label)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        super().on_train_begin(logs)
+        self._numbers_of_fit = NumbersOfFit.of(self)
+
+    def changed(self, batch: int, value: float) -> None:
+        assert self._control is not None
+        self._numbers_of_fit.changed(batch, self._control.path, value)
 
     def apply(self, value: float) -> None:
         assert self._control is not None  # Keras gives a model to its callbacks before it trains it

@@ -12,8 +12,8 @@ import keras
 from ..arguments import as_number, choice, number, whole_number
 from ..schedules.around import Scaled
 from ..state import Remembers
+from .numbers_of_fit import NumbersOfFit
 from .optimizers import batches_seen, rate_variable, required_optimizer, schedule_of, updating
-from .rate_of_fit import RateOfFit
 
 _SMALLEST_FACTOR = 1e-30  # products with smaller factors underflow in float32
 
@@ -137,8 +137,8 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
                 "Give the optimizer a number or a LearningRateSchedule."
             )
         self._restored = False
-        self._rate_of_fit = RateOfFit.of(self)
-        self._rate_of_fit.reduce_by(self.scaled)
+        self._numbers_of_fit = NumbersOfFit.of(self)
+        self._numbers_of_fit.reduce_by(self.scaled)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._restore()
@@ -155,7 +155,7 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         logs.setdefault("learning_rate", self._rate(batches))
         skips_batches = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
         if batches == self._batches_before_epoch and not skips_batches:
-            self._rate_of_fit.warn_of_an_unused_rate("PlateauDecay")
+            self._numbers_of_fit.warn_of_an_unused_rate("PlateauDecay")
         self._warn_of_an_undone_reduction()
         self._reduced_to = None
         self._decided_at = batches
@@ -193,13 +193,13 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
         if rate <= self.min_rate * (1 + 1e-6):  # the optimizer holds it in float32
             return
         optimizer = updating(self.model.optimizer)
-        if self._rate_of_fit.set_by_callback or schedule_of(optimizer) is not None:
+        if self._numbers_of_fit.set_by_callback or schedule_of(optimizer) is not None:
             self._scale = max(self._scale * self.factor, _SMALLEST_FACTOR)
             self._scale_schedule()
         else:
             self._reduced_to = max(rate * self.factor, self.min_rate)
             optimizer.learning_rate = self._reduced_to
-            self._rate_of_fit.give(self._reduced_to)
+            self._numbers_of_fit.give(self._reduced_to)
         if self.verbose:
             reduced = self.scaled(rate) if self._reduced_to is None else self._reduced_to
             print(
@@ -219,12 +219,12 @@ class PlateauDecay(Remembers, keras.callbacks.Callback):  # type: ignore[misc]
 
     def _warn_of_an_undone_reduction(self) -> None:
         variable = rate_variable(self.model.optimizer)
-        if variable is None or self._rate_of_fit.set_by_callback:
+        if variable is None or self._numbers_of_fit.set_by_callback:
             return
         rate = as_number(variable)
         # A lower rate may be a multiple of the reduced one, which another callback read.
-        if self._rate_of_fit.was_raised_to(rate):
-            self._rate_of_fit.warn_of_another_rate(
+        if self._numbers_of_fit.was_raised_to(rate):
+            self._numbers_of_fit.warn_of_another_rate(
                 "PlateauDecay",
                 rate,
                 "That undoes the reduction. In place of `keras.callbacks.LearningRateScheduler` use "

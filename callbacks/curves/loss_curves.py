@@ -17,8 +17,8 @@ from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..arguments import whole_number
+from ..control.numbers_of_fit import NumbersOfFit
 from ..control.optimizers import batches_per_iteration, batches_seen, loss_scale, schedule_of
-from ..control.rate_of_fit import RateOfFit
 from ..schedules.length import check_length
 from ..writers.group import WriterGroup
 from ..writers.tensorboard import TensorBoardWriter
@@ -47,7 +47,7 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
       the loss that comes from it, and that part as a share of the loss.
     - `learning_rate`: the rate of every update, schedules included.
     - `parameters/<name>`: the hyper-parameters of the loss that are learned or that a callback sets, at the
-      end of each epoch.
+      end of each epoch; of every update if a schedule by steps sets them.
 
     The terms are those of a `CompositeLoss`, and the model's weight penalties as `regularization`. They are
     recorded on any model. A warning names a term that dominates the others, and the term and the batch in
@@ -171,8 +171,8 @@ class LossCurves(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._record.flush()  # values that an interrupted fit left
         self._begun = False
-        self._rate_of_fit = RateOfFit.of(self)
-        self._rate_of_fit.call_on_change(self._record.training.rate_changed)
+        self._numbers_of_fit = NumbersOfFit.of(self)
+        self._numbers_of_fit.call_on_change(self._record.training.number_changed)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._phase = "training"
@@ -324,7 +324,7 @@ _OF_ONE_FIT = {
     "_finalizer",
     "_left",
     "_model",
-    "_rate_of_fit",
+    "_numbers_of_fit",
     "_reader",
     "_record",
     "_terms_of",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from keras_losses.training.ledger import Ledger
 from keras_losses.training.terms import LossTerms
 
 from ..arguments import as_number
+from ..control.numbers_of_fit import LEARNING_RATE
 from ..control.optimizers import (
     batch_counter,
     batches_per_iteration,
@@ -38,6 +39,8 @@ class Reading:
     """The batch that is about to begin; None at the end of a phase."""
     rate: float | None = None
     """The learning rate, if a callback set it after the reading."""
+    parameters: dict[str, float] = field(default_factory=dict)
+    """The numbers of the loss that a callback set for the batch, by path."""
 
     def fetch(self) -> tuple[np.ndarray, int, float]:
         """Return the sums of the last execution, the optimizer's count of batches, and its rate.
@@ -137,6 +140,8 @@ class Point:
     wall_time: float
     batches: int = 0
     rate: float = math.nan
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """The numbers of the loss that a callback set for the update, by path."""
 
 
 @dataclass
@@ -161,17 +166,27 @@ class TrainingPoints:
         self._updates = updates
         self._executed = [] if left is None else [Executed(left, time.time())]
         self._rate = math.nan
+        self._parameters: Mapping[str, float] = {}
+        self._of_next: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._readings)
 
     def add(self, reading: Reading) -> None:
+        reading.parameters |= self._of_next
+        self._of_next = {}
         self._readings.append(reading)
 
-    def rate_changed(self, batch: int, rate: float) -> None:
-        """Correct the rate of a batch that another callback set after the reading."""
-        if self._readings and self._readings[-1].batch == batch:
-            self._readings[-1].rate = rate
+    def number_changed(self, batch: int, name: str, value: float) -> None:
+        """Take over a number that another callback sets for a batch, before the reading or after it."""
+        reading = self._readings[-1] if self._readings and self._readings[-1].batch == batch else None
+        if name == LEARNING_RATE:
+            if reading is not None:
+                reading.rate = value  # else the reading will have it
+        elif reading is None:
+            self._of_next[name] = value
+        else:
+            reading.parameters[name] = value
 
     def fetch(self, per_iteration: int, axis: Axis) -> list[Point]:
         """Return the points of the updates that are complete."""
@@ -200,11 +215,12 @@ class TrainingPoints:
         if Ledger.has_samples(row):  # the first reading of an epoch follows no execution
             self._executed.append(Executed(row, reading.wall_time, reading.batch))
         rate, self._rate = self._rate, next_rate
+        parameters, self._parameters = self._parameters, reading.parameters
         updates = batches // per_iteration
         if updates <= self._updates:
             return None
         sums, self._executed, self._updates = self.left, [], updates
-        return Point(axis.step(updates), sums, reading.wall_time, batches, rate)
+        return Point(axis.step(updates), sums, reading.wall_time, batches, rate, parameters)
 
 
 class ValidationPoints:

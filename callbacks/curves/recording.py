@@ -26,9 +26,12 @@ class Recording:
         self._writers, self._axis = writers, axis
         self.training = TrainingPoints()
         self._schedule: OptimizerSchedule | None = None
+        self._set_by_steps: set[str] = set()
+        """The paths of the parameters that have a point for each update of the epoch."""
 
     def follow(self, reader: Reader) -> None:
-        """Read the schedule for an epoch; `PlateauDecay` replaces it between epochs."""
+        """Begin an epoch. Its schedule is read now, because `PlateauDecay` replaces it between epochs."""
+        self._set_by_steps.clear()
         self._terms: LossTerms = reader.model.loss_terms
         self._per_iteration = reader.per_iteration
         schedule = None if reader.optimizer is None else rate_source(reader.optimizer)
@@ -47,6 +50,9 @@ class Recording:
             rates = self._schedule.before([point.batches for point in points])
         for point, rate in zip(points, rates, strict=True):
             self.scalar("train", "learning_rate", rate, point.step, point.wall_time)
+            for name, value in point.parameters.items():
+                self.scalar("train", f"parameters/{name}", value, point.step, point.wall_time)
+                self._set_by_steps.add(name)
             self.batch("train", point)
 
     def without_updates(self, batches: int, reader: Reader) -> None:
@@ -79,7 +85,8 @@ class Recording:
         """Write the values at the end of an epoch: its logs, and the means of the terms of both runs."""
         parameters, logged_terms = self._terms.parameters(), self._terms.logged
         for name, value in parameters.items():
-            self.scalar("train", f"parameters/{name}", value, step)
+            if name not in self._set_by_steps:
+                self.scalar("train", f"parameters/{name}", value, step)
         for run, means in terms.items():
             for name, value in means.items():
                 self.scalar(run, f"epoch/terms/{name}", value, step)

@@ -329,11 +329,13 @@ def test_arguments():
 # Beside others ----------------------------------------------------------------------------------------
 
 
-def test_with_curves(tmp_path):
-    """The number is in the logs of the epoch, and the loss of each batch is of its number."""
+@pytest.mark.parametrize("curves_first", [False, True])
+def test_with_curves(tmp_path, curves_first):
+    """The number of each update is on its curve, and the loss of each batch is of its number."""
     model = compiled(HuberLoss(delta=1.0), keras.optimizers.SGD(0.0))
     schedule = LossParameterSchedule("delta", lambda step: 0.1 * (1 + step), "step")
-    history = fit(model, schedule, LossCurves(tmp_path), epochs=2, batch_size=16)
+    callbacks = [LossCurves(tmp_path), schedule] if curves_first else [schedule, LossCurves(tmp_path)]
+    fit(model, *callbacks, epochs=2, batch_size=16)
     r = np.abs(Y - model.predict(X, verbose=0))
     found = curve(tmp_path, "train", "batch/loss")
     assert [step for step, _ in found] == [1, 2, 3, 4]
@@ -342,8 +344,7 @@ def test_with_curves(tmp_path):
         expected = np.mean(np.where(of <= delta, of**2 / 2, delta * (of - delta / 2)))
         assert loss == pytest.approx(expected, rel=1e-4)
     assert curve(tmp_path, "train", "parameters/delta") == [
-        (2, pytest.approx(history["delta"][0])),
-        (4, pytest.approx(history["delta"][1])),
+        (step, pytest.approx(0.1 * step)) for step in (1, 2, 3, 4)
     ]
 
 

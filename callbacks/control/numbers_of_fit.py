@@ -1,4 +1,4 @@
-"""The learning rate of one `fit`, on which several callbacks agree."""
+"""The numbers of one `fit` that callbacks set: the learning rate, on which several agree, and others."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any
 import keras
 
 
-class RateOfFit:
-    """What the callbacks of one `fit` tell each other about the learning rate.
+class NumbersOfFit:
+    """What the callbacks of one `fit` tell each other about the numbers that they set.
 
-    `LearningRateDecay` sets the rate, `PlateauDecay` reduces it, and `LossCurves` records it. Each of them
-    calls `RateOfFit.of(self)` when the training begins, receives the same object, and keeps it.
+    `LearningRateDecay` sets the rate, `PlateauDecay` reduces it, `LossParameterSchedule` sets numbers of the
+    loss, and `LossCurves` records them. Each of them calls `NumbersOfFit.of(self)` when the training begins,
+    receives the same object, and keeps it.
     """
 
     def __init__(self, params: dict[str, Any] | None) -> None:
         self._params = params  # kept, so that no other dictionary gets the identity under which this is found
         self._set_by_callback = False
         self._reduction: Callable[[float], float] | None = None
-        self._listeners: list[Callable[[int, float], None]] = []
+        self._listeners: list[Callable[[int, str, float], None]] = []
         self._warned = False
         self._given: float | None = None
         self._warned_of_another_rate = False
 
     @classmethod
-    def of(cls, callback: keras.callbacks.Callback) -> RateOfFit:
+    def of(cls, callback: keras.callbacks.Callback) -> NumbersOfFit:
         """Return the object of the fit that the callback takes part in.
 
         Keras hands the same `params` dictionary to all callbacks of one fit, and a new one for the next fit.
@@ -59,10 +60,10 @@ class RateOfFit:
         """Return the rate to be set in place of `rate`."""
         return rate if self._reduction is None else float(self._reduction(rate))
 
-    def call_on_change(self, listener: Callable[[int, float], None]) -> None:
-        """Call `listener(batch, rate)` for each rate that is set in the middle of an epoch.
+    def call_on_change(self, listener: Callable[[int, str, float], None]) -> None:
+        """Call `listener(batch, name, value)` for each number that is set in the middle of an epoch.
 
-        A callback that reads the rate before each batch may come before the one that sets it.
+        A callback that reads the numbers before each batch may come before the one that sets them.
         """
         self._listeners.append(listener)
 
@@ -98,14 +99,17 @@ class RateOfFit:
                 stacklevel=4,
             )
 
-    def changed(self, batch: int, rate: float) -> None:
-        """Tell the listeners the rate of a batch that is about to begin."""
+    def changed(self, batch: int, name: str, value: float) -> None:
+        """Tell the listeners a number of a batch that is about to begin: the rate, or the path of another."""
         for listener in self._listeners:
-            listener(batch, rate)
+            listener(batch, name, value)
 
+
+LEARNING_RATE = "learning_rate"
+"""The name of the learning rate among the numbers."""
 
 _ROUNDING = 1e-2
 """Relative difference of rates that is not another rate: an optimizer may hold its rate in bfloat16."""
 
-_of_params: weakref.WeakValueDictionary[int, RateOfFit] = weakref.WeakValueDictionary()
+_of_params: weakref.WeakValueDictionary[int, NumbersOfFit] = weakref.WeakValueDictionary()
 """The objects that callbacks hold, by the identity of their `params`."""
