@@ -85,6 +85,10 @@ class SumOfTerms(Loss):
             listener(self, list(values.values()), list(parts.values()))
         return self._added(parts)
 
+    def _check_batch(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
+        for term in self._terms().values():
+            term._check_batch(y_true, y_pred, sample_weight)
+
     def _values_and_parts(
         self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None
     ) -> tuple[Values, Values]:

@@ -20,6 +20,7 @@ from keras_losses.core.live import LiveValues
 from keras_losses.core.parameters import Parameter, parameter
 from keras_losses.core.reduction import (
     REDUCTIONS,
+    Samples,
     blanked,
     pixel_weights,
     pooled_weights,
@@ -145,19 +146,10 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         """Return the loss under a reduction, which may differ from `self.reduction`."""
         self._check_learned()
-        mask = keras_private.mask_of(y_pred)
         owner = type(self).__name__
         with keras.name_scope(_scope(self.name)):
-            true, pred = self.align(y_true, y_pred)
+            true, pred, samples = self._prepared(y_true, y_pred, sample_weight)
             outputs = pred.values if isinstance(pred, Predictions) else pred
-            leading = tuple(outputs.shape[:-1])
-            samples = prepare(owner, true, sample_weight, mask, leading, self.compute_dtype)
-            eager = numerics.is_concrete(outputs) and not keras_private.in_stateless_scope()
-            if eager and config.values_are_validated():
-                wanted = None if samples.wanted is None else numerics.to_numpy(samples.wanted)
-                self.check(true, pred, wanted)
-            else:
-                true, pred = self.mark_invalid(true, pred)
             if samples.wanted is not None:
                 true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
             if self.pools_pixels:
@@ -173,6 +165,23 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
                 )
             terms = self._terms_per_sample(true, pred)
             return reduce(values, samples.with_axes_of(values, owner), reduction, terms)
+
+    def _prepared(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Samples]:
+        """Return aligned labels and predictions whose values are checked or marked, and the samples."""
+        mask, owner = keras_private.mask_of(y_pred), type(self).__name__
+        true, pred = self.align(y_true, y_pred)
+        outputs = pred.values if isinstance(pred, Predictions) else pred
+        samples = prepare(owner, true, sample_weight, mask, tuple(outputs.shape[:-1]), self.compute_dtype)
+        eager = numerics.is_concrete(outputs) and not keras_private.in_stateless_scope()
+        if eager and config.values_are_validated():
+            self.check(true, pred, None if samples.wanted is None else numerics.to_numpy(samples.wanted))
+        else:
+            true, pred = self.mark_invalid(true, pred)
+        return true, pred, samples
+
+    def _check_batch(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Raise the errors of a call on concrete data, without computing the loss."""
+        self._prepared(y_true, y_pred, sample_weight)
 
     @property
     def pools_batch(self) -> bool:

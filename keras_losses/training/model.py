@@ -13,6 +13,7 @@ import keras
 
 from keras_losses import keras_private
 from keras_losses.core import Loss
+from keras_losses.training.first_batch import FirstBatch
 from keras_losses.training.outputs import compiled_outputs
 from keras_losses.training.state import LossState
 from keras_losses.training.terms import LossTerms
@@ -58,7 +59,7 @@ class RecordsTerms:
         fit = super().fit  # type: ignore[misc]
         given = inspect.signature(fit).bind(*args, **kwargs).arguments
         callbacks = given.pop("callbacks", None) or []
-        watch = WatchTerms()
+        watch = WatchTerms(FirstBatch.of(given))
         if isinstance(callbacks, keras.callbacks.CallbackList):
             # The list has set the model of its callbacks already.
             watch.set_model(self)
@@ -94,6 +95,9 @@ class LossAwareModel(RecordsTerms, keras.Model):  # type: ignore[misc]
     It is used as `keras.Model` is: from inputs and outputs, or as the base of your own class, with your own
     `train_step` if you need one. `from_model` makes one of any model. It also trains and saves the learned
     hyper-parameters of its loss.
+
+    Compiled steps cannot raise an error for invalid labels or predictions. If the data are arrays, `fit`
+    checks those of the first batch before it begins, unless the model has its own `train_step`.
 
     `compile(..., log_weighted_terms=True)` also logs what each term adds to the loss, and its share.
 

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_losses.combine.names import weighted
+from keras_losses.training.first_batch import FirstBatch
 from keras_losses.training.ledger import Row
 
 REGULARIZATION = "regularization"
@@ -98,7 +99,21 @@ class Watch:
 
 
 class WatchTerms(keras.callbacks.Callback):  # type: ignore[misc]
-    """Warns at the end of an epoch of terms that are no longer finite, or that dominate the loss."""
+    """Warns at the end of an epoch of terms that are no longer finite, or that dominate the loss.
+
+    Args:
+        first_batch: The batch whose labels and predictions are checked before the training begins; None to
+            check nothing.
+    """
+
+    def __init__(self, first_batch: FirstBatch | None = None) -> None:
+        super().__init__()
+        self._first_batch = first_batch
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        # Keras has built the model now.
+        if self._first_batch is not None:
+            self._first_batch.check(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.model.loss_terms.begin_epoch()
