@@ -3,6 +3,7 @@
 from keras_losses import config
 from keras_losses.combine.around import KerasLoss
 from keras_losses.combine.composite import CompositeLoss
+from keras_losses.combine.hardest import HardestLoss
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
 from keras_losses.layers.early_learning import EarlyLearningTargets
@@ -126,6 +127,7 @@ __all__ = [
     "GemanMcClureLoss",
     "GeneralizedCrossentropyLoss",
     "GeneralizedDiceLoss",
+    "HardestLoss",
     "HellingerLoss",
     "HingeLoss",
     "HuberLoss",

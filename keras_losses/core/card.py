@@ -32,6 +32,7 @@ Functional = Literal[
     "order of probabilities",
     "likeliest class",
     "overlapping region",
+    "midpoint of extremes",
     "agreement",
     "parameters of the distribution",
     "inner loss",
@@ -41,6 +42,7 @@ Functional = Literal[
 - `"location near the median"`: a location close to most labels, wherever the others are.
 - `"agreement"`: no property. All constant predictions have the same loss; only predictions that vary with the
   labels have a smaller one.
+- `"midpoint of extremes"`: the location halfway between the smallest and the largest labels.
 - `"overlapping region"`: the region that overlaps most with the labels. It holds all pixels in which the
   class is likely enough, even if another class is likelier.
 - `"parameters of the distribution"`: the parameters with the best score on the labels.

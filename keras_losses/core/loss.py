@@ -15,7 +15,7 @@ from keras import ops
 from keras_losses import config, keras_private, numerics
 from keras_losses.core.arithmetic import Arithmetic
 from keras_losses.core.card import Card
-from keras_losses.core.labels import Predictions
+from keras_losses.core.labels import Labels, Predictions
 from keras_losses.core.live import LiveValues
 from keras_losses.core.parameters import Parameter, parameter
 from keras_losses.core.reduction import (
@@ -146,25 +146,31 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, reduction: str | None) -> Tensor:
         """Return the loss under a reduction, which may differ from `self.reduction`."""
         self._check_learned()
-        owner = type(self).__name__
         with keras.name_scope(_scope(self.name)):
-            true, pred, samples = self._prepared(y_true, y_pred, sample_weight)
-            outputs = pred.values if isinstance(pred, Predictions) else pred
-            if samples.wanted is not None:
-                true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
-            if self.pools_pixels:
-                true = replace(true, weights=pixel_weights(outputs[..., 0], samples, self.pools_batch))
-                samples = samples.of_images()
-            elif self.pools_batch:
-                true = replace(true, weights=pooled_weights(outputs[..., 0], samples))
-            values = self.convert(self.call(true, pred))
-            if len(values.shape) == 0:
-                raise ValueError(
-                    f"`{owner}`: call() must return one value for each sample. Received: a scalar, which "
-                    "weights and tf.distribute cannot scale. Take the mean over the last axis alone."
-                )
-            terms = self._terms_per_sample(true, pred)
-            return reduce(values, samples.with_axes_of(values, owner), reduction, terms)
+            values, samples, terms = self._unreduced(y_true, y_pred, sample_weight)
+            return reduce(values, samples, reduction, terms)
+
+    def _unreduced(
+        self, y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> tuple[Tensor, Samples, Tensor | None]:
+        """Return the values, the samples with the axes of the values, and the number of terms per sample."""
+        owner = type(self).__name__
+        true, pred, samples = self._prepared(y_true, y_pred, sample_weight)
+        outputs = pred.values if isinstance(pred, Predictions) else pred
+        if samples.wanted is not None:
+            true, pred = blanked(true, samples.wanted), blanked(pred, samples.wanted)
+        if self.pools_pixels:
+            true = replace(true, weights=pixel_weights(outputs[..., 0], samples, self.pools_batch))
+            samples = samples.of_images()
+        elif self.pools_batch and isinstance(true, Labels):
+            true = replace(true, weights=pooled_weights(outputs[..., 0], samples))
+        values = self.convert(self.call(true, pred))
+        if len(values.shape) == 0:
+            raise ValueError(
+                f"`{owner}`: call() must return one value for each sample. Received: a scalar, which weights "
+                "and tf.distribute cannot scale. Take the mean over the last axis alone."
+            )
+        return values, samples.with_axes_of(values, owner), self._terms_per_sample(true, pred)
 
     def _prepared(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Samples]:
         """Return aligned labels and predictions whose values are checked or marked, and the samples."""

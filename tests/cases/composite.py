@@ -8,6 +8,7 @@ from keras_losses import (
     AbsoluteErrorLoss,
     CompositeLoss,
     CrossentropyLoss,
+    HardestLoss,
     HingeLoss,
     KerasLoss,
     SquaredErrorLoss,
@@ -16,6 +17,9 @@ from keras_losses import (
 from tests.cases.penalties import half_square
 
 SQUARE_AND_SIZE = {"losses": {"square": SquaredErrorLoss(), "size": AbsoluteErrorLoss()}}
+
+SIZES = {"loss": AbsoluteErrorLoss()}
+FOUR_ZEROS, FOUR = [[[0.0]] * 4], [[[1.0], [2.0], [6.0], [3.0]]]
 
 BY_HAND = [
     (CompositeLoss, SQUARE_AND_SIZE, [[1.0]], [[3.0]], [2**2 + 2]),
@@ -47,6 +51,14 @@ BY_HAND = [
         [[0.5], [0.5]],
         [0.5, 0.5],
     ),
+    # The values 1, 2, 6 and 3 of four pixels, and their largest two, one, and one and a half.
+    (HardestLoss, {**SIZES, "share": 0.5}, FOUR_ZEROS, FOUR, [(6 + 3) / 2]),
+    (HardestLoss, SIZES, FOUR_ZEROS, FOUR, [6.0]),
+    (HardestLoss, {**SIZES, "share": 0.375}, FOUR_ZEROS, FOUR, [(6 + 3 / 2) / 1.5]),
+    # The batch competes: the mean over its samples, 3 / 4 of them 0, is 6.
+    (HardestLoss, SIZES, [[0.0]] * 4, [[1.0], [2.0], [6.0], [3.0]], [0.0, 0.0, 6 / 0.25, 0.0]),
+    # Two equal values share one place.
+    (HardestLoss, {**SIZES, "share": 1 / 3}, [[0.0]] * 3, [[2.0], [-2.0], [1.0]], [3.0, 3.0, 0.0]),
     # 1/2 of squared errors, 1 of cross-entropies.
     (
         UncertaintyWeightedLoss,
@@ -73,6 +85,7 @@ BY_HAND = [
 
 REFUSED = [
     (KerasLoss, {"loss": HingeLoss()}, [[0.0]], [[0.5]], "0"),
+    (HardestLoss, {"loss": HingeLoss()}, [[0.0]], [[0.5]], "0"),
     (CompositeLoss, {"losses": [CrossentropyLoss(), SquaredErrorLoss()]}, [[7]], [[0.5]], "7"),
     (CompositeLoss, {"losses": [SquaredErrorLoss(), HingeLoss()]}, [[0.0]], [[0.5]], "0"),
     (UncertaintyWeightedLoss, {"losses": [HingeLoss()], "noise": 1.0}, [[0.0]], [[0.5]], "0"),

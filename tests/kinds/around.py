@@ -58,6 +58,8 @@ class Around(Kind):
     """Labels and predictions of an inner loss; a sum has the same loss twice."""
 
     around = True
+    inside = INSIDE
+    inside_at_extremes = INSIDE
 
     def __init__(self, name: str, summed: bool) -> None:
         super().__init__(name)
@@ -82,7 +84,7 @@ class Around(Kind):
     def forms(self) -> tuple[InnerForm, ...]:  # type: ignore[override]
         """The first flat form of each kind, and those with other axes and ignored labels of some."""
         found = [InnerForm("keras", (6, 2))]
-        for kind, name in _one_of_each_kind().items():
+        for kind, name in _one_of_each_kind(self.inside).items():
             possible = [form for form in KINDS[kind].forms if self._taken(name, KINDS[kind], form)]
             turn = len(found) % 2
             flat = [form for form in possible if len(form.shape) <= 2]
@@ -99,7 +101,9 @@ class Around(Kind):
     def every_form(self) -> tuple[InnerForm, ...]:  # type: ignore[override]
         return tuple(
             InnerForm(f"{kind} {form.name}", (), inside=name, data=form)
-            for kind, name in _one_of_each_kind(tuple(KINDS)).items()
+            for kind, name in _one_of_each_kind(
+                tuple(KINDS) if self.inside is INSIDE else self.inside
+            ).items()
             for form in KINDS[kind].forms
             if self._taken(name, KINDS[kind], form)
         )
@@ -122,7 +126,7 @@ class Around(Kind):
 
     def extremes(self, dtype: str) -> Iterator[Batch]:
         # The first batch of each kind, since the inner losses have proved all of theirs.
-        for kind, name in _one_of_each_kind().items():
+        for kind, name in _one_of_each_kind(self.inside_at_extremes).items():
             batch = next(
                 batch
                 for batch in KINDS[kind].extremes(dtype)
@@ -143,4 +147,23 @@ class Around(Kind):
         return kind.last_layer(inside, units) if kind else super().last_layer(loss, units)
 
 
-register(Around("anything", summed=False), Around("sums", summed=True))
+class Hardest(Around):
+    """Labels and predictions of an inner loss, whose largest values count; one value per image."""
+
+    inside = ("numbers", "signs", "classes")
+    inside_at_extremes = ("numbers",)  # classes have equal values there, at which the loss has a kink
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, summed=False)
+        self.populations = tuple(
+            # The quarter of five labels that is farthest: 0 and 11, of which one counts wholly.
+            Population([[0.0], [1.0], [1.0], [2.0], [11.0]], self._told(loss), {"midpoint of extremes": 5.5})
+            for loss in (SquaredErrorLoss(), AbsoluteErrorLoss())
+        )
+
+    def make(self, source: Source, form: Form) -> Batch:
+        batch = super().make(source, form)
+        return batch if len(batch.leading) == 1 else replace(batch, value_axes=1, known=None)
+
+
+register(Around("anything", summed=False), Around("sums", summed=True), Hardest("hardest"))
