@@ -8,6 +8,7 @@ from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
 from keras_losses.layers.early_learning import EarlyLearningTargets
 from keras_losses.layers.ordinal_heads import CoralDense, CumulativeLink
+from keras_losses.losses.boxes import IoULoss
 from keras_losses.losses.class_balance import class_counts, class_weights, output_bias
 from keras_losses.losses.counts import NegativeBinomialLoss, PoissonNLLLoss, ZeroInflatedPoissonLoss
 from keras_losses.losses.crossentropy import (
@@ -132,6 +133,7 @@ __all__ = [
     "HingeLoss",
     "HuberLoss",
     "InputGradientPenalty",
+    "IoULoss",
     "JaccardLoss",
     "JacobianPenalty",
     "JensenShannonConsistencyLoss",

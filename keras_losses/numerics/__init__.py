@@ -52,6 +52,7 @@ from keras_losses.numerics.divergences import (
     total_difference,
 )
 from keras_losses.numerics.elementary import (
+    arctan2,
     expm1_minus_x,
     expm1_scaled,
     log1mexp,
@@ -90,6 +91,7 @@ __all__ = [
     "absolute",
     "alpha_divergence",
     "alpha_divergence_terms",
+    "arctan2",
     "binary_crossentropy",
     "bounded",
     "bounded_below",

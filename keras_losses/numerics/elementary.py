@@ -237,3 +237,17 @@ def _tanh_of_backend(x: Tensor) -> Tensor:
     import jax
 
     return jax.numpy.tanh(x)
+
+
+def arctan2(y: Tensor, x: Tensor) -> Tensor:
+    """Return the angle of the point (x, y). Keras's own is float32 on JAX and PyTorch."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.numpy.arctan2(y, x)
+    if backend == "torch":
+        import torch
+
+        return torch.arctan2(y, x)
+    return ops.arctan2(y, x)

@@ -41,6 +41,7 @@ FAMILIES = {
     "likelihood": "Predicted distributions",
     "counts": "Predicted distributions of counts",
     "evidential": "Evidential losses",
+    "boxes": "Boxes",
     "divergence": "Soft targets",
     "latent": "Latent variables",
     "composite": "Sums",
