@@ -3,6 +3,7 @@
 from keras_losses import config
 from keras_losses.combine.around import KerasLoss
 from keras_losses.combine.composite import CompositeLoss
+from keras_losses.combine.detection import DetectionLoss
 from keras_losses.combine.hardest import HardestLoss
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
@@ -108,6 +109,7 @@ __all__ = [
     "CrossentropyLoss",
     "CumulativeLink",
     "CumulativeLinkLoss",
+    "DetectionLoss",
     "DiceLoss",
     "DistillationLoss",
     "EarlyLearningLoss",

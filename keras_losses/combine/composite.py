@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from keras_losses.combine.around import any_loss, as_loss, name_of
 from keras_losses.combine.names import names_in_use, with_unique_names
 from keras_losses.combine.sum_of_terms import SumOfTerms
+from keras_losses.combine.weighted_sum import WeightedSum, weights_parameter
 from keras_losses.core import Card, Loss, parameter
 from keras_losses.core.arithmetic import is_the_sum_of_losses
-from keras_losses.numerics import Tensor
 
 
 def _losses(value: Any) -> dict[str, Any]:
@@ -30,25 +29,13 @@ def _losses(value: Any) -> dict[str, Any]:
     return {name: any_loss(loss) for name, loss in value.items()}
 
 
-def _weights(value: Any) -> Any:
-    """Return checked weights."""
-    if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
-        raise TypeError(f"it is of type {type(value).__name__}")
-    numbers = value.values() if isinstance(value, Mapping) else value
-    if any(isinstance(x, bool) or not math.isfinite(x) for x in numbers):
-        raise ValueError
-    if isinstance(value, Mapping):
-        return {name: float(x) for name, x in value.items()}
-    return [float(x) for x in value]
-
-
 def _is_default_name(name: str, loss: Loss) -> bool:
     """Return whether the name of a term is the name of its loss, with or without a number behind it."""
     return re.fullmatch(rf"{re.escape(str(loss.name))}(_\d+)?", name) is not None
 
 
 @is_the_sum_of_losses
-class CompositeLoss(SumOfTerms):
+class CompositeLoss(WeightedSum):
     """A weighted sum of named losses of the same output. The value of every term can be seen.
 
         loss = sum_k weights[k] * losses[k]
@@ -112,12 +99,8 @@ class CompositeLoss(SumOfTerms):
         convert=_losses,
         domain="losses of this library or of Keras, names in Keras, or functions, in a mapping or a sequence",
     )
-    weights: Any = parameter(
-        default=None,
-        convert=_weights,
-        domain="finite numbers, in a mapping from the names of the losses or in a sequence",
-        optional=True,
-    )
+
+    weights: Any = weights_parameter()
 
     _other_names: ClassVar[tuple[str, ...]] = ()
     """Names of further entries in the logs, which terms must not have."""
@@ -142,39 +125,5 @@ class CompositeLoss(SumOfTerms):
         # A sum that learns a weight is kept whole, because `weights` holds plain numbers.
         return self._can_be_taken_apart and loss._can_be_taken_apart and not loss._learned
 
-    def _weights_by_name(self) -> dict[str, float]:
-        """Return the weights as they were given, with the default for names that are left out."""
-        names = list(self.losses)
-        default = {name: self._default_weight(loss) for name, loss in self.losses.items()}
-        if self.weights is None:
-            return default
-        if not isinstance(self.weights, Mapping):
-            if len(self.weights) != len(names):
-                raise ValueError(
-                    f"`CompositeLoss`: `weights` must have one number for each of the {len(names)} losses. "
-                    f"Received: weights={self.weights}."
-                )
-            return dict(zip(names, self.weights, strict=True))
-        unknown = [name for name in self.weights if name not in names]
-        if unknown:
-            raise ValueError(
-                f"`CompositeLoss`: `weights` must have the names of the losses, {', '.join(names)}. "
-                f"Received: {', '.join(map(repr, unknown))}."
-            )
-        return {**default, **self.weights}
-
-    def _default_weight(self, loss: Any) -> float:
-        return 1.0
-
     def _terms(self) -> Mapping[str, Loss]:
         return self._losses_of_terms
-
-    def _kept_weights(self) -> Mapping[str, float]:
-        return cast("Mapping[str, float]", self.weights)
-
-    def _term_weights(self) -> Mapping[str, float | Tensor]:
-        current: dict[str, float | Tensor] = {}
-        for name, number in self.weights.items():
-            read = self._reader(f"weights/{name}")
-            current[name] = number if read is None else self.convert(read())
-        return current

@@ -1,10 +1,10 @@
 """Losses of boxes by hand, and beside their kinks."""
 
-from math import atan, exp, pi
+from math import atan, exp, log, pi
 
 import numpy as np
 
-from keras_losses import IoULoss
+from keras_losses import CrossentropyLoss, DetectionLoss, IoULoss, SquaredErrorLoss
 from tests.cases import NEAR
 
 SQUARE = [0.0, 0.0, 2.0, 2.0]
@@ -14,7 +14,27 @@ APART = [3.0, 0.0, 4.0, 4.0]  # intersection 0, union 8, enclosing box 4 x 4
 WIDE = [0.0, 0.0, 4.0, 1.0]  # intersection 2, union 6, enclosing box 4 x 2
 V = 4 / pi**2 * (atan(1) - atan(4)) ** 2
 
+# Objects of the classes 1 and 0, and no object. The boxes are off by 0, 1 in one coordinate, and much.
+OBJECTS = [[[*SQUARE, 1.0], [*SQUARE, 0.0], [0.0, 0.0, 0.0, 0.0, -1.0]]]
+FOUND = [[[*SQUARE, 0.5, 0.25], [0.0, 0.0, 2.0, 3.0, 0.5, 0.75], [9.0, 9.0, 9.0, 9.0, 0.5, 0.5]]]
+SIGMOID = {"class_loss": CrossentropyLoss(multi_label=True), "box_loss": SquaredErrorLoss()}
+SOFTMAX = {"class_loss": CrossentropyLoss(), "box_loss": SquaredErrorLoss()}
+# The last of three outputs stands for no object: p of the labels 1, 0 and 2.
+SCORED = [[[*SQUARE, 0.25, 0.5, 0.25], [0.0, 0.0, 2.0, 3.0, 0.5, 0.25, 0.25], [9, 9, 9, 9, 0.5, 0.25, 0.25]]]
+# Two classes, and an objectness of 1/2, 3/4 and 1/4.
+RATED = [[[*SQUARE, 0.75, 0.25, 0.5], [0.0, 0.0, 2.0, 3.0, 0.5, 0.5, 0.75], [9, 9, 9, 9, 1.0, 0.0, 0.25]]]
+
 BY_HAND = [
+    # Means over the two classes: (log 2 + log 4) / 2, (log 2 + log 4) / 2, log 2; boxes: 0 and 1 / 4.
+    (DetectionLoss, SIGMOID, OBJECTS, FOUND, [2 * (log(2) + log(4)) / 2 + log(2) + 1 / 4]),
+    (DetectionLoss, SOFTMAX, OBJECTS, SCORED, [log(2) + log(2) + log(4) + 1 / 4]),
+    (
+        DetectionLoss,
+        {**SOFTMAX, "objectness_loss": CrossentropyLoss(), "weights": {"box": 8.0, "objectness": 0.5}},
+        OBJECTS,
+        RATED,
+        [log(4) + log(2) + 8 / 4 + 0.5 * (log(2) - 2 * log(3 / 4))],
+    ),
     (IoULoss, {"kind": "iou"}, [SQUARE] * 4, [RIGHT, DIAGONAL, APART, SQUARE], [1 - 2 / 6, 1 - 1 / 7, 1, 0]),
     (IoULoss, {}, [SQUARE] * 3, [RIGHT, DIAGONAL, APART], [1 - 2 / 6, 1 - 1 / 7 + 2 / 9, 1 + 8 / 16]),
     (IoULoss, {"kind": "diou"}, [SQUARE] * 2, [RIGHT, APART], [4 / 6 + 1 / 13, 1 + (2.5**2 + 1) / 32]),

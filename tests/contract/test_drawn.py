@@ -14,6 +14,7 @@ from tests.backends import double_precision, value, value_and_gradient
 from tests.contract import drawing
 from tests.contract.cases import REDUCTIONS, bound, computes_in_float64, divisor, like, pools, spread
 from tests.every_loss import LOSSES, ONE_OF_EACH_PATH, build, required
+from tests.kinds import kind_of
 from tests.models import arguments
 from tests.oracles import expected
 
@@ -115,6 +116,8 @@ def test_wrong_shapes(loss, data):
     """Labels, weights or a mask of another shape raise and never give a number."""
     case = data.draw(drawing.cases(loss, dtypes=("float32",)), label="case")
     batch, built, leading = case.batch, case.build(), case.batch.leading
+    if kind_of(loss).of_images:  # pixels and boxes may have weights, too
+        leading = tuple(np.delete(batch.y_pred.shape, batch.axis))
     what = data.draw(st.sampled_from(["y_true", "sample_weight", "mask"]), label="what")
     given_ = {"y_true": batch.y_true, "y_pred": batch.y_pred}
     right = given_.get(what, np.ones(leading))

@@ -235,9 +235,9 @@ def test_half_precision_on_images(loss):
     times = np.bincount(np.arange(pixels) % len(batch.y_true))
     exact = expected(case.build(), batch.y_true, batch.y_pred.astype("float16").astype("float64"))
     share = shares(case.build(), batch.y_true, batch.y_pred)
-    if case.build().pools_batch or case.build().pools_pixels:
+    if case.build().pools_batch or kind_of(loss).of_images:
         exact, times = expected(case.build(), y_true, pred.astype("float64")), 1
-        share = np.ones(exact.shape)
+        share = shares(case.build(), y_true, pred)
     total = (times * exact).sum()
     for reduction, meant in (("sum", total), ("sum_over_batch_size", total / (times * share).sum())):
         found = value(case.build(reduction=reduction), y_true, pred)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.kinds.kind import Batch, Form, Kind, Population, Source, Workload, named, register
+from keras_losses import CrossentropyLoss, FocalLoss, IoULoss, SquaredErrorLoss
+from tests.kinds.kind import LOGITS, Batch, Form, Kind, Population, Source, Workload, named, register
 
 FORMATS = (
     "xyxy",
@@ -126,4 +127,84 @@ class Boxes(Kind):
         yield {"box_format": "center_yxhw"}, [[1.0, 2.0, np.nan, 4.0]], [BOX], "[1.0, 2.0, nan, 4.0]"
 
 
-register(Boxes("boxes"))
+FOCAL = FocalLoss(from_logits=True, multi_label=True)
+SOFTMAX = CrossentropyLoss(from_logits=True)
+
+
+class Detections(Kind):
+    """Boxes with a class or -1 for no object, against boxes with outputs of classes; one value per image."""
+
+    of_images = True
+    forms = (
+        Form("sigmoid", (6, 4 + 2), {"class_loss": FOCAL, "box_loss": IoULoss()}),
+        Form("softmax", (2, 3, 4 + 3), {"class_loss": SOFTMAX, "box_loss": SquaredErrorLoss()}),
+        Form("sigmoid", (2, 2, 2, 4 + 2), {"class_loss": FOCAL, "box_loss": IoULoss("diou")}),
+        Form(
+            "objectness",
+            (2, 3, 4 + 2 + 1),
+            {"class_loss": SOFTMAX, "box_loss": IoULoss(), "objectness_loss": SOFTMAX},
+        ),
+        Form(
+            "objectness of sigmoid",
+            (6, 4 + 2 + 1),
+            {"class_loss": FOCAL, "box_loss": IoULoss(), "objectness_loss": FOCAL},
+        ),
+    )
+    workloads: Mapping[str, Workload] = {
+        "detections": Workload(
+            "Boxes with classes, one in ten an object",
+            lambda random, x: _objects(random, x, 20),
+            (64, 2000, 4 + 20),
+            (8, 20, 4 + 20),
+            options={"class_loss": FOCAL, "box_loss": IoULoss()},
+            predictions=lambda random, shape: _outputs(random, shape),
+        )
+    }
+
+    def make(self, source: Source, form: Form) -> Batch:
+        of_boxes = (*form.shape[:-1], 2)
+        centre, sides = source.numbers(of_boxes), 1 + 3 * source.shares(of_boxes)
+        moved, grown = centre + 0.5 * source.numbers(of_boxes), 1 + 3 * source.shares(of_boxes)
+        outputs = form.shape[-1] - 4
+        ids = np.where(source.some(form.shape[:-1]), -1, source.integers(0, 1, form.shape[:-1]))
+        y_true = np.concatenate([corners_of(centre, sides), ids[..., None]], -1)
+        scores = source.numbers((*form.shape[:-1], outputs))
+        y_pred = np.concatenate([corners_of(moved, grown), scores], -1)
+        fitting = frozenset([y_true.shape])
+        name = named(form.name, y_pred)
+        return Batch(name, y_true, y_pred, form.options, outputs, None, fitting, value_axes=1)
+
+    def extremes(self, dtype: str) -> Iterator[Batch]:
+        """The extreme boxes of objects, and scores that are entirely wrong or right."""
+        boxes = next(Boxes("extremes").extremes(dtype))
+        turns = np.arange(len(boxes.y_true))
+        scores = np.array(LOGITS)[np.stack([turns, 3 * turns + 1], -1) % len(LOGITS)]
+        y_true = np.concatenate([boxes.y_true, turns[:, None] % 2], -1)
+        y_pred = np.concatenate([boxes.y_pred, scores], -1)
+        yield Batch("objects", y_true, y_pred, self.forms[0].options, 2)
+        y_true = np.where(turns[:, None] % 3 == 0, [0, 0, 0, 0, -1], y_true)
+        yield Batch("objects and none", y_true, y_pred, self.forms[0].options, 2)
+
+    def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
+        return np.concatenate([batch.y_true[..., :4], batch.y_pred[..., 4:]], -1).astype("float32")
+
+    def refused(self) -> Iterator[tuple[Mapping[str, Any], Any, Any, str]]:
+        told = self.forms[0].options
+        yield told, [[*BOX, 2.0]], [[*BOX, 0.0, 0.0]], "2"
+        yield told, [[*BOX, 0.5]], [[*BOX, 0.0, 0.0]], "0.5"
+        yield told, [[*BOX, -2.0]], [[*BOX, 0.0, 0.0]], "-2"
+        yield told, [[4.0, 2.0, 1.0, 6.0, 0.0]], [[*BOX, 0.0, 0.0]], "[4.0, 2.0, 1.0, 6.0]"
+
+
+def _objects(random: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarray:
+    ids = random.integers(0, classes, x.shape[:-1])
+    ids = np.where(random.random(ids.shape) < 0.1, ids, -1)
+    return np.concatenate([_labels(random, x[..., :4]), ids[..., None]], -1).astype("float32")
+
+
+def _outputs(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    scores = random.standard_normal((*shape[:-1], shape[-1] - 4))
+    return np.concatenate([_predictions(random, shape), scores], -1).astype("float32")
+
+
+register(Boxes("boxes"), Detections("detections"))

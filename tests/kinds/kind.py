@@ -215,6 +215,9 @@ class Kind(abc.ABC):
     keeps_logits: ClassVar[bool] = False
     """Whether predictions may be outputs of a softmax or sigmoid, whose logits Keras keeps."""
 
+    of_images: ClassVar[bool] = False
+    """Whether there is one value for each image, whatever its number of pixels or boxes."""
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -15,6 +15,8 @@ PICTURES = (16, 256, 256, 4)
 class Masks(Classes):
     """Masks of images: class ids, one-hot or soft labels, or 0/1 labels of outputs; one value per image."""
 
+    of_images = True
+
     def __init__(self, name: str, hard: bool) -> None:
         super().__init__(name, one=True, several=True, exclusive=True)
         self.hard = hard

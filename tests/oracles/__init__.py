@@ -74,7 +74,10 @@ def rounded_terms(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
 
 def shares(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
     """Contribution of each sample of one loss object to the divisor of a mean."""
-    inner = next(iter(getattr(loss, "losses", {"": getattr(loss, "loss", loss)}).values()))
+    own = REGISTRY.get(type(loss).__name__)
+    inner = loss
+    if own is None or own.shares is None:
+        inner = next(iter(getattr(loss, "losses", {"": getattr(loss, "loss", loss)}).values()))
     found = REGISTRY.get(type(inner).__name__)
     if found is None or found.shares is None:
         return np.ones(expected(loss, y_true, y_pred).shape)

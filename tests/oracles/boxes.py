@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles import oracle
+from tests.oracles import expected, oracle, rounded_terms
 
 
 def corners(boxes: np.ndarray, box_format: str, image_shape: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -86,3 +86,62 @@ def iou_loss(
         shape = -np.expm1(-quotient(np.abs(growth), np.maximum(of["predicted"], of["true"])))
         return loss + (distance + (shape**4).sum(-1)) / 2
     return loss
+
+
+# Detectors ---------------------------------------------------------------------------------------------
+
+
+def objects(y_true: np.ndarray) -> np.ndarray:
+    return y_true[..., 4] >= 0
+
+
+def of_objects(y_true: Any, y_pred: Any, **_: Any) -> np.ndarray:
+    """The number of objects of each image, at least 1."""
+    return np.maximum(objects(y_true).reshape(len(y_true), -1).sum(-1), 1)
+
+
+def _detection(
+    values_of: Any,
+    y_true: Any,
+    y_pred: Any,
+    class_loss: Any,
+    box_loss: Any,
+    objectness_loss: Any,
+    weights: Any,
+) -> np.ndarray:
+    end = y_pred.shape[-1] - (objectness_loss is not None)
+    found, total = objects(y_true), 0.0
+    ids, scores = y_true[..., 4].astype(int), y_pred[..., 4:end]
+    boxes = [x[found][:, :4] for x in (y_true, y_pred)]
+
+    def summed(loss: Any, true: np.ndarray, pred: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """The sum over the chosen boxes of each image."""
+        values = np.zeros(found.shape)
+        if len(true):
+            values[chosen] = values_of(loss, true, pred)
+        return values.reshape(len(values), -1).sum(-1)
+
+    everywhere = np.ones(found.shape, bool)
+    chosen = everywhere if objectness_loss is None else found
+    if getattr(class_loss, "multi_label", False):
+        labels = np.eye(scores.shape[-1])[np.maximum(ids, 0)] * found[..., None]
+    else:
+        labels = np.where(found, ids, scores.shape[-1] - 1)
+    total = weights["class"] * summed(class_loss, labels[chosen], scores[chosen], chosen)
+    total = total + weights["box"] * summed(box_loss, *boxes, found)
+    if objectness_loss is not None:
+        truth = found[everywhere][:, None].astype("float64")
+        total = total + weights["objectness"] * summed(
+            objectness_loss, truth, y_pred[everywhere][:, end:], everywhere
+        )
+    return total
+
+
+def _detection_terms(y_true: Any, y_pred: Any, *, weights: Any, **losses: Any) -> np.ndarray:
+    sizes = {name: abs(weight) for name, weight in weights.items()}
+    return _detection(rounded_terms, y_true, y_pred, weights=sizes, **losses)
+
+
+@oracle("DetectionLoss", takes="detections", terms=_detection_terms, shares=of_objects)
+def detection(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return _detection(expected, y_true, y_pred, **options)
