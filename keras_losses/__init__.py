@@ -5,6 +5,7 @@ from keras_losses.combine.around import KerasLoss
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.combine.detection import DetectionLoss
 from keras_losses.combine.hardest import HardestLoss
+from keras_losses.combine.matching import SetPredictionLoss, match_boxes
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
 from keras_losses.layers.early_learning import EarlyLearningTargets
@@ -164,6 +165,7 @@ __all__ = [
     "RegularizedLoss",
     "RenyiLoss",
     "SeesawLoss",
+    "SetPredictionLoss",
     "SmoothHingeLoss",
     "SmoothL1Loss",
     "SquaredErrorLoss",
@@ -185,6 +187,7 @@ __all__ = [
     "class_counts",
     "class_weights",
     "config",
+    "match_boxes",
     "output_bias",
     "regularize",
 ]

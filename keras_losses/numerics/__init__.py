@@ -27,6 +27,7 @@ from keras_losses.numerics.backends import (
     is_float,
     kept_logits,
     multiply_by_replicas,
+    on_host,
     replica_count,
     to_numpy,
 )
@@ -134,6 +135,7 @@ __all__ = [
     "nan_unless_class",
     "negative_log",
     "negative_log_complement",
+    "on_host",
     "one_hot",
     "one_minus_exp",
     "power",

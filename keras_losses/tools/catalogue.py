@@ -74,7 +74,7 @@ def losses() -> dict[str, type[Loss]]:
     """
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
     classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
-    of_data = [loss for loss in classes if loss is not Loss and not loss._needs_model]
+    of_data = [loss for loss in classes if loss is not Loss and not (loss._needs_model or loss._calls_host)]
     families = list(FAMILIES)
 
     def position_in_documents(loss: type[Loss]) -> tuple[int, str, str]:
