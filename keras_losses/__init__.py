@@ -32,6 +32,7 @@ from keras_losses.losses.divergence import (
     TotalVariationLoss,
 )
 from keras_losses.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
+from keras_losses.losses.heatmap import HeatmapFocalLoss
 from keras_losses.losses.imbalance import EqualizedFocalLoss, LDAMLoss, LogitAdjustedLoss, SeesawLoss
 from keras_losses.losses.latent import GaussianKLLoss
 from keras_losses.losses.likelihood import (
@@ -132,6 +133,7 @@ __all__ = [
     "GeneralizedCrossentropyLoss",
     "GeneralizedDiceLoss",
     "HardestLoss",
+    "HeatmapFocalLoss",
     "HellingerLoss",
     "HingeLoss",
     "HuberLoss",

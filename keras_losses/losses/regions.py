@@ -193,7 +193,7 @@ class RegionLoss(ClassProbabilityLoss):
         exclusive = labels.encoding != "binary"
         t = one_hot(labels, self.compute_dtype) if exclusive else labels.values
         p, complement = self._probabilities(predictions.values, exclusive)
-        weights, class_weights = _pixel_weights(labels, t), None
+        weights, class_weights = pixel_weights_of(labels, t), None
         if self.class_weight is not None:
             class_weights = self._class_vector("class_weight", max(labels.classes, 2))
             class_weights = class_weights[-labels.classes :]
@@ -221,7 +221,7 @@ class RegionLoss(ClassProbabilityLoss):
         return p, lambda: numerics.sum_of_others(p)
 
 
-def _pixel_weights(labels: Labels, t: Tensor) -> Tensor | None:
+def pixel_weights_of(labels: Labels, t: Tensor) -> Tensor | None:
     """Return the weights of pixels with the axes of t, 0 for ignored labels; None if every weight is 1."""
     weights = None if labels.weights is None else like_rank(labels.weights, len(t.shape))
     if labels.known is None:

@@ -33,6 +33,7 @@ FAMILIES = {
     "margin": "Margins",
     "ordinal": "Ordered classes",
     "region": "Masks of images",
+    "heatmap": "Heatmaps",
     "vocabulary": "Language models",
     "regression": "Regression",
     "robust": "Outliers",
