@@ -62,6 +62,7 @@ from keras_losses.losses.region import (
     FocalTverskyLoss,
     GeneralizedDiceLoss,
     JaccardLoss,
+    LovaszLoss,
     MatthewsLoss,
     TverskyLoss,
 )
@@ -154,6 +155,7 @@ __all__ = [
     "Loss",
     "LossAwareModel",
     "LossState",
+    "LovaszLoss",
     "MatthewsLoss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",

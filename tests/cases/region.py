@@ -7,6 +7,7 @@ from keras_losses import (
     FocalTverskyLoss,
     GeneralizedDiceLoss,
     JaccardLoss,
+    LovaszLoss,
     MatthewsLoss,
     TverskyLoss,
 )
@@ -61,6 +62,22 @@ BY_HAND = [
         [1 - (2 * (1.5 / 4 + 1) + 1) / (3.5 / 4 + 2 + 0.5 + 1)],
     ),
     (GeneralizedDiceLoss, {}, NONE, [[[0.5], [0.5], [0.0]]], [1 - 1 / 2]),
+    # The first pixel is right by 1, the second by 1/2, and the third wrong by 1/2: 1/2 of the Jaccard loss of
+    # the mask in which the last two are wrong, which has 1 of 3 pixels.
+    (LovaszLoss, {}, IDS[1:], TWO[1:], [(0.5 * 1 + 0.5 * (1 - 1 / 2)) / 2]),
+    (LovaszLoss, {}, IDS[:1], TWO[:1], [0.0]),
+    # The class 2 is absent, and its largest error is 1/2.
+    (LovaszLoss, {"classes": "all"}, [[0]], [[[0.5, 0.0, 0.5]]], [(0.5 + 0 + 0.5) / 3]),
+    (LovaszLoss, {}, [[0]], [[[0.5, 0.0, 0.5]]], [0.5]),
+    # Hinge errors of the logits 3, 0 and 1: 0, 1 and 2. The Jaccard loss is 1 - 2/3 if the last pixel alone
+    # is wrong, and 1 - 1/3 if the last two are.
+    (
+        LovaszLoss,
+        {"from_logits": True},
+        Y,
+        [[[3.0], [0.0], [1.0]]],
+        [(2 - 1) * (1 - 2 / 3) + 1 * (1 - 1 / 3)],
+    ),
     # TP = 1 + 1, TN = 2 + 1, FP = 0, FN = 1.
     (MatthewsLoss, {}, [[[1], [1], [0], [0]]], [[[1.0], [0.0], [0.0], [0.0]]], [1 - 6 / sqrt(2 * 3 * 3 * 4)]),
     # TP = 0.5, TN = 0.5, FP = FN = 1: all wrong.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ class Pixels:
     p: np.ndarray
     q: np.ndarray
     """1 - p, with its own digits."""
+    log_odds: np.ndarray
+    exclusive: bool
     w: np.ndarray
     class_weights: np.ndarray
     images: int
@@ -74,8 +77,9 @@ def pixels(
         weights = vector(class_weight, max(classes, 2))[-classes:]
     first = 0 if include_background or classes == 1 else 1
     shape = (1 if batch else len(z), -1, classes)
-    t, p, q, w = (x.reshape(shape)[..., first:] for x in (t, p, q, known))
-    return Pixels(t, p, q, w, weights[first:], len(z), z.shape[1:-1])
+    log_odds = z if from_logits else np.log(z) - np.log1p(-z)
+    t, p, q, log_odds, w = (x.reshape(shape)[..., first:] for x in (t, p, q, log_odds, known))
+    return Pixels(t, p, q, log_odds, not of_outputs, w, weights[first:], len(z), z.shape[1:-1])
 
 
 def ones(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
@@ -145,3 +149,37 @@ def matthews(y_true: Any, y_pred: Any, *, smooth: float, **options: Any) -> np.n
     n = x.w.sum(1)
     tp, fp, fn, tn = both + smooth, p - both, t - both, n - t - p + both + smooth
     return x.mean(1 - (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+def jaccard_loss(truth: np.ndarray, wrong: np.ndarray) -> float:
+    """1 - IoU of the mask in which the pixels of a set are wrong."""
+    predicted = truth ^ wrong
+    union = (truth | predicted).sum()
+    return 1 - (truth & predicted).sum() / union if union else 0.0
+
+
+def lovasz_extension(truth: np.ndarray, errors: np.ndarray) -> float:
+    """Sum over the levels of the errors of the Jaccard loss of the pixels above: the definition."""
+    levels = sorted({0.0, *errors})
+    steps = itertools.pairwise(levels)
+    return sum((high - low) * jaccard_loss(truth, errors >= high) for low, high in steps)
+
+
+def _hinge_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return 1 + np.abs(lovasz(y_true, y_pred, **options))
+
+
+@oracle("LovaszLoss", takes="hard masks", terms=_hinge_terms, counts_classes=True)
+def lovasz(y_true: Any, y_pred: Any, *, classes: str, **options: Any) -> np.ndarray:
+    x = pixels(y_true, y_pred, **options)
+    found = []
+    for t, p, z, w in zip(x.t, x.p, x.log_odds, x.w, strict=True):
+        values, counts = [], []
+        for k in range(t.shape[-1]):
+            counted = w[:, k] > 0
+            truth = t[counted, k] == 1
+            errors = np.abs(t - p) if x.exclusive else np.maximum(1 - z * (2 * t - 1), 0)
+            values.append(x.class_weights[k] * lovasz_extension(truth, errors[counted, k]))
+            counts.append(classes == "all" or not x.exclusive or truth.any())
+        found.append(np.dot(values, counts) / max(sum(counts), 1))
+    return x.of_images(np.array(found))
