@@ -16,6 +16,7 @@ from keras_losses.losses.crossentropy import (
     PolyLoss,
     TaylorCrossentropyLoss,
 )
+from keras_losses.losses.detection import DistributionFocalLoss, QualityFocalLoss, VarifocalLoss
 from keras_losses.losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
 from keras_losses.losses.divergence import (
     AlphaDivergenceLoss,
@@ -108,6 +109,7 @@ __all__ = [
     "CumulativeLinkLoss",
     "DiceLoss",
     "DistillationLoss",
+    "DistributionFocalLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
     "EarthMoverLoss",
@@ -154,6 +156,7 @@ __all__ = [
     "PoissonNLLLoss",
     "PolyLoss",
     "PseudoHuberLoss",
+    "QualityFocalLoss",
     "QuantileLoss",
     "RegularizedLoss",
     "RenyiLoss",
@@ -169,6 +172,7 @@ __all__ = [
     "TverskyLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
+    "VarifocalLoss",
     "VocabularyCrossentropy",
     "VocabularyEmbedding",
     "VocabularyHead",

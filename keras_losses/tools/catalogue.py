@@ -33,6 +33,7 @@ FAMILIES = {
     "margin": "Margins",
     "ordinal": "Ordered classes",
     "region": "Masks of images",
+    "detection": "Dense detectors",
     "vocabulary": "Language models",
     "regression": "Regression",
     "robust": "Outliers",
