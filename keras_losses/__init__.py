@@ -20,6 +20,7 @@ from keras_losses.losses.crossentropy import (
     PolyLoss,
     TaylorCrossentropyLoss,
 )
+from keras_losses.losses.detection import DistributionFocalLoss, QualityFocalLoss, VarifocalLoss
 from keras_losses.losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
 from keras_losses.losses.divergence import (
     AlphaDivergenceLoss,
@@ -115,6 +116,7 @@ __all__ = [
     "DetectionLoss",
     "DiceLoss",
     "DistillationLoss",
+    "DistributionFocalLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
     "EarthMoverLoss",
@@ -165,6 +167,7 @@ __all__ = [
     "PoissonNLLLoss",
     "PolyLoss",
     "PseudoHuberLoss",
+    "QualityFocalLoss",
     "QuantileLoss",
     "RegularizedLoss",
     "RenyiLoss",
@@ -181,6 +184,7 @@ __all__ = [
     "TverskyLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
+    "VarifocalLoss",
     "VocabularyCrossentropy",
     "VocabularyEmbedding",
     "VocabularyHead",

@@ -34,6 +34,7 @@ FAMILIES = {
     "ordinal": "Ordered classes",
     "region": "Masks of images",
     "heatmap": "Heatmaps",
+    "detection": "Dense detectors",
     "vocabulary": "Language models",
     "regression": "Regression",
     "robust": "Outliers",
