@@ -42,7 +42,8 @@ class DiceLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import DiceLoss
+    >>> import numpy as np
+    >>> from keras_losses import DiceLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])  # one image of three pixels, one output
     >>> y_pred = np.array([[[1.0], [0.5], [0.5]]])
     >>> float(DiceLoss(smooth=0)(y_true, y_pred))  # 1 - 2 * 1.5 / (2 + 2)
@@ -95,10 +96,11 @@ class JaccardLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import JaccardLoss
+    >>> import numpy as np
+    >>> from keras_losses import JaccardLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.5], [0.5]]])
-    >>> float(JaccardLoss(smooth=0)(y_true, y_pred))  # 1 - 1.5 / (2 + 2 - 1.5)
+    >>> round(float(JaccardLoss(smooth=0)(y_true, y_pred)), 4)  # 1 - 1.5 / (2 + 2 - 1.5)
     0.4
 
     References:
@@ -147,7 +149,8 @@ class TverskyLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import TverskyLoss
+    >>> import numpy as np
+    >>> from keras_losses import TverskyLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0]]])
     >>> round(float(TverskyLoss(smooth=0)(y_true, y_pred)), 4)  # 1 - 1 / (1 + 0.7 * 1)
@@ -201,7 +204,8 @@ class FocalTverskyLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import FocalTverskyLoss
+    >>> import numpy as np
+    >>> from keras_losses import FocalTverskyLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0]]])
     >>> round(float(FocalTverskyLoss(smooth=0)(y_true, y_pred)), 4)  # (1 - 1 / 1.7)^(3/4)
@@ -265,7 +269,8 @@ class GeneralizedDiceLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import GeneralizedDiceLoss
+    >>> import numpy as np
+    >>> from keras_losses import GeneralizedDiceLoss
     >>> y_true = np.array([[0, 0, 0, 1]])
     >>> y_pred = np.array([[[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]])
     >>> # w = 1/9 and 1: 1 - 2 (2.5 / 9 + 1) / (5.5 / 9 + 2.5)
@@ -323,7 +328,8 @@ class MatthewsLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import MatthewsLoss
+    >>> import numpy as np
+    >>> from keras_losses import MatthewsLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0], [0.0]]])
     >>> # TP = 2, TN = 3, FP = 0, FN = 1: 1 - 6 / sqrt(2 * 3 * 3 * 4)
