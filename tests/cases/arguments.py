@@ -68,7 +68,7 @@ ARGUMENTS = {
     (keras_losses.QuantileLoss, "quantiles"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.ExpectileLoss, "tau"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.IoULoss, "image_shape"): Argument(
-        ((480, 640), (1, 1.5)), (640, "640x480", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
+        ((480, 640), (1, 1.5)), (640, "12", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
     ),
     (keras_losses.CoralLoss, "importance"): Argument(
         ([2.0], [0.5, 2.0]), ("heavy", 1.0, [-1.0, 1.0], [], [float("nan")])
