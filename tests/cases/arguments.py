@@ -69,7 +69,7 @@ ARGUMENTS = {
     (keras_losses.QuantileLoss, "quantiles"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.ExpectileLoss, "tau"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.IoULoss, "image_shape"): Argument(
-        ((480, 640), (1, 1.5)), (640, "640x480", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
+        ((480, 640), (1, 1.5)), (640, "12", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
     ),
     (keras_losses.DetectionLoss, "class_loss"): A_CLASS_LOSS,
     (keras_losses.DetectionLoss, "box_loss"): A_LOSS,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import IoULoss
+from keras_losses import IoULoss, config
 from keras_losses.losses.box_geometry import BOX_FORMATS
 from tests.backends import double_precision, second_derivative, value, value_and_gradient
 from tests.kinds.boxes import BESIDE, BOX, LINE, POINT, in_format
@@ -216,6 +216,18 @@ def test_shapes_that_are_not_of_boxes(true, predicted):
     with pytest.raises(ValueError, match=r"must have the same shape \(\.\.\., boxes, 4\)") as caught:
         IoULoss()(np.zeros(true), np.zeros(predicted))
     assert f"y_true of shape {true}, y_pred of shape {predicted}" in str(caught.value)
+
+
+@every_kind
+def test_an_invalid_box_alone_is_nan_without_checks(kind):
+    """A true box with swapped corners or without a corner is NaN; lines and points are valid."""
+    true = np.array([BOX, LINE, POINT, [4.0, 2.0, 3.5, 6.0], [1.0, 6.0, 4.0, 2.0], [1.0, 2.0, np.nan, 6.0]])
+    config.validate_values(False)
+    try:
+        found = value(loss_of(kind), true, np.array([BOX] * 6, "float32"))
+    finally:
+        config.validate_values(True)
+    assert np.isnan(found).tolist() == [False] * 3 + [True] * 3
 
 
 # Saving ---------------------------------------------------------------------------------------------------
