@@ -85,6 +85,7 @@ from keras_losses.losses.robust import (
     TukeyBiweightLoss,
     WelschLoss,
 )
+from keras_losses.losses.unified_focal import UnifiedFocalLoss
 from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
 from keras_losses.penalties.predictions import RegularizedLoss
 from keras_losses.penalties.weights import regularize
@@ -184,6 +185,7 @@ __all__ = [
     "TverskyLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
+    "UnifiedFocalLoss",
     "VarifocalLoss",
     "VocabularyCrossentropy",
     "VocabularyEmbedding",

@@ -8,7 +8,7 @@ from keras import ops
 from keras_losses import numerics
 from keras_losses.core import Card, Identity, Labels, Predictions, flag, parameter, wanted_values
 from keras_losses.core.validity import fuses_elementwise, nan_unless
-from keras_losses.losses.regions import RegionLoss, Regions, share_of_errors
+from keras_losses.losses.regions import RegionLoss, Regions, root_of_share, share_of_errors
 from keras_losses.numerics import Tensor
 
 CONDITIONING = "with softmax outputs, a value is exact to 1e-7, not to its own digits"
@@ -241,13 +241,7 @@ class FocalTverskyLoss(RegionLoss):
         false_negatives = regions.sum(regions.t * regions.complement())
         wrong = self.alpha * false_positives + self.beta * false_negatives
         value = share_of_errors(wrong, regions.intersection + self.smooth)
-        exponent = 1.0 / self.gamma
-        if self.from_logits:
-            return numerics.power(value, exponent)
-        # Probabilities cannot tell errors below the gap of their dtype apart, and the slope of the root would
-        # overflow. There the root goes on as a line.
-        line = numerics.minimum(value / regions.gap, 1.0)
-        return line * numerics.power(numerics.maximum(value, regions.gap), exponent)
+        return root_of_share(value, 1.0 / self.gamma, None if self.from_logits else regions.gap)
 
 
 class GeneralizedDiceLoss(RegionLoss):

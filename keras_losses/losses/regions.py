@@ -156,6 +156,18 @@ def share_of_errors(wrong: Tensor, right: Tensor) -> Tensor:
     return numerics.fraction_of_sum(wrong, right)
 
 
+def root_of_share(share: Tensor, exponent: float | Tensor, gap: float | None) -> Tensor:
+    """Return share^exponent for an exponent that may be below 1.
+
+    Probabilities cannot tell errors below the gap of their dtype apart, and the slope of a root overflows
+    there. So the root goes on as a line below this gap; None stands for predictions that are logits.
+    """
+    if gap is None:
+        return numerics.power(share, exponent)
+    line = numerics.minimum(share / gap, 1.0)
+    return line * numerics.power(numerics.maximum(share, gap), exponent)
+
+
 class RegionLoss(ClassProbabilityLoss):
     """Base of the losses with one value for each image, from the regions of its classes.
 

@@ -1,6 +1,6 @@
 """Values by hand of the losses of regions."""
 
-from math import sqrt
+from math import log, sqrt
 
 from keras_losses import (
     DiceLoss,
@@ -10,6 +10,7 @@ from keras_losses import (
     LovaszLoss,
     MatthewsLoss,
     TverskyLoss,
+    UnifiedFocalLoss,
 )
 
 # One image of three pixels and one output: T = 2, P = 2, I = 1.5, FP = FN = 0.5.
@@ -20,6 +21,8 @@ NONE = [[[0], [0], [0]]]
 # P = 0.5, I = 0.5, and the class 1 has T = 1, P = 1.5, I = 1.
 IDS = [[0, 1], [0, 1]]
 TWO = [[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.0, 1.0]]]
+
+PLAIN = {"gamma": 0.0, "smooth": 0.0}
 
 BY_HAND = [
     (DiceLoss, {"smooth": 0.0}, Y, P, [1 - 2 * 1.5 / 4]),
@@ -77,6 +80,33 @@ BY_HAND = [
         Y,
         [[[3.0], [0.0], [1.0]]],
         [(2 - 1) * (1 - 2 / 3) + 1 * (1 - 1 / 3)],
+    ),
+    # One labelled pixel with p = 1/2: F = 0.6 log 2; the shares of errors are 3/8 in the foreground and 1.
+    (UnifiedFocalLoss, {**PLAIN, "weight": 1.0}, [[[1]]], [[[0.5]]], [0.6 * log(2)]),
+    (UnifiedFocalLoss, {**PLAIN, "weight": 0.0}, [[[1]]], [[[0.5]]], [(3 / 8 + 1) / 2]),
+    (
+        UnifiedFocalLoss,
+        {"smooth": 0.0, "weight": 0.25},
+        [[[1]]],
+        [[[0.5]]],
+        [0.25 * 0.6 * sqrt(1 / 2) * log(2) + 0.75 * (sqrt(3 / 8) + 1) / 2],
+    ),
+    (
+        UnifiedFocalLoss,
+        {"smooth": 0.0, "weight": 0.25, "asymmetric": True},
+        [[[1], [0]]],
+        [[[0.5], [0.5]]],
+        # FP = FN = 1/2 in both: shares of 1/2.
+        [0.25 * (0.6 + 0.4 * sqrt(1 / 2)) / 2 * log(2) + 0.75 * (sqrt(1 / 2) + 1 / 2) / 2],
+    ),
+    # Two classes: the first pixel is background with p = 1, the second foreground with p = 1/2.
+    # FP = 1/2, FN = 0 of the background: 0.2 / 1.2; FP = 0, FN = 1/2 of the foreground: 0.3 / 0.8.
+    (
+        UnifiedFocalLoss,
+        PLAIN,
+        [[0, 1]],
+        [[[1.0, 0.0], [0.5, 0.5]]],
+        [0.5 * 0.6 * log(2) / 2 + 0.5 * (0.2 / 1.2 + 0.3 / 0.8) / 2],
     ),
     # TP = 1 + 1, TN = 2 + 1, FP = 0, FN = 1.
     (MatthewsLoss, {}, [[[1], [1], [0], [0]]], [[[1.0], [0.0], [0.0], [0.0]]], [1 - 6 / sqrt(2 * 3 * 3 * 4)]),
