@@ -138,13 +138,13 @@ def plain(loss: str) -> tuple[Case, ...]:
 
 def first(loss: str) -> Case:
     """The defaults on the first batch with an axis of samples and one of outputs."""
-    return next(case for case in plain(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None)
+    return next(case for case in plain(loss) if case.batch.flat and case.batch.known is None)
 
 
 @functools.cache
 def changed(loss: str) -> Case:
     """The case on a batch with an axis of samples and one of outputs that changes most hyper-parameters."""
-    flat = [case for case in every_case(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None]
+    flat = [case for case in every_case(loss) if case.batch.flat and case.batch.known is None]
     return max(flat, key=lambda case: len(case.options))
 
 
@@ -268,7 +268,12 @@ def spread(x: np.ndarray, leading: tuple[int, ...]) -> np.ndarray:
 
 
 def like(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    """What there is for each loss, with the axis of the outputs where labels or predictions have one."""
+    """What there is for each loss, with the axis of the outputs where labels or predictions have one.
+
+    What there is for each image, with all axes of the images.
+    """
+    if x.ndim < y.ndim - 1:
+        return np.broadcast_to(x.reshape(*x.shape, *[1] * (y.ndim - x.ndim)), y.shape)
     return x.reshape(y.shape) if x.size == y.size else np.broadcast_to(np.expand_dims(x, axis), y.shape)
 
 

@@ -67,7 +67,7 @@ def additions(name, records):
     left = missing(name, records)
     cases = sorted(cases_of(name), key=lambda case: (-changes(case), case.batch.y_pred.size))
     plain = min(cases, key=lambda case: (changes(case), case.batch.y_pred.size))
-    matrix = next(case for case in cases[::-1] if case.batch.y_pred.ndim == 2)
+    matrix = next(case for case in cases[::-1] if case.batch.flat)
     tried = [(plain, {}), *((case, {}) for case in cases)]
     tried += [(matrix, {key: other}) for key, other in WHATEVER_THE_DATA.items()]
     for case, more in tried:

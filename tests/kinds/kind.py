@@ -94,6 +94,8 @@ class Batch:
     """Mask over `leading`: True where the label is not ignored. None if no label is ignored."""
     fitting: frozenset[Shape] = frozenset()
     """Every shape that labels for these predictions may have. Labels of other shapes must be refused."""
+    images: bool = False
+    """Whether samples are whole images with one value each, as `Kind.images` says."""
 
     def __repr__(self) -> str:
         return self.name
@@ -105,11 +107,18 @@ class Batch:
 
     @property
     def leading(self) -> Shape:
-        """Shape of the values: that of the predictions without the axis of the outputs."""
+        """Shape of the values: that of the predictions without the axis of the outputs, or `(images,)`."""
+        if self.images:
+            return self.y_pred.shape[:1]
         shape = list(self.y_pred.shape)
         if len(shape) > 1:
             del shape[self.axis]
         return tuple(shape)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the values have one axis, and the predictions more."""
+        return len(self.leading) == 1 < self.y_pred.ndim
 
     @property
     def counted(self) -> np.ndarray:
@@ -210,6 +219,8 @@ class Kind(abc.ABC):
     """Whether the formula is a function of the exact differences of predictions and targets."""
     around: ClassVar[bool] = False
     """Whether losses of this kind contain other losses."""
+    images: ClassVar[bool] = False
+    """Whether samples are whole images with one value each: the first axis of predictions is theirs."""
     keeps_logits: ClassVar[bool] = False
     """Whether predictions may be outputs of a softmax or sigmoid, whose logits Keras keeps."""
 
