@@ -46,6 +46,7 @@ FAMILIES = {
     "boxes": "Boxes",
     "divergence": "Soft targets",
     "latent": "Latent variables",
+    "pictures": "Pictures and heatmaps",
     "composite": "Sums",
     "penalties": "Penalties",
 }

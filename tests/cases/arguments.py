@@ -77,6 +77,9 @@ ARGUMENTS = {
     (keras_losses.DetectionLoss, "weights"): Argument(
         ({"box": 0.5}, {"class": 3.0}), (2.0, "heavy", [float("nan")], {"class": float("inf")}, [True])
     ),
+    (keras_losses.StructuralSimilarityLoss, "scales"): Argument(
+        ([0.4, 0.6],), ("many", 3.0, [], [-1.0, 1.0], [0.0, 1.0], [float("nan")])
+    ),
     (keras_losses.CoralLoss, "importance"): Argument(
         ([2.0], [0.5, 2.0]), ("heavy", 1.0, [-1.0, 1.0], [], [float("nan")])
     ),
