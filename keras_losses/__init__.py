@@ -12,6 +12,7 @@ from keras_losses.layers.early_learning import EarlyLearningTargets
 from keras_losses.layers.ordinal_heads import CoralDense, CumulativeLink
 from keras_losses.losses.boxes import IoULoss
 from keras_losses.losses.class_balance import class_counts, class_weights, output_bias
+from keras_losses.losses.contour import BoundaryLoss, CenterlineDiceLoss, HausdorffLoss
 from keras_losses.losses.counts import NegativeBinomialLoss, PoissonNLLLoss, ZeroInflatedPoissonLoss
 from keras_losses.losses.crossentropy import (
     AsymmetricLoss,
@@ -86,6 +87,7 @@ from keras_losses.losses.robust import (
     TukeyBiweightLoss,
     WelschLoss,
 )
+from keras_losses.losses.signed_distances import signed_distances
 from keras_losses.losses.unified_focal import UnifiedFocalLoss
 from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
 from keras_losses.penalties.predictions import RegularizedLoss
@@ -107,7 +109,9 @@ __all__ = [
     "BetaNLLLoss",
     "BiTemperedLoss",
     "BootstrapLoss",
+    "BoundaryLoss",
     "CauchyLoss",
+    "CenterlineDiceLoss",
     "CompositeLoss",
     "ConsistencyPenalty",
     "CoralDense",
@@ -139,6 +143,7 @@ __all__ = [
     "GeneralizedCrossentropyLoss",
     "GeneralizedDiceLoss",
     "HardestLoss",
+    "HausdorffLoss",
     "HeatmapFocalLoss",
     "HellingerLoss",
     "HingeLoss",
@@ -203,4 +208,5 @@ __all__ = [
     "match_boxes",
     "output_bias",
     "regularize",
+    "signed_distances",
 ]

@@ -25,7 +25,7 @@ from tests.kinds.kind import CLASSES, inner
 
 LOSSES: dict[str, type] = {**catalogue.losses(), **{loss.__name__: loss for loss in example.LOSSES}}
 
-LAID_OUT = ("axis", "ignore_class", "outputs", "batch", "box_format", "objectness_loss")
+LAID_OUT = ("axis", "ignore_class", "outputs", "batch", "distance_maps", "box_format", "objectness_loss")
 """Hyper-parameters that say how data are laid out: the batches state them."""
 
 

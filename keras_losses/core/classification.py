@@ -134,7 +134,7 @@ class ClassProbabilityLoss(ClassificationLoss):
             return y_true, y_pred
         owner = type(self).__name__
         shape = static_shape(owner, "y_pred", ops.convert_to_tensor(y_pred))
-        if not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1:
+        if self._are_exclusive(shape):
             return super().align(y_true, y_pred)
         y_true, predictions = self._convert_labels(y_true), self._predictions(y_pred, multi_class=False)
         if len(shape) == 1:
@@ -149,6 +149,10 @@ class ClassProbabilityLoss(ClassificationLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
+        self.check_predictions(y_true, y_pred, wanted)
+
+    def check_predictions(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        """Raise `ValueError` for wanted predictions that are no probabilities, unless they are logits."""
         if self.from_logits:
             return
         owner, values = type(self).__name__, wanted_values(y_pred.values, wanted)
@@ -166,6 +170,10 @@ class ClassProbabilityLoss(ClassificationLoss):
 
     def _predictions(self, y_pred: Any, multi_class: bool) -> Predictions:
         return self.predictions(y_pred, self.from_logits, "softmax" if multi_class else "sigmoid")
+
+    def _are_exclusive(self, shape: Shape) -> bool:
+        """Return whether predictions of this shape have an axis of classes that exclude one another."""
+        return not self.multi_label and len(shape) > 1 and shape[self._axis_of(shape)] != 1
 
     def _axis_of(self, shape: Shape) -> int:
         return self.axis if -len(shape) <= self.axis < len(shape) else -1

@@ -75,6 +75,10 @@ class Regions:
             x = ops.sum(x, axis=-2)
         return ops.sum(x, axis=0, keepdims=True) if self.whole_batch else x
 
+    def mean(self, x: Tensor) -> Tensor:
+        """Return the weighted mean over the pixels of each region; 0 if no pixel counts."""
+        return numerics.divide_no_nan(self.sum(x), self.sum(ops.ones_like(x)))
+
     def mean_of_classes(self, values: Tensor) -> Tensor:
         """Return the mean over the classes, each multiplied by its class weight."""
         return numerics.mean(values if self.class_weights is None else values * self.class_weights)
@@ -106,6 +110,11 @@ class Regions:
         for _ in range(len(self.t.shape) - 2):
             x = ops.expand_dims(x, 1)
         return x
+
+    @cached_property
+    def counted(self) -> Tensor | None:
+        """A mask of the pixels of weights other than 0, with the axes of the weights; None if all count."""
+        return None if self.weights is None else ops.not_equal(self.weights, 0)
 
     @cached_property
     def labelled(self) -> Tensor:

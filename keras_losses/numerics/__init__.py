@@ -67,6 +67,7 @@ from keras_losses.numerics.elementary import (
     tan_half_arctan,
     tanh,
 )
+from keras_losses.numerics.images import largest_of_neighbours, squared_distances
 from keras_losses.numerics.masked import bounded, bounded_below, is_unmasked, uniform
 from keras_losses.numerics.normal import log_ndtr, log_ndtr_difference
 from keras_losses.numerics.probabilities import (
@@ -122,6 +123,7 @@ __all__ = [
     "is_number",
     "is_unmasked",
     "kept_logits",
+    "largest_of_neighbours",
     "log1mexp",
     "log1p",
     "log1p_power",
@@ -153,6 +155,7 @@ __all__ = [
     "softplus",
     "sparse_crossentropy",
     "sparse_log_odds",
+    "squared_distances",
     "sum_all",
     "sum_of_others",
     "take_class",

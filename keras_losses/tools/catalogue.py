@@ -33,6 +33,7 @@ FAMILIES = {
     "margin": "Margins",
     "ordinal": "Ordered classes",
     "region": "Masks of images",
+    "contour": "Contours of masks",
     "heatmap": "Heatmaps",
     "detection": "Dense detectors",
     "vocabulary": "Language models",

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.kinds.classes import CLASSES, Classes, ClassForm, ids, one_hot
-from tests.kinds.kind import Batch, Form, Population, Source, Workload, register
+import numpy as np
+from scipy.special import expit
+
+from tests.kinds.classes import CLASSES, Classes, ClassForm, fits_outputs, ids, one_hot
+from tests.kinds.kind import Batch, Form, Population, Source, Workload, named, register
 
 PICTURES = (16, 256, 256, 4)
 
@@ -71,4 +74,59 @@ class Masks(Classes):
             yield {}, [[0.5, 0.25, 0.25]], [[0.2, 0.3, 0.5]], "0.5"
 
 
-register(Masks("masks", hard=False), Masks("hard masks", hard=True))
+DISTANCES = {"distance_maps": True}
+
+
+class Contours(Masks):
+    """Masks whose contours have distances and whose lines have centres, or distance maps in their place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, hard=False)
+        flat = [form for form in self.forms if len(form.shape) < 3 and form.options.get("batch") is not True]
+        # Few large images of probabilities: among many, two would be so close that the differences of the
+        # gradient tests cross a kink, where one of them becomes the largest of its neighbours.
+        self.forms = (
+            *flat,
+            ClassForm("sparse", (2, 5, 4, CLASSES), from_logits=True),
+            ClassForm("column", (2, 4, 5, CLASSES), from_logits=False, ignored=255),
+            ClassForm("soft", (2, 6, CLASSES), from_logits=True),
+            ClassForm("one output", (2, 6, 5, 1), from_logits=True),
+            ClassForm("multi-label", (2, 7, CLASSES), from_logits=False, ignored=-1),
+            ClassForm("one-hot", (2, 3, 5, CLASSES), from_logits=False, axis=1),
+            ClassForm("one output", (2, 3, 2, 4, 1), from_logits=False),
+            ClassForm("sparse", (3, 4, 3, CLASSES), {"batch": True}, from_logits=True),
+            ClassForm("distance maps", (6, 1), DISTANCES, from_logits=False),
+            ClassForm("distance maps", (2, 3, 2, 1), DISTANCES, from_logits=True),
+            ClassForm("distance maps", (2, 3, 2, CLASSES), DISTANCES, from_logits=False),
+            ClassForm("distance maps", (6, CLASSES), DISTANCES | {"multi_label": True}, from_logits=True),
+        )
+        self.populations = (
+            Population(
+                [[1], [1], [0], [0], [0]],
+                {"from_logits": True, "batch": True},
+                {"overlapping region": [True], "likeliest class": [False], "class probability": [2 / 5]},
+                decode=lambda loss, bias: expit(bias),
+            ),
+        )
+        masks = Workload("Class ids of images", ids, (4, 128, 128, 4), None, "sparse", {"from_logits": True})
+        self.workloads = {"contours": masks}
+
+    def make(self, source: Source, form: Form) -> Batch:
+        if form.name != "distance maps":
+            return super().make(source, form)
+        assert isinstance(form, ClassForm)
+        told = {"from_logits": form.from_logits, "multi_label": False, **form.options}
+        exclusive = form.shape[-1] > 1 and not told["multi_label"]
+        probabilities = source.distributions if exclusive else source.shares
+        y_pred = (source.numbers if form.from_logits else probabilities)(form.shape)
+        y_true, outputs = source.numbers(form.shape), form.shape[-1]
+        called = named(f"{form.name} {told}", y_pred)
+        return Batch(called, y_true, y_pred, told, outputs, fitting=fits_outputs(form.shape), value_axes=1)
+
+    def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
+        if "distance_maps" in batch.options:
+            return np.asarray(batch.y_true < 0, "float32")
+        return super().perfect(batch, loss)
+
+
+register(Masks("masks", hard=False), Masks("hard masks", hard=True), Contours("contours"))
