@@ -5,6 +5,7 @@ from keras_losses.combine.around import KerasLoss
 from keras_losses.combine.composite import CompositeLoss
 from keras_losses.combine.detection import DetectionLoss
 from keras_losses.combine.hardest import HardestLoss
+from keras_losses.combine.matching import SetPredictionLoss, match_boxes
 from keras_losses.combine.multitask import UncertaintyWeightedLoss
 from keras_losses.core import Learned, Loss
 from keras_losses.layers.early_learning import EarlyLearningTargets
@@ -19,6 +20,7 @@ from keras_losses.losses.crossentropy import (
     PolyLoss,
     TaylorCrossentropyLoss,
 )
+from keras_losses.losses.detection import DistributionFocalLoss, QualityFocalLoss, VarifocalLoss
 from keras_losses.losses.deviance import GammaLoss, PoissonLoss, TweedieLoss
 from keras_losses.losses.divergence import (
     AlphaDivergenceLoss,
@@ -31,6 +33,7 @@ from keras_losses.losses.divergence import (
     TotalVariationLoss,
 )
 from keras_losses.losses.evidential import EvidentialClassificationLoss, EvidentialRegressionLoss
+from keras_losses.losses.heatmap import HeatmapFocalLoss
 from keras_losses.losses.imbalance import EqualizedFocalLoss, LDAMLoss, LogitAdjustedLoss, SeesawLoss
 from keras_losses.losses.latent import GaussianKLLoss
 from keras_losses.losses.likelihood import (
@@ -54,12 +57,14 @@ from keras_losses.losses.noise import (
 )
 from keras_losses.losses.ordinal import CoralLoss, CornLoss, CumulativeLinkLoss, WeightedKappaLoss
 from keras_losses.losses.ordinal_labels import OrdinalLabels
+from keras_losses.losses.pictures import AdaptiveWingLoss, StructuralSimilarityLoss
 from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.losses.region import (
     DiceLoss,
     FocalTverskyLoss,
     GeneralizedDiceLoss,
     JaccardLoss,
+    LovaszLoss,
     MatthewsLoss,
     TverskyLoss,
 )
@@ -81,6 +86,7 @@ from keras_losses.losses.robust import (
     TukeyBiweightLoss,
     WelschLoss,
 )
+from keras_losses.losses.unified_focal import UnifiedFocalLoss
 from keras_losses.penalties.inputs import ConsistencyPenalty, InputGradientPenalty, JacobianPenalty
 from keras_losses.penalties.predictions import RegularizedLoss
 from keras_losses.penalties.weights import regularize
@@ -94,6 +100,7 @@ __all__ = [
     "AbsoluteErrorLoss",
     "ActivePassiveLoss",
     "AdaptiveBarronLoss",
+    "AdaptiveWingLoss",
     "AlphaDivergenceLoss",
     "AsymmetricLoss",
     "BarronLoss",
@@ -112,6 +119,7 @@ __all__ = [
     "DetectionLoss",
     "DiceLoss",
     "DistillationLoss",
+    "DistributionFocalLoss",
     "EarlyLearningLoss",
     "EarlyLearningTargets",
     "EarthMoverLoss",
@@ -131,6 +139,7 @@ __all__ = [
     "GeneralizedCrossentropyLoss",
     "GeneralizedDiceLoss",
     "HardestLoss",
+    "HeatmapFocalLoss",
     "HellingerLoss",
     "HingeLoss",
     "HuberLoss",
@@ -151,6 +160,7 @@ __all__ = [
     "Loss",
     "LossAwareModel",
     "LossState",
+    "LovaszLoss",
     "MatthewsLoss",
     "ModifiedHuberLoss",
     "MulticlassHingeLoss",
@@ -160,13 +170,16 @@ __all__ = [
     "PoissonNLLLoss",
     "PolyLoss",
     "PseudoHuberLoss",
+    "QualityFocalLoss",
     "QuantileLoss",
     "RegularizedLoss",
     "RenyiLoss",
     "SeesawLoss",
+    "SetPredictionLoss",
     "SmoothHingeLoss",
     "SmoothL1Loss",
     "SquaredErrorLoss",
+    "StructuralSimilarityLoss",
     "StudentTNLLLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",
@@ -175,6 +188,8 @@ __all__ = [
     "TverskyLoss",
     "TweedieLoss",
     "UncertaintyWeightedLoss",
+    "UnifiedFocalLoss",
+    "VarifocalLoss",
     "VocabularyCrossentropy",
     "VocabularyEmbedding",
     "VocabularyHead",
@@ -185,6 +200,7 @@ __all__ = [
     "class_counts",
     "class_weights",
     "config",
+    "match_boxes",
     "output_bias",
     "regularize",
 ]

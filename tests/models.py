@@ -12,10 +12,12 @@ from tests.kinds import kind_of
 
 
 def small_model(case: Any) -> tuple[keras.Model, np.ndarray]:
-    """One layer, the last that the loss expects, and inputs for six samples."""
-    units = case.batch.y_pred.shape[-1]
-    last = kind_of(case.loss).last_layer(case.build(), units)
+    """The last layer that the loss expects, which may have to make an image, and inputs for six samples."""
+    shape = case.batch.y_pred.shape[1:]
+    last = kind_of(case.loss).last_layer(case.build(), int(np.prod(shape)))
     model = keras.Sequential([keras.Input((2,)), last])
+    if len(shape) > 1:
+        model.add(keras.layers.Reshape(shape))
     return model, np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2)
 
 

@@ -184,8 +184,9 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(block("README.md").replace("epochs=10", "epochs=1"), names)
-    assert capsys.readouterr().out == "FocalLoss()\n"
-    assert "It prints `FocalLoss()`" in README
+    printed = "['focal_loss', 'dice_loss']"
+    assert capsys.readouterr().out == f"{printed}\n"
+    assert f"It prints `{printed}`" in README
     assert {path.name for path in tmp_path.iterdir()} == {"logs", "model.keras"}
     exec(block("README.md", 1), names)
     weights = names["model"].loss_terms.parameters()

@@ -113,19 +113,24 @@ class _DetectionTerm(Loss):
         of = Detections.of(y_true, y_pred, self._has_objectness)
         of_boxes = replace(samples, weight=None) if samples.has_image_weights else samples
         weights = pooled_weights(y_pred[..., 0], of_boxes)
-        true, pred, chosen = self._parts(of)
-        chosen_weights = weights if chosen is None else ops.where(chosen, weights, ops.zeros_like(weights))
-        values = self.convert(self._loss._reduced(true, pred, chosen_weights, "none"))
-        if len(values.shape) != len(weights.shape):
-            raise ValueError(
-                f"`DetectionLoss`: the loss `{self._loss.name}` must return one value for each box, of shape "
-                f"{tuple(weights.shape)}. Received: values of shape {tuple(values.shape)}."
-            )
+        values = self.of_boxes(of, weights)
         objects = ops.cast(both(of.is_object, samples.wanted), weights.dtype)
         while len(values.shape) > 1:
             values, objects = ops.sum(values, axis=-1), ops.sum(objects, axis=-1)
         of_images = samples.of_images().with_axes_of(values, "DetectionLoss")
         return values, of_images, numerics.maximum(objects, 1.0)
+
+    def of_boxes(self, of: Detections, weights: Tensor) -> Tensor:
+        """Return the weighted value of each box, 0 for boxes to which the term does not apply."""
+        true, pred, chosen = self._parts(of)
+        weights = weights if chosen is None else ops.where(chosen, weights, ops.zeros_like(weights))
+        values = self.convert(self._loss._reduced(true, pred, weights, "none"))
+        if len(values.shape) != len(weights.shape):
+            raise ValueError(
+                f"`DetectionLoss`: the loss `{self._loss.name}` must return one value for each box, of shape "
+                f"{tuple(weights.shape)}. Received: values of shape {tuple(values.shape)}."
+            )
+        return values
 
 
 class _BoxTerm(_DetectionTerm):
@@ -257,3 +262,12 @@ class DetectionLoss(WeightedSum):
 
     def _terms(self) -> Mapping[str, Loss]:
         return self._losses_of_terms
+
+    def of_boxes(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+        """Return the weighted sum of the terms for each box, without a mean over objects."""
+        of = Detections.of(y_true, y_pred, self.objectness_loss is not None)
+        factors = self._term_weights()
+        first, *others = (
+            factors[name] * term.of_boxes(of, weights) for name, term in self._losses_of_terms.items()
+        )
+        return sum(others, first)

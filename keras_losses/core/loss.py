@@ -113,6 +113,8 @@ class Loss(Arithmetic, LiveValues, keras.losses.Loss):  # type: ignore[misc]
     card: ClassVar[Card | None] = None
     _skipped_at_weight_zero: ClassVar[bool] = False
     """Whether a sum of losses leaves out the computation of this term if its weight is the number 0."""
+    _calls_host: ClassVar[bool] = False
+    """Whether compiled steps call NumPy, so that XLA cannot compile them on TensorFlow."""
     _common: ClassVar[Mapping[str, Parameter]] = COMMON
 
     if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, Loss, parameter, shapes, wanted_values
+from keras_losses.core.checks import nonnegative_numbers
 from keras_losses.core.validity import fuses_elementwise, nan_unless
 from keras_losses.losses.box_geometry import BOX_FORMATS, BoxPairs, over_longest, ratio, sides
 from keras_losses.numerics import Tensor
@@ -18,10 +18,8 @@ from keras_losses.numerics import Tensor
 
 def _image_shape(value: Any) -> tuple[float, ...]:
     """Return a checked height and width."""
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise TypeError(f"it is of type {type(value).__name__}")
-    numbers = tuple(float(number) for number in value)
-    if len(numbers) != 2 or not all(0 < number < math.inf for number in numbers):
+    numbers = tuple(nonnegative_numbers(value))
+    if len(numbers) != 2 or 0 in numbers:
         raise ValueError
     return numbers
 

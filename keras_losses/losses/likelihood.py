@@ -15,12 +15,12 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, parameter
+from keras_losses.core.scipy import import_scipy
 from keras_losses.losses.predicted_distribution import (
     LOG_TWO_PI,
     POSITIVE,
     SHARES,
     ScaledLikelihoodLoss,
-    import_scipy,
     normal_nll,
     student_t_nll,
 )
@@ -399,7 +399,7 @@ class GaussianMixtureLoss(ScaledLikelihoodLoss):
         return ops.sum(distribution["weights"] * distribution["means"], axis=-1)
 
     def quantile(self, p: float, distribution: Mapping[str, Tensor]) -> Tensor:
-        ndtr = import_scipy(type(self).__name__, "scipy.special").ndtr
+        ndtr = import_scipy(type(self).__name__, "the quantiles of this distribution", "scipy.special").ndtr
         weights, means, scales = (numerics.to_numpy(x) for x in distribution.values())
         weights = weights / weights.sum(axis=-1, keepdims=True)
         # The quantile lies between those of the components: halve this range until it is found.

@@ -8,7 +8,6 @@ Dense layer.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import PackedLoss, Parameter, parameter, wanted_values
+from keras_losses.core.scipy import import_scipy
 from keras_losses.numerics import Tensor
 from keras_losses.numerics.gamma import log_gamma_ratio
 
@@ -147,7 +147,7 @@ class LikelihoodLoss(PackedLoss):
 
     def _scipy_quantile(self, family: str, p: Any, *arguments: Any) -> Tensor:
         """Quantile of a distribution of `scipy.stats`, in float64; it needs values and cannot be traced."""
-        stats = import_scipy(type(self).__name__, "scipy.stats")
+        stats = import_scipy(type(self).__name__, "the quantiles of this distribution", "scipy.stats")
         return self.convert(getattr(stats, family).ppf(p, *map(numerics.to_numpy, arguments)))
 
 
@@ -162,16 +162,6 @@ class ScaledLikelihoodLoss(LikelihoodLoss):
 
     def positive(self, raw: Tensor) -> Tensor:
         return numerics.softplus(raw) + self.floor
-
-
-def import_scipy(owner: str, module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(
-            f"`{owner}`: the quantiles of this distribution need SciPy, which is not installed. Install it "
-            'with: pip install "keras-losses[intervals]"'
-        ) from None
 
 
 def normal_nll(standardized: Tensor, scale: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from keras_losses import numerics
-from keras_losses.core import Card, Identity, flag, parameter
-from keras_losses.losses.regions import RegionLoss, Regions, share_of_errors
+from keras_losses.core import Card, Identity, Labels, Predictions, flag, parameter, wanted_values
+from keras_losses.core.validity import fuses_elementwise, nan_unless
+from keras_losses.losses.regions import RegionLoss, Regions, root_of_share, share_of_errors
 from keras_losses.numerics import Tensor
 
 CONDITIONING = "with softmax outputs, a value is exact to 1e-7, not to its own digits"
@@ -40,7 +42,8 @@ class DiceLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import DiceLoss
+    >>> import numpy as np
+    >>> from keras_losses import DiceLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])  # one image of three pixels, one output
     >>> y_pred = np.array([[[1.0], [0.5], [0.5]]])
     >>> float(DiceLoss(smooth=0)(y_true, y_pred))  # 1 - 2 * 1.5 / (2 + 2)
@@ -93,10 +96,11 @@ class JaccardLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import JaccardLoss
+    >>> import numpy as np
+    >>> from keras_losses import JaccardLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.5], [0.5]]])
-    >>> float(JaccardLoss(smooth=0)(y_true, y_pred))  # 1 - 1.5 / (2 + 2 - 1.5)
+    >>> round(float(JaccardLoss(smooth=0)(y_true, y_pred)), 4)  # 1 - 1.5 / (2 + 2 - 1.5)
     0.4
 
     References:
@@ -145,7 +149,8 @@ class TverskyLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import TverskyLoss
+    >>> import numpy as np
+    >>> from keras_losses import TverskyLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0]]])
     >>> round(float(TverskyLoss(smooth=0)(y_true, y_pred)), 4)  # 1 - 1 / (1 + 0.7 * 1)
@@ -199,7 +204,8 @@ class FocalTverskyLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import FocalTverskyLoss
+    >>> import numpy as np
+    >>> from keras_losses import FocalTverskyLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0]]])
     >>> round(float(FocalTverskyLoss(smooth=0)(y_true, y_pred)), 4)  # (1 - 1 / 1.7)^(3/4)
@@ -235,13 +241,7 @@ class FocalTverskyLoss(RegionLoss):
         false_negatives = regions.sum(regions.t * regions.complement())
         wrong = self.alpha * false_positives + self.beta * false_negatives
         value = share_of_errors(wrong, regions.intersection + self.smooth)
-        exponent = 1.0 / self.gamma
-        if self.from_logits:
-            return numerics.power(value, exponent)
-        # Probabilities cannot tell errors below the gap of their dtype apart, and the slope of the root would
-        # overflow. There the root goes on as a line.
-        line = numerics.minimum(value / regions.gap, 1.0)
-        return line * numerics.power(numerics.maximum(value, regions.gap), exponent)
+        return root_of_share(value, 1.0 / self.gamma, None if self.from_logits else regions.gap)
 
 
 class GeneralizedDiceLoss(RegionLoss):
@@ -263,7 +263,8 @@ class GeneralizedDiceLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import GeneralizedDiceLoss
+    >>> import numpy as np
+    >>> from keras_losses import GeneralizedDiceLoss
     >>> y_true = np.array([[0, 0, 0, 1]])
     >>> y_pred = np.array([[[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]])
     >>> # w = 1/9 and 1: 1 - 2 (2.5 / 9 + 1) / (5.5 / 9 + 2.5)
@@ -321,7 +322,8 @@ class MatthewsLoss(RegionLoss):
 
     Example:
 
-    >>>     >>> from keras_losses import MatthewsLoss
+    >>> import numpy as np
+    >>> from keras_losses import MatthewsLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0], [0.0]]])
     >>> y_pred = np.array([[[1.0], [0.0], [0.0], [0.0]]])
     >>> # TP = 2, TN = 3, FP = 0, FN = 1: 1 - 6 / sqrt(2 * 3 * 3 * 4)
@@ -359,3 +361,110 @@ class MatthewsLoss(RegionLoss):
         centred = regions.t - regions.spread((t + self.smooth) / total)
         both = (regions.sum(regions.marked(centred * regions.p)) + self.smooth * unlabelled) / total
         return 1.0 - both * ops.rsqrt(labelled * unlabelled * predicted * unpredicted)
+
+
+class LovaszLoss(RegionLoss):
+    """Lovasz losses, whose minimum over masks is that of the Jaccard loss, for masks scored by IoU.
+
+        loss = mean over classes of sum_i e_(i) (J_i - J_(i-1))
+
+    e_(1) >= e_(2) >= ... are the errors of the pixels in descending order, and J_i is the Jaccard loss of the
+    mask in which the first i pixels are wrong. So the loss interpolates the Jaccard loss between masks. The
+    errors are
+
+    - |t - p| for classes that exclude one another (Lovasz-softmax);
+    - max(0, 1 - z (2 t - 1)) for an output with the logit z (Lovasz hinge).
+
+    `JaccardLoss` has a value for probabilities, too, but its gradient does not depend on which pixels are the
+    worst. The labels must be hard: class ids, one-hot rows or 0 and 1.
+
+    Args:
+        classes: which classes that exclude one another count, `"present"` for those that are labelled in the
+            image (the paper's choice), or `"all"`. Outputs that are separate probabilities always count.
+
+    Other arguments: see `keras_losses.losses.regions.RegionLoss`. A pixel of weight 2 is two equal pixels.
+
+    Shapes and errors: see `keras_losses.DiceLoss`; in eager mode soft labels raise a `ValueError`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_losses import LovaszLoss
+    >>> y_true, y_pred = np.array([[0, 0, 1]]), np.array([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]])
+    >>> # the second pixel is half wrong: 0.5 (1 - 1/2) for the class 0, 0.5 (1 - 1/2) for the class 1
+    >>> float(LovaszLoss()(y_true, y_pred))
+    0.25
+
+    References:
+        - Berman, Rannen Triki & Blaschko 2018, The Lovasz-Softmax loss, https://arxiv.org/abs/1705.08790
+    """
+
+    card = Card(
+        family="region",
+        formula="sum_i e_(i) (J_i - J_(i-1)), mean over classes; e_(i) sorted errors, J_i Jaccard losses",
+        paper="Berman 2018, 1705.08790",
+        labels="class ids, one-hot or 0/1 masks",
+        predictions="logits or probabilities",
+        use="fine-tuning a segmentation that is scored by intersection over union",
+        avoid="training from scratch, where a loss of pixels is faster; soft labels",
+        elicits="overlapping region",
+        gradient_bound="1 in a probability or logit",
+        cost="sorting the pixels of each class",
+    )
+
+    classes: str = parameter(default="present", choices=("present", "all"))
+
+    def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+        super().check(y_true, y_pred, wanted)
+        labels = wanted_values(y_true.received, wanted)
+        soft = labels[~np.isin(labels, (0, 1))] if y_true.encoding != "sparse" else labels[:0]
+        if self.ignore_class is not None:
+            soft = soft[soft != self.ignore_class]
+        if soft.size:
+            raise ValueError(
+                f"`LovaszLoss`: `y_true` must hold hard labels. Received: {soft[0]:g}. Use JaccardLoss for "
+                "soft labels, or their argmax."
+            )
+
+    def of_images(self, regions: Regions) -> Tensor:
+        t = regions.t
+        if regions.exclusive:
+            errors = numerics.absolute(t - regions.p)
+        else:
+            errors = numerics.maximum(1.0 - regions.log_odds() * (2.0 * t - 1.0), 0.0)
+        errors = regions.marked(errors)
+        if fuses_elementwise(t) and regions.received:
+            errors = errors + nan_unless(ops.equal(t * (1.0 - t), 0), ops.zeros_like(t))
+        weights = ops.ones_like(t) if regions.weights is None else regions.weights
+        values, present = _lovasz(*map(regions.rows, (errors, t * weights, (1.0 - t) * weights)))
+        if self.classes == "all" or not regions.exclusive:
+            return regions.mean_of_classes(values)
+        counts = ops.cast(present, values.dtype)
+        if regions.class_weights is not None:
+            values = values * regions.class_weights
+        return numerics.divide_no_nan(ops.sum(values * counts, axis=-1), ops.sum(counts, axis=-1))
+
+
+def _lovasz(errors: Tensor, inside: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Lovasz extension of the Jaccard loss `(batch, C)`, and whether the class is labelled.
+
+    Args:
+        errors: the errors of pixels, `(batch, C, pixels)`.
+        inside: their weights if they are labelled as the class, else 0.
+        outside: their weights if they are not, else 0.
+    """
+    order = ops.argsort(-ops.stop_gradient(errors), axis=-1)
+    errors, inside, outside = (ops.take_along_axis(x, order, axis=-1) for x in (errors, inside, outside))
+    total = ops.sum(inside, axis=-1, keepdims=True)
+    present = ops.logical_not(total <= 0)  # also for NaN, which stands for an invalid label
+    # The union of the labels and the pixels before, and the labelled pixels that are still right.
+    union_after = total + ops.cumsum(outside, axis=-1)
+    union_before, right = union_after - outside, total - ops.cumsum(inside, axis=-1)
+    one = ops.ones_like(union_after)
+    union_before, union_after = (ops.where(present, x, one) for x in (union_before, union_after))
+    # J_i - J_(i-1) as products, because differences of numbers near 1 lose digits.
+    steps = inside / union_after + numerics.maximum(right, 0.0) / union_before * (outside / union_after)
+    # Without labelled pixels, the first wrong pixel makes the whole loss.
+    counted = ops.where(outside > 0, errors, ops.zeros_like(errors))
+    values = ops.where(present[..., 0], ops.sum(errors * steps, axis=-1), numerics.max_last(counted))
+    return values, present[..., 0]

@@ -12,6 +12,7 @@ Differences such as P - I are summed pixel by pixel, as sum w p (1 - t), so that
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,8 +45,12 @@ class Regions:
     """Those of t and p that were not computed from class ids or logits, so that they may be invalid."""
     gap: float
     """The distance from 1 to the next smaller number in the dtype of the predictions."""
+    exclusive: bool
+    """Whether the classes exclude one another."""
     complement: Callable[[], Tensor]
     """Computes 1 - p, exact where p is near 1."""
+    log_odds: Callable[[], Tensor]
+    """Computes log p - log(1 - p)."""
 
     def without_background(self) -> Regions:
         """Return the regions of all classes but the first."""
@@ -58,6 +63,7 @@ class Regions:
             class_weights=None if class_weights is None else class_weights[1:],
             received=tuple(x[..., 1:] for x in self.received),
             complement=lambda: self.complement()[..., 1:],
+            log_odds=lambda: self.log_odds()[..., 1:],
         )
 
     def sum(self, x: Tensor) -> Tensor:
@@ -85,6 +91,15 @@ class Regions:
         highest = functools.reduce(ops.maximum, self.received)
         valid = ops.logical_and(lowest >= 0, highest <= 1.0 + 4.0 * self.gap)
         return x + nan_unless(valid, ops.zeros_like(x))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return numbers of pixels as a row for each class of each region, `(batch, C, pixels)`."""
+        x = ops.broadcast_to(x, ops.shape(self.t))
+        classes = self.t.shape[-1]
+        if self.whole_batch:
+            return ops.expand_dims(ops.transpose(ops.reshape(x, (-1, classes))), 0)
+        images, *space, _ = ops.shape(x)
+        return ops.transpose(ops.reshape(x, (images, math.prod(space), classes)), (0, 2, 1))
 
     def spread(self, x: Tensor) -> Tensor:
         """Return numbers of regions `(batch, C)` with the axes of the pixels."""
@@ -141,6 +156,18 @@ def share_of_errors(wrong: Tensor, right: Tensor) -> Tensor:
     return numerics.fraction_of_sum(wrong, right)
 
 
+def root_of_share(share: Tensor, exponent: float | Tensor, gap: float | None) -> Tensor:
+    """Return share^exponent for an exponent that may be below 1.
+
+    Probabilities cannot tell errors below the gap of their dtype apart, and the slope of a root overflows
+    there. So the root goes on as a line below this gap; None stands for predictions that are logits.
+    """
+    if gap is None:
+        return numerics.power(share, exponent)
+    line = numerics.minimum(share / gap, 1.0)
+    return line * numerics.power(numerics.maximum(share, gap), exponent)
+
+
 class RegionLoss(ClassProbabilityLoss):
     """Base of the losses with one value for each image, from the regions of its classes.
 
@@ -193,7 +220,7 @@ class RegionLoss(ClassProbabilityLoss):
         exclusive = labels.encoding != "binary"
         t = one_hot(labels, self.compute_dtype) if exclusive else labels.values
         p, complement = self._probabilities(predictions.values, exclusive)
-        weights, class_weights = _pixel_weights(labels, t), None
+        weights, class_weights = pixel_weights_of(labels, t), None
         if self.class_weight is not None:
             class_weights = self._class_vector("class_weight", max(labels.classes, 2))
             class_weights = class_weights[-labels.classes :]
@@ -206,7 +233,9 @@ class RegionLoss(ClassProbabilityLoss):
             whole_batch=self.batch,
             received=tuple(received),
             gap=float(numerics.GAP_BELOW_ONE[predictions.dtype]),
+            exclusive=exclusive,
             complement=complement,
+            log_odds=lambda: predictions.as_logits(of_outputs=True),
         )
         has_background = labels.classes > 1
         return regions if self.include_background or not has_background else regions.without_background()
@@ -221,7 +250,7 @@ class RegionLoss(ClassProbabilityLoss):
         return p, lambda: numerics.sum_of_others(p)
 
 
-def _pixel_weights(labels: Labels, t: Tensor) -> Tensor | None:
+def pixel_weights_of(labels: Labels, t: Tensor) -> Tensor | None:
     """Return the weights of pixels with the axes of t, 0 for ignored labels; None if every weight is 1."""
     weights = None if labels.weights is None else like_rank(labels.weights, len(t.shape))
     if labels.known is None:

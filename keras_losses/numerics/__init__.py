@@ -27,6 +27,7 @@ from keras_losses.numerics.backends import (
     is_float,
     kept_logits,
     multiply_by_replicas,
+    on_host,
     replica_count,
     to_numpy,
 )
@@ -57,9 +58,11 @@ from keras_losses.numerics.elementary import (
     expm1_scaled,
     log1mexp,
     log1p,
+    log1p_power,
     log_cosh,
     one_minus_exp,
     power,
+    sigmoid,
     softplus,
     tan_half_arctan,
     tanh,
@@ -83,6 +86,7 @@ from keras_losses.numerics.softmax import (
     sparse_crossentropy,
     sparse_log_odds,
 )
+from keras_losses.numerics.windows import halved, window_means
 
 __all__ = [
     "GAP_BELOW_ONE",
@@ -110,6 +114,7 @@ __all__ = [
     "expm1_scaled",
     "fraction_of_sum",
     "full_like",
+    "halved",
     "is_class",
     "is_concrete",
     "is_double",
@@ -119,6 +124,7 @@ __all__ = [
     "kept_logits",
     "log1mexp",
     "log1p",
+    "log1p_power",
     "log_cosh",
     "log_ndtr",
     "log_ndtr_difference",
@@ -134,6 +140,7 @@ __all__ = [
     "nan_unless_class",
     "negative_log",
     "negative_log_complement",
+    "on_host",
     "one_hot",
     "one_minus_exp",
     "power",
@@ -142,6 +149,7 @@ __all__ = [
     "relative_entropy_of_logits",
     "renyi_divergence",
     "replica_count",
+    "sigmoid",
     "softplus",
     "sparse_crossentropy",
     "sparse_log_odds",
@@ -155,4 +163,5 @@ __all__ = [
     "to_numpy",
     "total_difference",
     "uniform",
+    "window_means",
 ]

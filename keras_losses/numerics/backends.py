@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -58,6 +60,40 @@ def is_concrete(x: Tensor) -> bool:
 
         return not (x.is_meta or torch.compiler.is_compiling())
     return True
+
+
+def on_host(
+    owner: str, function: Callable[..., np.ndarray], tensors: Sequence[Tensor], shape: Sequence[int | None]
+) -> Tensor:
+    """Return the int32 tensor that a NumPy function of tensors returns, in compiled steps too.
+
+    Args:
+        owner: the name of the caller, for the error where XLA compiles the step on TensorFlow.
+        function: the function, which receives arrays.
+        tensors: its arguments.
+        shape: the shape of its result, known on JAX.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and not is_concrete(tensors[0]):
+        import tensorflow as tf
+
+        if compiled_by_tensorflow():
+            raise ValueError(
+                f"`{owner}`: a step that calls NumPy cannot be compiled with XLA. Received: a step that "
+                "TensorFlow compiles. Pass jit_compile=False to compile()."
+            )
+        result = tf.numpy_function(function, tensors, tf.int32)
+        result.set_shape(shape)
+        return result
+    if backend == "jax" and any(not is_concrete(x) for x in tensors):
+        import jax
+
+        return jax.pure_callback(
+            lambda *arrays: function(*map(np.asarray, arrays)),
+            jax.ShapeDtypeStruct(tuple(shape), np.int32),
+            *map(jax.lax.stop_gradient, tensors),
+        )
+    return ops.convert_to_tensor(function(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors)))
 
 
 def to_numpy(x: Tensor) -> np.ndarray:

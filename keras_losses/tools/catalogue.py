@@ -33,6 +33,8 @@ FAMILIES = {
     "margin": "Margins",
     "ordinal": "Ordered classes",
     "region": "Masks of images",
+    "heatmap": "Heatmaps",
+    "detection": "Dense detectors",
     "vocabulary": "Language models",
     "regression": "Regression",
     "robust": "Outliers",
@@ -44,6 +46,7 @@ FAMILIES = {
     "boxes": "Boxes",
     "divergence": "Soft targets",
     "latent": "Latent variables",
+    "pictures": "Pictures and heatmaps",
     "composite": "Sums",
     "penalties": "Penalties",
 }
@@ -74,7 +77,7 @@ def losses() -> dict[str, type[Loss]]:
     """
     public = [getattr(keras_losses, name) for name in keras_losses.__all__]
     classes = [loss for loss in public if inspect.isclass(loss) and issubclass(loss, Loss)]
-    of_data = [loss for loss in classes if loss is not Loss and not loss._needs_model]
+    of_data = [loss for loss in classes if loss is not Loss and not (loss._needs_model or loss._calls_host)]
     families = list(FAMILIES)
 
     def position_in_documents(loss: type[Loss]) -> tuple[int, str, str]:

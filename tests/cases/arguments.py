@@ -69,13 +69,16 @@ ARGUMENTS = {
     (keras_losses.QuantileLoss, "quantiles"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.ExpectileLoss, "tau"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.IoULoss, "image_shape"): Argument(
-        ((480, 640), (1, 1.5)), (640, "640x480", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
+        ((480, 640), (1, 1.5)), (640, "12", (480,), (480, 0), (480, float("inf")), (480, 640, 3))
     ),
     (keras_losses.DetectionLoss, "class_loss"): A_CLASS_LOSS,
     (keras_losses.DetectionLoss, "box_loss"): A_LOSS,
     (keras_losses.DetectionLoss, "objectness_loss"): Argument(("mean_squared_error",), (3, "no such loss")),
     (keras_losses.DetectionLoss, "weights"): Argument(
         ({"box": 0.5}, {"class": 3.0}), (2.0, "heavy", [float("nan")], {"class": float("inf")}, [True])
+    ),
+    (keras_losses.StructuralSimilarityLoss, "scales"): Argument(
+        ([0.4, 0.6],), ("many", 3.0, [], [-1.0, 1.0], [0.0, 1.0], [float("nan")])
     ),
     (keras_losses.CoralLoss, "importance"): Argument(
         ([2.0], [0.5, 2.0]), ("heavy", 1.0, [-1.0, 1.0], [], [float("nan")])

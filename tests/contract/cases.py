@@ -137,14 +137,19 @@ def plain(loss: str) -> tuple[Case, ...]:
 
 
 def first(loss: str) -> Case:
-    """The defaults on the first batch with an axis of samples and one of outputs."""
-    return next(case for case in plain(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None)
+    """The defaults on the first batch with an axis of samples and one of outputs, or else of images."""
+    return next(case for case in plain(loss) if is_flat(case) and case.batch.known is None)
+
+
+def is_flat(case: Case) -> bool:
+    """Whether there is an axis of samples and one of outputs, or an image for each sample if that must be."""
+    return case.batch.y_pred.ndim == 2 or kind_of(case.loss).whole_images
 
 
 @functools.cache
 def changed(loss: str) -> Case:
     """The case on a batch with an axis of samples and one of outputs that changes most hyper-parameters."""
-    flat = [case for case in every_case(loss) if case.batch.y_pred.ndim == 2 and case.batch.known is None]
+    flat = [case for case in every_case(loss) if is_flat(case) and case.batch.known is None]
     return max(flat, key=lambda case: len(case.options))
 
 

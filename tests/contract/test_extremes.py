@@ -141,7 +141,7 @@ def assert_gradient(case):
     # What the differences lose to rounding: of a sum over the batch, where that is what they are of.
     rounding = 1e-15 * (np.abs(values).sum() if loss.pools_batch else np.abs(values[smooth])) / 1e-4
     rounding = np.broadcast_to(rounding, values[smooth].shape)
-    rounding = rounding if pred.ndim == 1 else rounding[:, None]
+    rounding = rounding.reshape(-1, *[1] * (pred.ndim - 1))
     error = np.abs(gradient[smooth] - exact[smooth])
     assert (error <= 1e-4 * np.abs(exact[smooth]) + 1e-5 + 20 * rounding).all()
 
@@ -150,7 +150,7 @@ def kinked(loss, y_true, pred):
     """Where the reference's slopes on either side differ, as far as the differences reach."""
     values = differentiated(loss, y_true, pred)
     here, found = values(pred), np.full(len(pred), False)
-    for output in np.eye(pred.shape[-1]) if pred.ndim > 1 else [1.0]:
+    for output in np.eye(pred[0].size).reshape(-1, *pred.shape[1:]):
         for step in (1e-4, 2e-4):
             ahead, behind = (values(pred + side * step * output) for side in (1, -1))
             with np.errstate(invalid="ignore"):  # infinite less infinite has no kink
@@ -206,7 +206,7 @@ def assert_learns(case, dtype):
 @every_loss
 def test_predictions_equal_to_targets(loss):
     """A prediction equal to its target has a finite value, and a finite gradient."""
-    flat = [case for case in plain(loss) if case.batch.known is None and case.batch.y_pred.ndim <= 2]
+    flat = [case for case in plain(loss) if case.batch.known is None and len(case.batch.leading) == 1]
     for case in thorough.on_jax(thorough.spread(flat, 4), 1):
         with about(case):
             data = kind_of(loss)
@@ -221,7 +221,15 @@ def test_predictions_equal_to_targets(loss):
                 assert (gradient == 0).all()
 
 
-@pytest.mark.parametrize("loss", LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH[::2], 4))
+# Losses of whole images have tests of their own, in tests/losses.
+OF_PIXELS = [
+    name
+    for name in (LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH[::2], 4))
+    if not kind_of(name).whole_images
+]
+
+
+@pytest.mark.parametrize("loss", OF_PIXELS)
 def test_half_precision_on_images(loss):
     """Sums over 256 x 256 pixels in half precision are those of float64, to what float32 adds up."""
     case = first(loss)

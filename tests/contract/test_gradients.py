@@ -27,14 +27,22 @@ def differences(values, x, axis=-1, pools=False):
             near, far = (values(x + k * moved).sum() - values(x - k * moved).sum() for k in (1, 2))
             result[where] = (8 * near - far) / (12 * steps[where])
         return result
-    for j in range(x.shape[axis]) if x.ndim > 1 else [slice(None)]:
-        where = (j,) if x.ndim == 1 else (slice(None),) * (axis % x.ndim) + (j,)
+    for where in outputs_of(values(x), x, axis):
         moved = np.zeros_like(x)
         moved[where] = steps[where]
         ahead, behind = values(x + moved), values(x - moved)
         far_ahead, far_behind = values(x + 2 * moved), values(x - 2 * moved)
         result[where] = (8 * (ahead - behind) - (far_ahead - far_behind)) / (12 * steps[where])
     return result
+
+
+def outputs_of(values, x, axis):
+    """Where each output of the samples is in the predictions x."""
+    if values.ndim < x.ndim - 1:
+        return [(..., *where) for where in np.ndindex(x.shape[values.ndim :])]
+    if x.ndim == 1:
+        return [(slice(None),)]
+    return [(slice(None),) * (axis % x.ndim) + (j,) for j in range(x.shape[axis])]
 
 
 def step_sizes(x):

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="Keras keeps no logits 
 OF_PROBABILITIES = [
     name for name in ALONE if kind_of(name).keeps_logits and "from_logits" in LOSSES[name].hyperparameters
 ]
-FROM_LOGITS = [name for name in OF_PROBABILITIES if kind_of(name).name != "outputs"]
+ONLY_OUTPUTS = [name for name in OF_PROBABILITIES if kind_of(name).one_output and not kind_of(name).class_ids]
+FROM_LOGITS = [name for name in OF_PROBABILITIES if name not in ONLY_OUTPUTS]
 SEVERAL_LABELS = [name for name in FROM_LOGITS if "multi_label" in LOSSES[name].hyperparameters]
 ONE_OUTPUT = [name for name in OF_PROBABILITIES if kind_of(name).one_output]
 # How the logits are found does not depend on the formula: one loss of each base class.

@@ -20,6 +20,7 @@ from keras_losses.core.parameters import REQUIRED
 from keras_losses.tools import catalogue
 from tests.backends import value
 from tests.contract.cases import cases as cases_of
+from tests.contract.cases import is_flat
 
 HERE = Path(__file__).parent
 SAMPLES = 3
@@ -67,7 +68,7 @@ def additions(name, records):
     left = missing(name, records)
     cases = sorted(cases_of(name), key=lambda case: (-changes(case), case.batch.y_pred.size))
     plain = min(cases, key=lambda case: (changes(case), case.batch.y_pred.size))
-    matrix = next(case for case in cases[::-1] if case.batch.y_pred.ndim == 2)
+    matrix = next(case for case in cases[::-1] if is_flat(case))
     tried = [(plain, {}), *((case, {}) for case in cases)]
     tried += [(matrix, {key: other}) for key, other in WHATEVER_THE_DATA.items()]
     for case, more in tried:

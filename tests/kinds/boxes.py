@@ -122,7 +122,8 @@ class Boxes(Kind):
             yield Batch(box_format, in_format(y_true, box_format), in_format(y_pred, box_format), told, 4)
 
     def refused(self) -> Iterator[tuple[Mapping[str, Any], Any, Any, str]]:
-        yield {"box_format": "xyxy"}, [[4.0, 2.0, 1.0, 6.0]], [BOX], "[4.0, 2.0, 1.0, 6.0]"
+        boxes = [[BOX, LINE, [4.0, 2.0, 3.5, 6.0], [4.0, 6.0, 1.0, 2.0]]]
+        yield {"box_format": "xyxy"}, boxes, [[BOX] * 4], "[4.0, 2.0, 3.5, 6.0]"
         yield {"box_format": "xywh"}, [[1.0, 2.0, 3.0, -4.0]], [BOX], "[1.0, 2.0, 3.0, -4.0]"
         yield {"box_format": "center_yxhw"}, [[1.0, 2.0, np.nan, 4.0]], [BOX], "[1.0, 2.0, nan, 4.0]"
 

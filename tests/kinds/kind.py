@@ -156,6 +156,8 @@ class Population:
 
     It is used for the class probabilities and the centre of distributions.
     """
+    image: Shape | None = None
+    """Shape of the constant prediction, if it is an image."""
     likeliest: Callable[[np.ndarray], np.ndarray] = lambda bias: bias > 0
     """Function of a constant output that returns which labels it predicts."""
 
@@ -212,6 +214,8 @@ class Kind(abc.ABC):
     """Whether the formula is a function of the exact differences of predictions and targets."""
     around: ClassVar[bool] = False
     """Whether losses of this kind contain other losses."""
+    whole_images: ClassVar[bool] = False
+    """Whether samples are always images with one value each, whose pixels have no weights or masks."""
     keeps_logits: ClassVar[bool] = False
     """Whether predictions may be outputs of a softmax or sigmoid, whose logits Keras keeps."""
 

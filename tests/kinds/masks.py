@@ -34,12 +34,16 @@ class Masks(Classes):
         self.forms = tuple(form for form in forms if not (hard and "soft" in form.name))
         self.every_form = () if hard else self.every_form
         self.populations = (
-            Population(
-                [[1], [1], [0], [0], [0]],
-                {"from_logits": True, "batch": True},
-                # 1 - (4 + 1) / (2 + 5 + 1) for all of it, 1 - 1 / (2 + 1) for nothing.
-                {"overlapping region": [True], "likeliest class": [False]},
-            ),
+            ()
+            if hard
+            else (
+                Population(
+                    [[1], [1], [0], [0], [0]],
+                    {"from_logits": True, "batch": True},
+                    # 1 - (4 + 1) / (2 + 5 + 1) for all of it, 1 - 1 / (2 + 1) for nothing.
+                    {"overlapping region": [True], "likeliest class": [False]},
+                ),
+            )
         )
         self.workloads = {
             "masks": Workload("Class ids of images", ids, PICTURES, None, "sparse", {"from_logits": True}),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_losses import IoULoss
+from keras_losses import IoULoss, config
 from keras_losses.losses.box_geometry import BOX_FORMATS
 from tests.backends import double_precision, second_derivative, value, value_and_gradient
 from tests.kinds.boxes import BESIDE, BOX, LINE, POINT, in_format
@@ -48,6 +48,45 @@ def test_zero_over_zero(kind, dtype):
         values, gradient = value_and_gradient(loss_of(kind, box_format=box_format), boxes, boxes)
         np.testing.assert_array_equal(values, 0)
         np.testing.assert_array_equal(gradient, 0)
+
+
+@every_kind
+def test_zero_over_zero_in_double_precision(kind):
+    boxes = np.array([BOX, LINE, POINT])
+    with double_precision():
+        values, gradient = value_and_gradient(loss_of(kind, dtype="float64"), boxes, boxes)
+    np.testing.assert_array_equal(values, 0)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@every_kind
+def test_sides_whose_reciprocal_overflows(kind):
+    """Sides below the smallest normal number count as 0; 1 / side would be infinite."""
+    size = np.float32(2.0**-140)
+    values, gradient = value_and_gradient(loss_of(kind), size * TRUE, size * PREDICTED)
+    assert np.isfinite(values).all()
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("inside", ["y_pred", "y_true"])
+def test_small_boxes_in_large_ones_keep_their_digits(inside):
+    """The slope in the lower edge is width / larger area, or IoU / larger height."""
+    large = np.array([[0.0, 0.0, 4096.0, 4096.0]], "float32")
+    small = np.array([[1000.3, 1000.7, 1001.5, 1003.5]], "float32")
+    true, predicted = (large, small) if inside == "y_pred" else (small, large)
+    _, gradient = value_and_gradient(loss_of("iou"), true, predicted)
+    width, height = np.diff(small.astype("float64").reshape(2, 2), axis=0)[0]
+    slope = -width / 4096**2 if inside == "y_pred" else width * height / 4096**3
+    np.testing.assert_allclose(gradient[0, 3], slope, rtol=2e-6)
+
+
+def test_slope_at_one_equal_edge():
+    """Where one edge is right and another is not, the slope is the mean of the slopes on both sides."""
+    # Moved to the left by s, the left edge adds 4 s to the union of 16; to the right, it takes 4 s from the
+    # intersection of 12.
+    true, predicted = np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([[0.0, 0.0, 3.0, 4.0]], "float32")
+    _, gradient = value_and_gradient(loss_of("iou"), true, predicted)
+    np.testing.assert_allclose(gradient[0, 0], (4 / 16 - 12 * 4 / 16**2) / 2, rtol=2e-6)
 
 
 @every_kind
@@ -177,6 +216,18 @@ def test_shapes_that_are_not_of_boxes(true, predicted):
     with pytest.raises(ValueError, match=r"must have the same shape \(\.\.\., boxes, 4\)") as caught:
         IoULoss()(np.zeros(true), np.zeros(predicted))
     assert f"y_true of shape {true}, y_pred of shape {predicted}" in str(caught.value)
+
+
+@every_kind
+def test_an_invalid_box_alone_is_nan_without_checks(kind):
+    """A true box with swapped corners or without a corner is NaN; lines and points are valid."""
+    true = np.array([BOX, LINE, POINT, [4.0, 2.0, 3.5, 6.0], [1.0, 6.0, 4.0, 2.0], [1.0, 2.0, np.nan, 6.0]])
+    config.validate_values(False)
+    try:
+        found = value(loss_of(kind), true, np.array([BOX] * 6, "float32"))
+    finally:
+        config.validate_values(True)
+    assert np.isnan(found).tolist() == [False] * 3 + [True] * 3
 
 
 # Saving ---------------------------------------------------------------------------------------------------

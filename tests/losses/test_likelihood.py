@@ -428,7 +428,7 @@ def test_without_scipy(monkeypatch):
         if isinstance(loss, GaussianNLLLoss | LaplaceNLLLoss | LogNormalNLLLoss | GaussianCRPSLoss):
             loss.interval(outputs(loss))
             continue
-        with pytest.raises(ImportError, match=r'pip install "keras-losses\[intervals\]"'):
+        with pytest.raises(ImportError, match=r'pip install "keras-losses\[scipy\]"'):
             loss.interval(outputs(loss))
 
 

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 import keras_losses
-from keras_losses import CrossentropyLoss, DiceLoss, FocalLoss, GeneralizedDiceLoss, KerasLoss, LossAwareModel
+from keras_losses import (
+    CrossentropyLoss,
+    DiceLoss,
+    FocalLoss,
+    GeneralizedDiceLoss,
+    KerasLoss,
+    LossAwareModel,
+    LovaszLoss,
+)
 from keras_losses.losses.regions import RegionLoss
 from tests.backends import value, value_and_gradient
 
@@ -78,7 +86,7 @@ def test_empty_masks(loss):
     np.testing.assert_allclose(found, 0, atol=1e-7)
     assert np.isfinite(slope).all()
     some = nothing.copy()
-    some[0, 2] = 0.25
+    some[0, 2] = 0.75
     found, slope = value_and_gradient(loss(), nothing, some)
     assert found > 0
     assert slope[0, 2] > 0
@@ -177,3 +185,25 @@ def test_one_pixel_of_another_class_matters(loss):
     missed = np.full((1, 32, 32, 2), [3.0, -3.0], "float32")
     found = value(loss(from_logits=True, include_background=False), y_true, missed)
     assert found > 10 * value(CrossentropyLoss(from_logits=True), y_true, missed).mean()
+
+
+def test_lovasz_without_labelled_classes():
+    """Where every pixel is left out no class is labelled: 0 and no gradient, where others have NaN."""
+    loss = LovaszLoss(from_logits=True, ignore_class=9, reduction="none")
+    y_true = np.stack([np.full((4, 5), 9), IDS[1]])
+    found, slope = value_and_gradient(loss, y_true, LOGITS)
+    assert found[0] == 0
+    assert (slope[0] == 0).all()
+    assert found[1] > 0
+
+
+def test_lovasz_keeps_its_digits_on_large_images():
+    """Of 512 x 512 pixels in float32, against the formula in float64."""
+    y_true = (R.random((1, 512, 512, 1)) < 0.1).astype("float32")
+    logits = R.normal(0, 2, y_true.shape).astype("float32")
+    t, errors = y_true.ravel(), np.maximum(1 - logits.ravel() * (2 * y_true.ravel() - 1), 0).astype("float64")
+    order = np.argsort(-errors)
+    truth = t[order].astype("float64")
+    jaccard = 1 - (truth.sum() - truth.cumsum()) / (truth.sum() + (1 - truth).cumsum())
+    exact = (errors[order] * np.diff(jaccard, prepend=0.0)).sum()
+    np.testing.assert_allclose(value(LovaszLoss(from_logits=True), y_true, logits), exact, rtol=2e-6)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from tests.oracles import oracle
 from tests.oracles.crossentropy import (
@@ -25,6 +26,9 @@ class Pixels:
     p: np.ndarray
     q: np.ndarray
     """1 - p, with its own digits."""
+    log_p: np.ndarray
+    log_odds: np.ndarray
+    exclusive: bool
     w: np.ndarray
     class_weights: np.ndarray
     images: int
@@ -74,8 +78,13 @@ def pixels(
         weights = vector(class_weight, max(classes, 2))[-classes:]
     first = 0 if include_background or classes == 1 else 1
     shape = (1 if batch else len(z), -1, classes)
-    t, p, q, w = (x.reshape(shape)[..., first:] for x in (t, p, q, known))
-    return Pixels(t, p, q, w, weights[first:], len(z), z.shape[1:-1])
+    log_odds = z if from_logits else np.log(z) - np.log1p(-z)
+    log_p = np.log(p)
+    if from_logits:
+        log_p = -np.logaddexp(0, -z) if of_outputs else z - logsumexp(z, -1, keepdims=True)
+    parts = (t, p, q, log_p, log_odds, known)
+    t, p, q, log_p, log_odds, w = (x.reshape(shape)[..., first:] for x in parts)
+    return Pixels(t, p, q, log_p, log_odds, not of_outputs, w, weights[first:], len(z), z.shape[1:-1])
 
 
 def ones(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
@@ -145,3 +154,76 @@ def matthews(y_true: Any, y_pred: Any, *, smooth: float, **options: Any) -> np.n
     n = x.w.sum(1)
     tp, fp, fn, tn = both + smooth, p - both, t - both, n - t - p + both + smooth
     return x.mean(1 - (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+@oracle("UnifiedFocalLoss", takes="masks", terms=ones, counts_classes=True)
+def unified_focal(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    weight: float,
+    delta: float,
+    gamma: float,
+    asymmetric: bool,
+    smooth: float,
+    **options: Any,
+) -> np.ndarray:
+    x = pixels(y_true, y_pred, **options)
+    log_p, log_q = x.log_p, np.log(x.q)
+    if options["from_logits"] and not x.exclusive:
+        log_q = -np.logaddexp(0, x.log_odds)
+
+    def tversky_of(t: Any, p: Any, q: Any, background: Any) -> np.ndarray:
+        both, false, missed = ((x.w * part).sum(1) for part in (t * p, p * (1 - t), t * q))
+        wrong = (1 - delta) * false + delta * missed
+        total = wrong + both + smooth
+        share = np.divide(wrong, total, out=np.zeros_like(wrong), where=total > 0)
+        return np.where(background, share, share ** (1 - gamma)) if asymmetric else share ** (1 - gamma)
+
+    def focal_of(t: Any, rest: Any, log: Any, background: Any) -> np.ndarray:
+        factor = np.where(background, rest**gamma, 1) if asymmetric else rest**gamma
+        values = np.where(t > 0, -np.where(background, 1 - delta, delta) * t * factor * log, 0)
+        return (x.w * values).sum(1) / np.maximum(x.w.sum(1), 1e-300)
+
+    if x.exclusive:
+        first = 0 if options["include_background"] else 1
+        background = np.arange(first, first + x.t.shape[-1]) == 0
+        focal = (focal_of(x.t, x.q, log_p, background) * x.class_weights).sum(-1)
+        return x.of_images(weight * focal) + (1 - weight) * x.mean(tversky_of(x.t, x.p, x.q, background))
+    focal = focal_of(x.t, x.q, log_p, False) + focal_of(1 - x.t, x.p, log_q, True)
+    regions = (tversky_of(x.t, x.p, x.q, False) + tversky_of(1 - x.t, x.q, x.p, True)) / 2
+    return x.mean(weight * focal + (1 - weight) * regions)
+
+
+def jaccard_loss(truth: np.ndarray, wrong: np.ndarray) -> float:
+    """1 - IoU of the mask in which the pixels of a set are wrong."""
+    predicted = truth ^ wrong
+    union = (truth | predicted).sum()
+    return 1 - (truth & predicted).sum() / union if union else 0.0
+
+
+def lovasz_extension(truth: np.ndarray, errors: np.ndarray) -> float:
+    """Sum over the levels of the errors of the Jaccard loss of the pixels above: the definition."""
+    levels = sorted({0.0, *errors})
+    steps = itertools.pairwise(levels)
+    return sum((high - low) * jaccard_loss(truth, errors >= high) for low, high in steps)
+
+
+def _hinge_terms(y_true: Any, y_pred: Any, **options: Any) -> np.ndarray:
+    return 1 + np.abs(lovasz(y_true, y_pred, **options))
+
+
+@oracle("LovaszLoss", takes="hard masks", terms=_hinge_terms, counts_classes=True)
+def lovasz(y_true: Any, y_pred: Any, *, classes: str, **options: Any) -> np.ndarray:
+    x = pixels(y_true, y_pred, **options)
+    found = []
+    for t, p, z, w in zip(x.t, x.p, x.log_odds, x.w, strict=True):
+        values, counts = [], []
+        for k in range(t.shape[-1]):
+            counted = w[:, k] > 0
+            truth = t[counted, k] == 1
+            errors = np.abs(t - p) if x.exclusive else np.maximum(1 - z * (2 * t - 1), 0)
+            values.append(x.class_weights[k] * lovasz_extension(truth, errors[counted, k]))
+            counts.append(classes == "all" or not x.exclusive or truth.any())
+        found.append(np.dot(values, counts) / max(sum(counts), 1))
+    return x.of_images(np.array(found))
