@@ -1,4 +1,4 @@
-"""Share the command line, tables, pictures and an interruption between the examples.
+"""Share the command line, tables, pictures, an interruption and canvases of digits between the examples.
 
 An example imports this module before Keras, because two of its settings are read when TensorFlow and
 matplotlib are imported.
@@ -9,6 +9,7 @@ import os
 import shutil
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # pictures are written to files, so 
 
 import keras
 import matplotlib.pyplot as plt
+import numpy as np
 from rich.table import Table
+from scipy.ndimage import zoom
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 HELP = {
     "epochs": "epochs of each training",
@@ -92,3 +97,54 @@ def save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=120)
     plt.close(figure)
     print(f"Picture: {path}")
+
+
+SIDE = 64  # pixels of a canvas in each direction
+SCALES = (1, 2, 3, 4)  # a digit has 8 x 8 pixels times its scale
+
+
+@dataclass
+class Placed:
+    """One digit on a canvas, with the mask of its ink."""
+
+    label: int
+    scale: int
+    mask: np.ndarray
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the ink."""
+        rows, columns = (np.flatnonzero(self.mask.any(axis)) for axis in (1, 0))
+        return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+def canvases(
+    count: int, seed: int, test: bool = False, noise: float = 0.3
+) -> tuple[np.ndarray, list[list[Placed]]]:
+    """Noisy images of shape (count, 64, 64, 1) with two to six of scikit-learn's digits, and these digits.
+
+    A digit has a random scale, place and brightness. Digits do not touch each other. Training and test
+    canvases have different digits.
+    """
+    digits = load_digits()
+    parts = train_test_split(digits.images / 16, digits.target, test_size=0.4, random_state=seed)
+    shapes, labels = parts[test], parts[2 + test]
+    random = np.random.default_rng([seed, test])
+    images = random.normal(0, noise, (count, SIDE, SIDE)).astype("float32")
+    placed: list[list[Placed]] = [[] for _ in images]
+    for image, on_canvas in zip(images, placed, strict=True):
+        free = np.ones((SIDE, SIDE), bool)
+        for scale in sorted(random.choice(SCALES, random.integers(2, 7)), reverse=True):
+            number, size = random.integers(len(shapes)), 8 * scale
+            places = random.integers(0, SIDE - size + 1, (20, 2))
+            windows = [(slice(top, top + size), slice(left, left + size)) for top, left in places]
+            window = next((window for window in windows if free[window].all()), None)
+            if window is None:
+                continue  # the canvas is full
+            ink = zoom(shapes[number], scale, order=1)
+            image[window] += ink * random.uniform(0.6, 1.0)
+            free[window] = False
+            mask = np.zeros_like(free)
+            mask[window] = ink > 0.4
+            on_canvas.append(Placed(int(labels[number]), int(scale), mask))
+    return images[..., None], placed
