@@ -60,6 +60,7 @@ class BoundaryLoss(RegionLoss):
 
     Example:
 
+    >>> import numpy as np
     >>> from keras_losses import BoundaryLoss
     >>> y_true = np.array([[[1.0], [1.0], [0.0], [0.0]]])  # distances -1, 0, 1, 2
     >>> y_pred = np.array([[[1.0], [0.5], [0.0], [0.5]]])
@@ -163,6 +164,7 @@ class HausdorffLoss(RegionLoss):
 
     Example:
 
+    >>> import numpy as np
     >>> from keras_losses import HausdorffLoss
     >>> y_true = np.array([[[1.0], [0.0], [0.0], [0.0]]])  # distances 1, 1, 2, 3
     >>> y_pred = np.array([[[1.0], [1.0], [0.0], [0.5]]])  # distances 2, 1, 1, 2
@@ -228,6 +230,7 @@ class CenterlineDiceLoss(RegionLoss):
 
     Example:
 
+    >>> import numpy as np
     >>> from keras_losses import CenterlineDiceLoss
     >>> y_true = np.zeros((1, 5, 5, 1))
     >>> y_true[:, 1:4] = 1  # a line of the width 3, whose centre line is the row 2
