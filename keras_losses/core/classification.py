@@ -149,9 +149,9 @@ class ClassProbabilityLoss(ClassificationLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
-        self.check_predictions(y_true, y_pred, wanted)
+        self._check_predictions(y_true, y_pred, wanted)
 
-    def check_predictions(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
+    def _check_predictions(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         """Raise `ValueError` for wanted predictions that are no probabilities, unless they are logits."""
         if self.from_logits:
             return

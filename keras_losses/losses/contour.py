@@ -119,7 +119,7 @@ class BoundaryLoss(RegionLoss):
 
     def check(self, y_true: Labels, y_pred: Predictions, wanted: np.ndarray | None) -> None:
         if self.distance_maps:
-            self.check_predictions(y_true, y_pred, wanted)
+            self._check_predictions(y_true, y_pred, wanted)
         else:
             super().check(y_true, y_pred, wanted)
 

@@ -161,9 +161,18 @@ class Hardest(Around):
             for loss in (SquaredErrorLoss(), AbsoluteErrorLoss())
         )
 
+    @property
+    def forms(self) -> tuple[InnerForm, ...]:  # type: ignore[override]
+        found = super().forms
+        images = next(form for form in found if form.data is not None and len(form.data.shape) > 2)
+        return (*found, replace(images, name=f"{images.name} of the batch", options={"batch": True}))
+
     def make(self, source: Source, form: Form) -> Batch:
         batch = super().make(source, form)
-        return batch if len(batch.leading) == 1 else replace(batch, value_axes=1, known=None)
+        batch = replace(batch, options={**batch.options, **form.options})
+        if form.options or len(batch.leading) == 1:
+            return batch
+        return replace(batch, value_axes=1, known=None)
 
 
 register(Around("anything", summed=False), Around("sums", summed=True), Hardest("hardest"))
