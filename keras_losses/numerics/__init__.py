@@ -56,9 +56,11 @@ from keras_losses.numerics.elementary import (
     expm1_scaled,
     log1mexp,
     log1p,
+    log1p_power,
     log_cosh,
     one_minus_exp,
     power,
+    sigmoid,
     softplus,
     tan_half_arctan,
     tanh,
@@ -82,6 +84,7 @@ from keras_losses.numerics.softmax import (
     sparse_crossentropy,
     sparse_log_odds,
 )
+from keras_losses.numerics.windows import halved, window_means
 
 __all__ = [
     "GAP_BELOW_ONE",
@@ -108,6 +111,7 @@ __all__ = [
     "expm1_scaled",
     "fraction_of_sum",
     "full_like",
+    "halved",
     "is_class",
     "is_concrete",
     "is_double",
@@ -117,6 +121,7 @@ __all__ = [
     "kept_logits",
     "log1mexp",
     "log1p",
+    "log1p_power",
     "log_cosh",
     "log_ndtr",
     "log_ndtr_difference",
@@ -140,6 +145,7 @@ __all__ = [
     "relative_entropy_of_logits",
     "renyi_divergence",
     "replica_count",
+    "sigmoid",
     "softplus",
     "sparse_crossentropy",
     "sparse_log_odds",
@@ -153,4 +159,5 @@ __all__ = [
     "to_numpy",
     "total_difference",
     "uniform",
+    "window_means",
 ]

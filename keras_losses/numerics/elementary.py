@@ -77,6 +77,17 @@ def _derivative_of_log1p(x: Tensor) -> Tensor:
     return 1.0 / (1.0 + x)
 
 
+def log1p_power(base: Tensor, exponent: Tensor) -> Tensor:
+    """Return log(1 + base^exponent) for base >= 0 and exponent > 1, also where the power overflows.
+
+    The gradient at base = 0 is 0. The value is softplus(exponent log base).
+    """
+    # Below the smallest normal number 1 / base overflows. Not base >= ..., which would turn NaN into 0.
+    zero = base < _smallest_normal(base)
+    value = softplus(exponent * _log(ops.where(zero, ops.ones_like(base), base)))
+    return ops.where(zero, ops.zeros_like(value), value)
+
+
 def log_cosh(x: Tensor) -> Tensor:
     """Return log cosh x = |x| - log 2 + log(1 + e^-2|x|).
 
@@ -154,7 +165,7 @@ def power(base: Tensor, exponent: float | Tensor) -> Tensor:
     if is_number(exponent, 2.0):
         return ops.square(base)
     # Below the smallest normal number 1 / base overflows. Not base >= ..., which would turn NaN into 0.
-    zero = base < (2.0**-1022 if is_double(base) else 2.0**-126)
+    zero = base < _smallest_normal(base)
     safe = ops.where(zero, ops.ones_like(base), base)
     of_zero = ops.zeros_like(base)
     if not is_number(exponent):
@@ -180,12 +191,21 @@ def _root(exponent: float) -> Callable[[Tensor], Tensor]:
 
 def _power_of_tensors(base: Tensor, exponent: Tensor) -> Tensor:
     """Return base^exponent for base > 0, with the derivatives of e^(exponent log base)."""
-    exponential = ops.exp(exponent * with_derivative(ops.log, _reciprocal)(base))
+    exponential = ops.exp(exponent * _log(base))
     # The rounding of a large product shows in its exponential. The factor near 1 corrects it.
     positive = exponential > 0
     safe = ops.where(positive, exponential, ops.ones_like(exponential))
     correction = ops.where(positive, base**exponent / safe, ops.ones_like(safe))
     return exponential * ops.stop_gradient(correction)
+
+
+def _smallest_normal(x: Tensor) -> float:
+    return 2.0**-1022 if is_double(x) else 2.0**-126
+
+
+def _log(x: Tensor) -> Tensor:
+    """Return log x, whose derivatives do not overflow for small x where a factor as small follows."""
+    return with_derivative(ops.log, _reciprocal)(x)
 
 
 def _reciprocal(x: Tensor) -> Tensor:
