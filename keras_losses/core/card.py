@@ -29,6 +29,7 @@ Functional = Literal[
     "class probability",
     "class probability over its prior",
     "centre of distributions",
+    "centre of images",
     "order of probabilities",
     "likeliest class",
     "agreement",
@@ -43,6 +44,7 @@ Functional = Literal[
 - `"parameters of the distribution"`: the parameters with the best score on the labels.
 - `"centre of distributions"`: a distribution between the targets. It need not be their mean, and it equals
   the targets if they are all equal.
+- `"centre of images"`: an image between the targets, which equals them if they are all equal.
 - `"inner loss"`: the property that the wrapped loss elicits.
 """
 

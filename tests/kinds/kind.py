@@ -163,6 +163,8 @@ class Population:
 
     It is used for the class probabilities and the centre of distributions.
     """
+    image: Shape | None = None
+    """Shape of the constant prediction, if it is an image."""
     likeliest: Callable[[np.ndarray], np.ndarray] = lambda bias: bias > 0
     """Function of a constant output that returns which labels it predicts."""
 
