@@ -51,6 +51,7 @@ from keras_losses.losses.noise import (
 )
 from keras_losses.losses.ordinal import CoralLoss, CornLoss, CumulativeLinkLoss, WeightedKappaLoss
 from keras_losses.losses.ordinal_labels import OrdinalLabels
+from keras_losses.losses.pictures import AdaptiveWingLoss, StructuralSimilarityLoss
 from keras_losses.losses.quantile import ExpectileLoss, QuantileLoss
 from keras_losses.losses.regression import (
     AbsoluteErrorLoss,
@@ -83,6 +84,7 @@ __all__ = [
     "AbsoluteErrorLoss",
     "ActivePassiveLoss",
     "AdaptiveBarronLoss",
+    "AdaptiveWingLoss",
     "AlphaDivergenceLoss",
     "AsymmetricLoss",
     "BarronLoss",
@@ -148,6 +150,7 @@ __all__ = [
     "SmoothHingeLoss",
     "SmoothL1Loss",
     "SquaredErrorLoss",
+    "StructuralSimilarityLoss",
     "StudentTNLLLoss",
     "SymmetricCrossentropyLoss",
     "TaylorCrossentropyLoss",

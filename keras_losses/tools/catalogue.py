@@ -42,6 +42,7 @@ FAMILIES = {
     "evidential": "Evidential losses",
     "divergence": "Soft targets",
     "latent": "Latent variables",
+    "pictures": "Pictures and heatmaps",
     "composite": "Sums",
     "penalties": "Penalties",
 }

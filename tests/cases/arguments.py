@@ -67,6 +67,9 @@ ARGUMENTS = {
     (keras_losses.EqualizedFocalLoss, "class_counts"): Argument(([6, 2, 4], [1000, 0, 50]), NO_COUNTS),
     (keras_losses.QuantileLoss, "quantiles"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
     (keras_losses.ExpectileLoss, "tau"): Argument((0.9, [0.1, 0.5, 0.9]), NO_LEVELS),
+    (keras_losses.StructuralSimilarityLoss, "scales"): Argument(
+        ([0.4, 0.6],), ("many", 3.0, [], [-1.0, 1.0], [0.0, 1.0], [float("nan")])
+    ),
     (keras_losses.CoralLoss, "importance"): Argument(
         ([2.0], [0.5, 2.0]), ("heavy", 1.0, [-1.0, 1.0], [], [float("nan")])
     ),
