@@ -33,7 +33,7 @@ class Peer:
     """What is that; where something is left out, a comment says why."""
 
 
-BACKEND = {"focal_loss": "tensorflow", "optax": "jax", "torch": "torch"}
+BACKEND = {"focal_loss": "tensorflow", "tensorflow": "tensorflow", "optax": "jax", "torch": "torch"}
 """The backend of a package that has only one."""
 
 
@@ -69,6 +69,15 @@ def of_optax(name: str) -> Peer:
         return lambda y, x: function(x, y).mean()
 
     return Peer("optax", make, "optax")
+
+
+def _tensorflow_similarity() -> Peer:
+    def make() -> Function:
+        import tensorflow as tf
+
+        return lambda y, x: tf.reduce_mean(1.0 - tf.image.ssim(y, x, 1.0))
+
+    return Peer("tf.image.ssim", make, "tensorflow")
 
 
 def of_torch(make: Callable[[Any], Function], **about: Any) -> Peer:
@@ -193,6 +202,7 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
     "DistillationLoss": {"logits": (_keras_distillation(), of_torch(_torch_distillation))},
     "HingeLoss": {"signs": (of_keras("Hinge"), of_optax("hinge_loss"))},
     "HingeLoss(power=2)": {"signs": (of_keras("SquaredHinge"),)},
+    "StructuralSimilarityLoss": {"pictures": (_tensorflow_similarity(),)},
     "SquaredErrorLoss": {
         "numbers": (of_keras("MeanSquaredError"), of_optax("squared_error"), of_functional("mse_loss"))
     },

@@ -16,6 +16,8 @@ from tests.oracles import REGISTRY
 def test_losses_are_discovered():
     """The suite sees the losses that the package shows, and the examples of CONTRIBUTING.md."""
     public = {name for name in keras_losses.__all__ if name.endswith(("Loss", "Crossentropy"))} - {"Loss"}
+    # It has a test of its own, because XLA cannot compile it.
+    public = {name for name in public if not getattr(keras_losses, name)._calls_host}
     assert set(LOSSES) == public | {"PowerErrorLoss", "CircularErrorLoss"}
 
 

@@ -155,6 +155,7 @@ class Hardest(Around):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, summed=False)
+        self.workloads = numbers.Numbers.workloads
         self.populations = tuple(
             # The quarter of five labels that is farthest: 0 and 11, of which one counts wholly.
             Population([[0.0], [1.0], [1.0], [2.0], [11.0]], self._told(loss), {"midpoint of extremes": 5.5})

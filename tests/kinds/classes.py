@@ -327,7 +327,10 @@ def exactly(batch: Batch) -> np.ndarray:
     """The labels as predictions: ids as one-hot rows."""
     truth = np.asarray(batch.y_true, "float32")
     if truth.shape != batch.y_pred.shape and batch.outputs > 1:
-        truth = np.moveaxis(hot(batch.y_true.reshape(batch.leading), batch.outputs), -1, batch.axis)
+        places = np.delete(batch.y_pred.shape, batch.axis)
+        ids = batch.y_true.reshape(places)
+        ids = np.where(ids == batch.options.get("ignore_class"), 0, ids)
+        truth = np.moveaxis(hot(ids, batch.outputs), -1, batch.axis)
     return truth.reshape(batch.y_pred.shape).astype("float32")
 
 

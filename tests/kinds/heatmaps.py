@@ -40,7 +40,9 @@ class Heatmaps(Classes):
             ),
         )
         self.workloads: Mapping[str, Workload] = {
-            "heatmaps": Workload("Heatmaps", _peaks, (16, 128, 128, 20), None, options={"from_logits": True})
+            "heatmaps": Workload(
+                "Heatmaps", _peaks, (16, 128, 128, 20), (8, 16, 16, 2), options={"from_logits": True}
+            )
         }
 
     @property

@@ -12,7 +12,7 @@ from scipy.special import expit
 from tests.kinds.classes import CLASSES, Classes, ClassForm, fits_outputs, ids, one_hot
 from tests.kinds.kind import Batch, Form, Population, Source, Workload, named, register
 
-PICTURES = (16, 256, 256, 4)
+PICTURES, SMALL = (16, 256, 256, 4), (8, 16, 16, 4)
 
 
 class Masks(Classes):
@@ -49,8 +49,8 @@ class Masks(Classes):
             )
         )
         self.workloads = {
-            "masks": Workload("Class ids of images", ids, PICTURES, None, "sparse", {"from_logits": True}),
-            "one-hot masks": Workload("One-hot masks of images", one_hot, PICTURES, None, "one-hot"),
+            "masks": Workload("Class ids of images", ids, PICTURES, SMALL, "sparse", {"from_logits": True}),
+            "one-hot masks": Workload("One-hot masks of images", one_hot, PICTURES, SMALL, "one-hot"),
         }
 
     @property

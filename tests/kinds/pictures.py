@@ -49,7 +49,7 @@ class Pictures(Kind):
             "Pictures",
             lambda random, x: random.uniform(0, 1, x.shape).astype("float32"),
             (8, 256, 256, 3),
-            (4, 32, 32, 3),
+            (2, 32, 32, 3),
         )
     }
 

@@ -97,7 +97,7 @@ def test_empty_masks(loss):
     assert np.isfinite(slope).all()
 
 
-@every_region
+@every_overlap
 def test_half_precision_on_a_large_image(loss):
     """512 x 512 pixels in float16, of which the sums are far above its largest number."""
     ids = np.zeros((1, 512, 512), "int32")
