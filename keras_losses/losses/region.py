@@ -380,7 +380,8 @@ class LovaszLoss(RegionLoss):
 
     Args:
         classes: which classes that exclude one another count, `"present"` for those that are labelled in the
-            image (the paper's choice), or `"all"`. Outputs that are separate probabilities always count.
+            image (the paper's choice; all if none of them is), or `"all"`. Outputs that are separate
+            probabilities always count.
 
     Other arguments: see `keras_losses.losses.regions.RegionLoss`. A pixel of weight 2 is two equal pixels.
 
@@ -435,36 +436,40 @@ class LovaszLoss(RegionLoss):
         errors = regions.marked(errors)
         if fuses_elementwise(t) and regions.received:
             errors = errors + nan_unless(ops.equal(t * (1.0 - t), 0), ops.zeros_like(t))
-        weights = ops.ones_like(t) if regions.weights is None else regions.weights
-        values, present = _lovasz(*map(regions.rows, (errors, t * weights, (1.0 - t) * weights)))
+        sides = 2.0 * t - 1.0
+        if regions.weights is not None:
+            sides = sides * regions.weights
+        values, present = _lovasz(regions.rows(errors), regions.rows(sides))
         if self.classes == "all" or not regions.exclusive:
             return regions.mean_of_classes(values)
-        counts = ops.cast(present, values.dtype)
+        # In an image without any of the classes, each of them counts, so that what is predicted costs.
+        none = ops.logical_not(ops.any(present, axis=-1, keepdims=True))
+        counts = ops.cast(ops.logical_or(present, none), values.dtype)
         if regions.class_weights is not None:
             values = values * regions.class_weights
         return numerics.divide_no_nan(ops.sum(values * counts, axis=-1), ops.sum(counts, axis=-1))
 
 
-def _lovasz(errors: Tensor, inside: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]:
+def _lovasz(errors: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
     """Return the Lovasz extension of the Jaccard loss `(batch, C)`, and whether the class is labelled.
 
     Args:
         errors: the errors of pixels, `(batch, C, pixels)`.
-        inside: their weights if they are labelled as the class, else 0.
-        outside: their weights if they are not, else 0.
+        sides: their weights, positive if they are labelled as the class and negative if they are not.
     """
-    order = ops.argsort(-ops.stop_gradient(errors), axis=-1)
-    errors, inside, outside = (ops.take_along_axis(x, order, axis=-1) for x in (errors, inside, outside))
+    errors, order = ops.top_k(errors, ops.shape(errors)[-1])
+    sides = ops.take_along_axis(sides, order, axis=-1)
+    inside, outside = numerics.maximum(sides, 0.0), numerics.maximum(-sides, 0.0)
     total = ops.sum(inside, axis=-1, keepdims=True)
-    present = ops.logical_not(total <= 0)  # also for NaN, which stands for an invalid label
-    # The union of the labels and the pixels before, and the labelled pixels that are still right.
-    union_after = total + ops.cumsum(outside, axis=-1)
-    union_before, right = union_after - outside, total - ops.cumsum(inside, axis=-1)
-    one = ops.ones_like(union_after)
-    union_before, union_after = (ops.where(present, x, one) for x in (union_before, union_after))
-    # J_i - J_(i-1) as products, because differences of numbers near 1 lose digits.
-    steps = inside / union_after + numerics.maximum(right, 0.0) / union_before * (outside / union_after)
-    # Without labelled pixels, the first wrong pixel makes the whole loss.
-    counted = ops.where(outside > 0, errors, ops.zeros_like(errors))
-    values = ops.where(present[..., 0], ops.sum(errors * steps, axis=-1), numerics.max_last(counted))
-    return values, present[..., 0]
+    # The union of the labels and the pixels so far, and the labelled pixels that are still right.
+    union = total + numerics.running_sum(outside)
+    union_before = ops.concatenate([total, union[..., :-1]], axis=-1)
+    right = numerics.maximum(total - numerics.running_sum(inside), 0.0)
+    # J_i - J_(i-1) as products of ratios, because differences of numbers near 1 lose digits. Without labels,
+    # the first wrong pixel makes the whole loss.
+    ones = ops.ones_like(union)
+    is_first = union_before <= 0
+    kept = ops.where(is_first, ones, right / ops.where(is_first, ones, union_before))
+    steps = (inside + outside * kept) / ops.where(union <= 0, ones, union)
+    # NaN, which stands for an invalid label, is present too.
+    return ops.sum(errors * steps, axis=-1), ops.logical_not(total[..., 0] <= 0)

@@ -16,6 +16,7 @@ from keras_losses.numerics.arrays import (
     mean,
     minimum,
     minus_max,
+    running_sum,
     sum_all,
 )
 from keras_losses.numerics.backends import (
@@ -151,6 +152,7 @@ __all__ = [
     "relative_entropy_of_logits",
     "renyi_divergence",
     "replica_count",
+    "running_sum",
     "sigmoid",
     "softplus",
     "sparse_crossentropy",

@@ -93,3 +93,17 @@ def matmul(x: Tensor, matrix: Tensor) -> Tensor:
 def cumsum(x: Tensor) -> Tensor:
     """Return the cumulative sum over the last axis. Keras's own is float32 on PyTorch."""
     return matmul(x, ops.convert_to_tensor(np.triu(np.ones((x.shape[-1],) * 2)), dtype=x.dtype))
+
+
+def running_sum(x: Tensor) -> Tensor:
+    """Return the cumulative sum over a last axis of any length, whose `cumsum` would take a large matrix.
+
+    Keras's own is float32 on PyTorch. TensorFlow adds up one number after the other, and loses digits of the
+    sums over an image unless they are in double precision.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return x.cumsum(-1)
+    if backend == "tensorflow":
+        return ops.cast(ops.cumsum(ops.cast(x, "float64"), axis=-1), x.dtype)
+    return ops.cumsum(x, axis=-1)

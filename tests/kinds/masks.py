@@ -108,7 +108,7 @@ class Contours(Masks):
                 decode=lambda loss, bias: expit(bias),
             ),
         )
-        masks = Workload("Class ids of images", ids, (4, 128, 128, 4), None, "sparse", {"from_logits": True})
+        masks = Workload("Class ids of images", ids, (4, 128, 128, 4), SMALL, "sparse", {"from_logits": True})
         self.workloads = {"contours": masks}
 
     def make(self, source: Source, form: Form) -> Batch:

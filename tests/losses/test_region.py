@@ -201,6 +201,16 @@ def test_lovasz_without_labelled_classes():
     assert found[1] > 0
 
 
+def test_lovasz_of_an_image_of_background():
+    """Without the background no class is labelled: what is predicted of the others costs."""
+    loss = LovaszLoss(include_background=False)
+    found, slope = value_and_gradient(
+        loss, np.array([[0, 0]]), np.array([[[0.2, 0.8], [1.0, 0.0]]], "float32")
+    )
+    np.testing.assert_allclose(found, 0.8, rtol=1e-6)
+    np.testing.assert_allclose(slope, [[[0, 1], [0, 0]]])
+
+
 def test_lovasz_keeps_its_digits_on_large_images():
     """Of 512 x 512 pixels in float32, against the formula in float64."""
     y_true = (R.random((1, 512, 512, 1)) < 0.1).astype("float32")

@@ -225,5 +225,6 @@ def lovasz(y_true: Any, y_pred: Any, *, classes: str, **options: Any) -> np.ndar
             errors = np.abs(t - p) if x.exclusive else np.maximum(1 - z * (2 * t - 1), 0)
             values.append(x.class_weights[k] * lovasz_extension(truth, errors[counted, k]))
             counts.append(classes == "all" or not x.exclusive or truth.any())
-        found.append(np.dot(values, counts) / max(sum(counts), 1))
+        counts = counts if any(counts) else [True] * len(counts)
+        found.append(np.dot(values, counts) / sum(counts))
     return x.of_images(np.array(found))
