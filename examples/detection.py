@@ -69,10 +69,14 @@ def build_model() -> keras.Model:
 
 
 def detect(model: keras.Model, images: np.ndarray) -> Detections:
-    """The likeliest digit of each cell, with its probability as score; none below 1%."""
+    """The likeliest digit of each cell, with its probability as score; none below 1%.
+
+    Corners are sorted, because to `IoULoss` a box of negative width is the same box.
+    """
     outputs = model(images)
     digits = ops.softmax(outputs[..., 4:-1]) * ops.sigmoid(outputs[..., -1:])
-    boxes, probabilities = ops.convert_to_numpy(outputs[..., :4]), ops.convert_to_numpy(digits)
+    first, second, probabilities = map(ops.convert_to_numpy, (outputs[..., :2], outputs[..., 2:4], digits))
+    boxes = np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=-1)
     scores = probabilities.max(-1)
     return Detections(boxes, np.where(scores < 0.01, -1, probabilities.argmax(-1)), scores)
 
@@ -91,7 +95,7 @@ def train(name: str, data: Data, test: Data, seed: int, epochs: int) -> tuple[ke
     model = build_model()
     logits = CrossentropyLoss(from_logits=True)
     model.compile("adam", loss=DetectionLoss(logits, LOSSES[name], objectness_loss=logits))
-    decay = LearningRateDecay(keras.optimizers.schedules.CosineDecay(1e-2, decay_steps=epochs))
+    decay = LearningRateDecay(keras.optimizers.schedules.CosineDecay(5e-3, decay_steps=epochs))
     model.fit(data.images, data.labels, 16, epochs, callbacks=[decay], verbose=0)
     detections = detect(model, test.images)
     precisions = [detections.mean_average_precision(test.objects, iou) for iou in IOUS]

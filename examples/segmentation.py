@@ -23,7 +23,7 @@ from keras import layers, ops
 from rich.console import Console
 from rich.progress import track
 
-from keras_losses import CrossentropyLoss, DiceLoss, FocalLoss
+from keras_losses import BoundaryLoss, CrossentropyLoss, DiceLoss, FocalLoss, LovaszLoss
 from keras_losses.callbacks import CSVWriter, LearningRateDecay, LossCurves
 
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
@@ -31,6 +31,8 @@ LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
     "focal": lambda: FocalLoss(from_logits=True),
     "Dice": lambda: DiceLoss(from_logits=True),
     "focal + Dice": lambda: FocalLoss(from_logits=True) + DiceLoss(from_logits=True),
+    "Lovasz": lambda: LovaszLoss(from_logits=True),
+    "Dice + boundary": lambda: DiceLoss(from_logits=True) + 0.01 * BoundaryLoss(from_logits=True),
 }
 SUM = "focal + Dice"
 TERMS = {"focal_loss": "tab:blue", "dice_loss": "tab:orange"}
