@@ -148,7 +148,9 @@ def _check(loss: Any, y: np.ndarray, x: np.ndarray, value: float, gradient: np.n
     The gradient is held to it in one direction, in which the reference is differenced.
     """
     whole, name = x.size <= 10_000, type(loss).__name__
-    if not whole and (loss.pools_batch or REGISTRY[name].shares or kind_of(name).whole_images):
+    kind = kind_of(name)
+    of_images = kind.whole_images or kind.of_images
+    if not whole and (loss.pools_batch or REGISTRY[name].shares or of_images):
         return  # a few samples or pixels do not have the gradient that they have among all
     divisor = shares(loss, y, x).sum() if whole else np.prod(x.shape[:-1])
     if whole:

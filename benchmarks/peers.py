@@ -202,6 +202,9 @@ PEERS: dict[str, dict[str, tuple[Peer, ...]]] = {
     "DistillationLoss": {"logits": (_keras_distillation(), of_torch(_torch_distillation))},
     "HingeLoss": {"signs": (of_keras("Hinge"), of_optax("hinge_loss"))},
     "HingeLoss(power=2)": {"signs": (of_keras("SquaredHinge"),)},
+    # Keras adds 1e-7 to the ratios, where ours adds a pixel.
+    "DiceLoss": {"one-hot masks": (of_keras("Dice", axis=(1, 2), agrees=()),)},
+    "TverskyLoss": {"one-hot masks": (of_keras("Tversky", alpha=0.3, beta=0.7, axis=(1, 2), agrees=()),)},
     "StructuralSimilarityLoss": {"pictures": (_tensorflow_similarity(),)},
     "SquaredErrorLoss": {
         "numbers": (of_keras("MeanSquaredError"), of_optax("squared_error"), of_functional("mse_loss"))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from tests.kinds.classes import CLASSES, Classes, ClassForm, fits_outputs, ids, one_hot
-from tests.kinds.kind import Batch, Form, Population, Source, Workload, named, register
+from tests.kinds.kind import Batch, Form, Population, Source, Workload, named, register, softmax_of
 
 PICTURES, SMALL = (16, 256, 256, 4), (8, 16, 16, 4)
 
@@ -50,7 +50,14 @@ class Masks(Classes):
         )
         self.workloads = {
             "masks": Workload("Class ids of images", ids, PICTURES, SMALL, "sparse", {"from_logits": True}),
-            "one-hot masks": Workload("One-hot masks of images", one_hot, PICTURES, SMALL, "one-hot"),
+            "one-hot masks": Workload(
+                "One-hot masks of images, and probabilities",
+                one_hot,
+                PICTURES,
+                SMALL,
+                "one-hot",
+                predictions=lambda random, shape: softmax_of(random.standard_normal(shape, "float32")),
+            ),
         }
 
     @property
