@@ -215,7 +215,8 @@ class CenterlineDiceLoss(RegionLoss):
     s_t and s_p are the soft skeletons of labels and prediction: centre lines, found by `iterations` rounds of
     minima and maxima over neighbours. A gap in a thin line costs as much as one in a thick line. The paper
     adds it to the Dice loss, `DiceLoss() + CenterlineDiceLoss()`, because skeletons do not know how thick
-    their lines are. An empty mask that is predicted empty costs nothing.
+    their lines are. An empty mask that is predicted empty costs nothing. A region without a line in it, such
+    as an image that is predicted as a whole, has no skeleton and costs nothing either.
 
     The background of exclusive classes has a skeleton too: pass `include_background=False`.
 

@@ -24,7 +24,18 @@ class Masks(Classes):
         super().__init__(name, one=True, several=True, exclusive=True)
         self.hard = hard
         """Whether labels are not soft."""
+        # How encodings are told apart is proved by the losses of classes.
+        flat = (
+            ClassForm("one output", (6,), from_logits=True),
+            ClassForm("one output", (6, 1), from_logits=False),
+            ClassForm("multi-label", (6, CLASSES), from_logits=True),
+            ClassForm("sparse", (6, CLASSES), from_logits=False),
+            ClassForm("soft", (6, CLASSES), from_logits=True),
+        )
         images = (
+            ClassForm("one-hot", (2, 4, CLASSES), from_logits=False, ignored=1),
+            ClassForm("one-hot", (2, 3, 2, CLASSES), from_logits=False, axis=1),
+            ClassForm("soft", (2, 4, CLASSES), from_logits=True),
             ClassForm("sparse", (2, 3, 4, CLASSES), from_logits=True),
             ClassForm("column", (2, 3, 2, CLASSES), from_logits=False),
             ClassForm("sparse", (2, 2, 2, 2, CLASSES), from_logits=False, ignored=255),
@@ -33,8 +44,7 @@ class Masks(Classes):
             ClassForm("sparse", (3, 4, CLASSES), {"batch": True}, from_logits=False),
             ClassForm("multi-label", (6, CLASSES), {"batch": True}, from_logits=True),
         )
-        forms = [*self.forms, *images]
-        self.forms = tuple(form for form in forms if not (hard and "soft" in form.name))
+        self.forms = tuple(form for form in (*flat, *images) if not (hard and "soft" in form.name))
         self.every_form = () if hard else self.every_form
         self.populations = (
             ()
