@@ -141,9 +141,12 @@ class Contours(Masks):
         return Batch(called, y_true, y_pred, told, outputs, fitting=fits_outputs(form.shape), value_axes=1)
 
     def perfect(self, batch: Batch, loss: Any) -> np.ndarray:
-        if "distance_maps" in batch.options:
+        if "distance_maps" not in batch.options:
+            return super().perfect(batch, loss)
+        if batch.outputs == 1 or batch.options["multi_label"]:
             return np.asarray(batch.y_true < 0, "float32")
-        return super().perfect(batch, loss)
+        nearest = batch.y_true == batch.y_true.min(-1, keepdims=True)
+        return np.asarray(nearest / nearest.sum(-1, keepdims=True), "float32")
 
 
 register(Masks("masks", hard=False), Masks("hard masks", hard=True), Contours("contours"))
