@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,12 @@ from keras_losses.numerics import Tensor
 
 BOX = 4
 """The number of coordinates of a box."""
+
+
+def outputs_of_classes(y_pred: Tensor, has_objectness: bool) -> int:
+    """Return how many outputs of a box belong to classes."""
+    outputs: int = y_pred.shape[-1] - BOX
+    return outputs - 1 if has_objectness else outputs
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Detections:
 
     @classmethod
     def of(cls, y_true: Tensor, y_pred: Tensor, has_objectness: bool) -> Detections:
-        classes = y_pred.shape[-1] - BOX - has_objectness
+        classes = outputs_of_classes(y_pred, has_objectness)
         return cls(
             true_boxes=y_true[..., :BOX],
             ids=ops.cast(y_true[..., BOX], "int32"),
@@ -75,7 +81,7 @@ class _DetectionTerm(Loss):
         y_true, y_pred = self.convert(y_true), self.convert(y_pred)
         true = shapes.static_shape("DetectionLoss", "y_true", y_true)
         pred = shapes.static_shape("DetectionLoss", "y_pred", y_pred)
-        fewest = BOX + 1 + self._has_objectness
+        fewest = BOX + 2 if self._has_objectness else BOX + 1
         fits = len(pred) > 1 and pred[-1] is not None and pred[-1] >= fewest
         if not fits or not shapes.agree(true, (*pred[:-1], BOX + 1)):
             outputs = "4 + classes + 1" if self._has_objectness else "4 + classes"
@@ -111,12 +117,9 @@ class _DetectionTerm(Loss):
     ) -> tuple[Tensor, Samples, Tensor | None]:
         y_true, y_pred, samples = self._prepared(y_true, y_pred, sample_weight)
         of = Detections.of(y_true, y_pred, self._has_objectness)
-        of_boxes = replace(samples, weight=None) if samples.has_image_weights else samples
-        weights = pooled_weights(y_pred[..., 0], of_boxes)
-        values = self.of_boxes(of, weights)
-        objects = ops.cast(both(of.is_object, samples.wanted), weights.dtype)
-        while len(values.shape) > 1:
-            values, objects = ops.sum(values, axis=-1), ops.sum(objects, axis=-1)
+        weights = pooled_weights(y_pred[..., 0], samples.of_pixels())
+        values = numerics.sum_of_samples(self.of_boxes(of, weights))
+        objects = numerics.sum_of_samples(ops.cast(both(of.is_object, samples.wanted), weights.dtype))
         of_images = samples.of_images().with_axes_of(values, "DetectionLoss")
         return values, of_images, numerics.maximum(objects, 1.0)
 
@@ -158,9 +161,9 @@ class _ClassTerm(_DetectionTerm):
     def check(self, y_true: Tensor, y_pred: Tensor, wanted: np.ndarray | None) -> None:
         super().check(y_true, y_pred, wanted)
         ids = wanted_values(y_true[..., BOX], wanted)
-        outputs = y_pred.shape[-1] - BOX - self._has_objectness
+        outputs = outputs_of_classes(y_pred, self._has_objectness)
         has_last_for_none = not (self._has_objectness or self._has_outputs())
-        classes = outputs - has_last_for_none
+        classes = outputs - 1 if has_last_for_none else outputs
         if (ids >= classes).any():
             last = ", the last of which stands for no object" if has_last_for_none else ""
             raise ValueError(

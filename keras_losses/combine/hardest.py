@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,8 +88,7 @@ class HardestLoss(AroundLoss):
         if self.batch or len(values.shape) == 1:
             chosen = _chosen(_row(values), _row(pooled_weights(values, samples)), share)
             return ops.reshape(chosen, ops.shape(values)) * values / share, samples, None
-        of_pixels = replace(samples, weight=None) if samples.has_image_weights else samples
-        weights = pooled_weights(values, of_pixels)
+        weights = pooled_weights(values, samples.of_pixels())
         rows, weights = (ops.reshape(x, (ops.shape(x)[0], -1)) for x in (values, weights))
         chosen = weights * _chosen(rows, weights, share)
         total = share * ops.sum(weights, axis=-1)
@@ -109,7 +107,7 @@ def _chosen(values: Tensor, weights: Tensor, share: float | Tensor) -> Tensor:
     ordered, masses = (ops.take_along_axis(x, order, axis=-1) for x in (values, weights))
     wanted = share * ops.sum(weights, axis=-1, keepdims=True)
     # Rounding of the cumulative sum may move the threshold to a neighbour, but not the sums below.
-    reached = ops.cumsum(masses, axis=-1) >= wanted * (1.0 - 1e-6)
+    reached = numerics.running_sum(masses) >= wanted * (1.0 - 1e-6)
     threshold = numerics.max_last(ops.where(reached, ordered, numerics.full_like(ordered, -np.inf)))
     threshold = ops.expand_dims(threshold, -1)
     above, equal = (ops.cast(x, weights.dtype) for x in (values > threshold, ops.equal(values, threshold)))

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core.shapes import Shape, agree, parts_of, pinned, pinned_to, static_shape
-from keras_losses.core.validity import between, fuses_elementwise, nan_unless
+from keras_losses.core.validity import between, fuses_elementwise, nan_outside, nan_unless
 from keras_losses.numerics import Crossentropy, Tensor
 
 
@@ -47,8 +47,8 @@ class Labels:
         Ids outside of the classes need no mark, since every loss returns NaN for them. Rows that do not add
         up to 1 get no mark, since their sums would take another pass over memory.
         """
-        if self.encoding in ("dense", "binary") and fuses_elementwise(self.values):
-            return self.map(lambda y: nan_unless(between(y, 0.0, 1.0), y))
+        if self.encoding in ("dense", "binary"):
+            return self.map(lambda y: nan_outside(y, 0.0, 1.0))
         if self.encoding == "sparse" and numerics.is_float(self.received):
             is_valid = ops.equal(self.received, ops.floor(self.received))
             if self.known is not None:

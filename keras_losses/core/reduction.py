@@ -42,6 +42,10 @@ class Samples:
         """Return the same without the weights of pixels, which are used within the images."""
         return self if self.has_image_weights else replace(self, weight=None)
 
+    def of_pixels(self) -> Samples:
+        """Return the same without the weights of images, which multiply their values."""
+        return replace(self, weight=None) if self.has_image_weights else self
+
 
 def prepare(
     owner: str, y_true: Any, sample_weight: Any, mask: Any, leading: Shape, compute_dtype: str
@@ -98,8 +102,8 @@ def pixel_weights(like: Tensor, samples: Samples, pools_batch: bool) -> Tensor |
         samples: weights and masks, of images or of pixels.
         pools_batch: whether all images are one region, in which the weights of images weigh their pixels.
     """
-    if samples.has_image_weights and not pools_batch:
-        samples = replace(samples, weight=None)
+    if not pools_batch:
+        samples = samples.of_pixels()
     if samples.weight is None and samples.wanted is None:
         return None
     return pooled_weights(like, samples)

@@ -23,6 +23,11 @@ def between(x: Tensor, low: float, high: float) -> Tensor:
     return ops.logical_and(x >= low, x <= high)
 
 
+def nan_outside(x: Tensor, low: float, high: float) -> Tensor:
+    """Return x, with NaN outside of [low, high] unless that takes another pass over memory."""
+    return nan_unless(between(x, low, high), x) if fuses_elementwise(x) else x
+
+
 def fuses_elementwise(x: Tensor) -> bool:
     """Return whether elementwise operations on x take no pass over memory, because a compiler fuses them.
 

@@ -180,7 +180,7 @@ def _divisor(x: Tensor) -> tuple[Tensor, Tensor]:
     A number below the smallest normal one counts as 0, because its reciprocal overflows.
     """
     x = ops.stop_gradient(x)
-    is_zero = x < (2.0**-1022 if numerics.is_double(x) else 2.0**-126)
+    is_zero = x < numerics.smallest_normal(x)
     return ops.where(is_zero, ops.ones_like(x), x), is_zero
 
 

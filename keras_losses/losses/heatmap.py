@@ -88,6 +88,5 @@ class HeatmapFocalLoss(ClassProbabilityLoss):
         weights = pixel_weights_of(labels, y)
         if weights is not None:
             values, peaks = values * weights, peaks * weights
-        while len(values.shape) > 1:
-            values, peaks = ops.sum(values, axis=-1), ops.sum(peaks, axis=-1)
+        values, peaks = numerics.sum_of_samples(values), numerics.sum_of_samples(peaks)
         return values / ops.where(peaks > 0, peaks, ops.ones_like(peaks))

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_losses import numerics
 from keras_losses.core import Card, ElementwiseLoss, Loss, checks, parameter, wanted_values
-from keras_losses.core.validity import between, fuses_elementwise, nan_unless
+from keras_losses.core.validity import nan_outside
 from keras_losses.numerics import Tensor
 
 
@@ -144,10 +144,8 @@ class StructuralSimilarityLoss(Loss):
             )
 
     def mark_invalid(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-        if not fuses_elementwise(y_true):
-            return y_true, y_pred
         largest = 2 * self.max_value
-        return nan_unless(between(y_true, -largest, largest), y_true), y_pred
+        return nan_outside(y_true, -largest, largest), y_pred
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         y_true, y_pred = self.align(y_true, y_pred)
@@ -305,9 +303,7 @@ class AdaptiveWingLoss(ElementwiseLoss):
             )
 
     def mark_invalid(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-        if not fuses_elementwise(y_true):
-            return y_true, y_pred
-        return nan_unless(between(y_true, 0.0, 1.0), y_true), y_pred
+        return nan_outside(y_true, 0.0, 1.0), y_pred
 
     def elementwise(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         absolute, exponent = numerics.absolute(y_true - y_pred), self.alpha - y_true

@@ -236,9 +236,8 @@ class FocalTverskyLoss(RegionLoss):
     smooth: float = parameter(default=1.0, within="[0, inf)")
 
     def of_classes(self, regions: Regions) -> Tensor:
-        # A root magnifies rounding errors, so small errors are summed pixel by pixel, without a difference.
-        false_positives = regions.sum(regions.p * (1.0 - regions.t))
-        false_negatives = regions.sum(regions.t * regions.complement())
+        # A root magnifies rounding errors.
+        false_positives, false_negatives = regions.exact_errors()
         wrong = self.alpha * false_positives + self.beta * false_negatives
         value = share_of_errors(wrong, regions.intersection + self.smooth)
         return root_of_share(value, 1.0 / self.gamma, None if self.from_logits else regions.gap)
@@ -252,8 +251,7 @@ class GeneralizedDiceLoss(RegionLoss):
     The minimum is over the classes that are present; an absent class has the weight 1, that of the smallest.
     The paper writes w_c = 1 / T_c^2, which is the same but for `smooth`: beside weights of 1e-10, as in an
     image of 512 x 512 pixels, `smooth` would be all of the ratio. Here it counts pixels of the smallest
-    class.
-    `DiceLoss` has one ratio for each class instead, whose mean is taken.
+    class. `DiceLoss` has one ratio for each class instead, whose mean is taken.
 
     Args:
         smooth: number of pixels of the smallest class added to both sides of the ratio, in [0, inf).
@@ -297,8 +295,7 @@ class GeneralizedDiceLoss(RegionLoss):
         inverse = ops.where(present, 1.0 / ops.where(present, t, ops.ones_like(t)), ops.zeros_like(t))
         largest = ops.expand_dims(numerics.max_last(inverse), -1)
         weights = ops.where(present, ops.square(numerics.divide_no_nan(inverse, largest)), ops.ones_like(t))
-        if regions.class_weights is not None:
-            weights = weights * regions.class_weights
+        weights = regions.weighted(weights)
         wrong = ops.sum(weights * regions.errors, axis=-1)
         right = 2.0 * ops.sum(weights * regions.intersection, axis=-1) + self.smooth
         return share_of_errors(wrong, right)
@@ -445,8 +442,7 @@ class LovaszLoss(RegionLoss):
         # In an image without any of the classes, each of them counts, so that what is predicted costs.
         none = ops.logical_not(ops.any(present, axis=-1, keepdims=True))
         counts = ops.cast(ops.logical_or(present, none), values.dtype)
-        if regions.class_weights is not None:
-            values = values * regions.class_weights
+        values = regions.weighted(values)
         return numerics.divide_no_nan(ops.sum(values * counts, axis=-1), ops.sum(counts, axis=-1))
 
 

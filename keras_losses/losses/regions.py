@@ -6,7 +6,8 @@ With labels t, probabilities p and pixel weights w, the sums of a class over an 
     P = sum w p        the size of the predicted region
     I = sum w t p      their intersection
 
-Differences such as P - I are summed pixel by pixel, as sum w p (1 - t), so that small ones keep their digits.
+The false positives P - I and the false negatives T - I are differences of these sums, which are exact to the
+digits of the larger one. `exact_errors` sums them pixel by pixel, for formulas that magnify small errors.
 """
 
 from __future__ import annotations
@@ -79,9 +80,13 @@ class Regions:
         """Return the weighted mean over the pixels of each region; 0 if no pixel counts."""
         return numerics.divide_no_nan(self.sum(x), self.sum(ops.ones_like(x)))
 
+    def weighted(self, values: Tensor) -> Tensor:
+        """Return the values of the classes, each multiplied by its class weight."""
+        return values if self.class_weights is None else values * self.class_weights
+
     def mean_of_classes(self, values: Tensor) -> Tensor:
         """Return the mean over the classes, each multiplied by its class weight."""
-        return numerics.mean(values if self.class_weights is None else values * self.class_weights)
+        return numerics.mean(self.weighted(values))
 
     def marked(self, x: Tensor) -> Tensor:
         """Return numbers of pixels, with NaN where a label or probability is outside [0, 1].
@@ -134,23 +139,22 @@ class Regions:
     @cached_property
     def errors(self) -> Tensor:
         """FP + FN = T + P - 2 I."""
-        # One sum of t + p, because a sum is a pass over memory.
-        return _not_negative(self.sum(self.t + self.p) - 2.0 * self.intersection)
+        # One sum of t + p, because a sum is a pass over memory. Rounding may make the difference negative.
+        return numerics.maximum(self.sum(self.t + self.p) - 2.0 * self.intersection, 0.0)
 
     @cached_property
     def false_positives(self) -> Tensor:
         """P - I."""
-        return _not_negative(self.predicted - self.intersection)
+        return numerics.maximum(self.predicted - self.intersection, 0.0)
 
     @cached_property
     def false_negatives(self) -> Tensor:
         """T - I."""
-        return _not_negative(self.labelled - self.intersection)
+        return numerics.maximum(self.labelled - self.intersection, 0.0)
 
-
-def _not_negative(x: Tensor) -> Tensor:
-    """Return x, which rounding may have made negative. The gradient passes at 0."""
-    return ops.where(x < 0, ops.zeros_like(x), x)
+    def exact_errors(self) -> tuple[Tensor, Tensor]:
+        """Return the false positives and the false negatives with all of their digits."""
+        return self.sum(self.p * (1.0 - self.t)), self.sum(self.t * self.complement())
 
 
 NOTHING = 2.0**-60
@@ -222,8 +226,12 @@ class RegionLoss(ClassProbabilityLoss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         labels, predictions = self.align(y_true, y_pred)
-        values = self.of_images(self._regions(labels, predictions))
+        values = self.of_predictions(self._regions(labels, predictions), predictions)
         return ops.broadcast_to(values, ops.shape(predictions.values)[:1]) if self.batch else values
+
+    def of_predictions(self, regions: Regions, predictions: Predictions) -> Tensor:
+        """Return the value of each image; a loss of pixels as well as of regions reads the predictions."""
+        return self.of_images(regions)
 
     def _regions(self, labels: Labels, predictions: Predictions) -> Regions:
         exclusive = labels.encoding != "binary"
@@ -233,7 +241,9 @@ class RegionLoss(ClassProbabilityLoss):
         if self.class_weight is not None:
             class_weights = self._class_vector("class_weight", max(labels.classes, 2))
             class_weights = class_weights[-labels.classes :]
-        received = [t] * (labels.encoding != "sparse") + [p] * (not self.from_logits)
+        received = [] if labels.encoding == "sparse" else [t]
+        if not self.from_logits:
+            received.append(p)
         regions = Regions(
             t=t,
             p=p,

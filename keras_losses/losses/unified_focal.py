@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
@@ -74,13 +72,10 @@ class UnifiedFocalLoss(RegionLoss):
     asymmetric: bool = flag(default=False)
     smooth: float = parameter(default=1.0, within="[0, inf)")
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        labels, predictions = self.align(y_true, y_pred)
-        regions = self._regions(labels, predictions)
-        without = labels.classes - regions.t.shape[-1]  # 1 if the background is left out
+    def of_predictions(self, regions: Regions, predictions: Predictions) -> Tensor:
+        without = predictions.values.shape[-1] - regions.t.shape[-1]  # 1 if the background is left out
         of_classes = self._of_classes if regions.exclusive else self._of_outputs
-        values = of_classes(regions, predictions, without)
-        return ops.broadcast_to(values, ops.shape(predictions.values)[:1]) if self.batch else values
+        return of_classes(regions, predictions, without)
 
     def _of_classes(self, regions: Regions, predictions: Predictions, without: int) -> Tensor:
         """Return the value of each image for classes that exclude one another."""
@@ -91,11 +86,10 @@ class UnifiedFocalLoss(RegionLoss):
         factor = numerics.power(rest, self.gamma)
         if self.asymmetric:
             factor = ops.where(background > 0, factor, ops.ones_like(factor))
-        focal = self._mean_of_pixels(regions, regions.t * weight * factor * minus_log)
-        if regions.class_weights is not None:
-            focal = focal * regions.class_weights
-        tversky = self._tversky(regions, *self._errors(regions), regions.intersection, background)
-        return self.weight * ops.sum(focal, axis=-1) + (1.0 - self.weight) * regions.mean_of_classes(tversky)
+        focal = regions.mean(regions.marked(regions.t * weight * factor * minus_log))
+        focal = ops.sum(regions.weighted(focal), axis=-1)
+        tversky = self._tversky(regions, *regions.exact_errors(), regions.intersection, background)
+        return self.weight * focal + (1.0 - self.weight) * regions.mean_of_classes(tversky)
 
     def _of_outputs(self, regions: Regions, predictions: Predictions, without: int) -> Tensor:
         """Return the value of each image for outputs that are probabilities of their own."""
@@ -105,8 +99,8 @@ class UnifiedFocalLoss(RegionLoss):
         of_one = self.delta * factor * one.value[..., without:]
         of_zero = (1.0 - self.delta) * numerics.power(p_of_one, self.gamma) * zero.value[..., without:]
         t = regions.t
-        focal = self._mean_of_pixels(regions, t * of_one + (1.0 - t) * of_zero)
-        false, missed = self._errors(regions)
+        focal = regions.mean(regions.marked(t * of_one + (1.0 - t) * of_zero))
+        false, missed = regions.exact_errors()
         right = regions.sum((1.0 - t) * p_of_zero)
         none = ops.zeros_like(false)
         foreground = self._tversky(regions, false, missed, regions.intersection, none)
@@ -118,15 +112,6 @@ class UnifiedFocalLoss(RegionLoss):
         """Return 1 for the background and 0 for other classes, as a vector."""
         classes = np.arange(without, without + regions.t.shape[-1])
         return self.convert(classes == 0)
-
-    def _mean_of_pixels(self, regions: Regions, values: Tensor) -> Tensor:
-        """Return the mean over the pixels of each region, `(batch, C)`."""
-        pixels = regions.sum(ops.ones_like(values))
-        return numerics.divide_no_nan(regions.sum(regions.marked(values)), pixels)
-
-    def _errors(self, regions: Regions) -> tuple[Tensor, Tensor]:
-        """Return the false positives and the false negatives, which a root needs with all of their digits."""
-        return regions.sum(regions.p * (1.0 - regions.t)), regions.sum(regions.t * regions.complement())
 
     def _tversky(
         self, regions: Regions, false: Tensor, missed: Tensor, right: Tensor, background: Tensor

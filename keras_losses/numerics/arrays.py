@@ -46,6 +46,16 @@ def maximum(x: Tensor, bound: float | Tensor) -> Tensor:
     return ops.where(x < bound, ops.convert_to_tensor(bound, x.dtype), x)
 
 
+def sum_of_samples(x: Tensor) -> Tensor:
+    """Return the sum over all axes but the first, one axis at a time.
+
+    In one sum over several axes, TensorFlow loses digits on images.
+    """
+    while len(x.shape) > 1:
+        x = ops.sum(x, axis=-1)
+    return x
+
+
 def absolute(x: Tensor) -> Tensor:
     """Return |x| with gradient 0 at 0. Keras's own has gradient 1 there on JAX."""
     return x * ops.stop_gradient(ops.sign(x)) if keras.backend.backend() == "jax" else ops.abs(x)

@@ -83,7 +83,7 @@ def log1p_power(base: Tensor, exponent: Tensor) -> Tensor:
     The gradient at base = 0 is 0. The value is softplus(exponent log base).
     """
     # Below the smallest normal number 1 / base overflows. Not base >= ..., which would turn NaN into 0.
-    zero = base < _smallest_normal(base)
+    zero = base < smallest_normal(base)
     value = softplus(exponent * _log(ops.where(zero, ops.ones_like(base), base)))
     return ops.where(zero, ops.zeros_like(value), value)
 
@@ -165,7 +165,7 @@ def power(base: Tensor, exponent: float | Tensor) -> Tensor:
     if is_number(exponent, 2.0):
         return ops.square(base)
     # Below the smallest normal number 1 / base overflows. Not base >= ..., which would turn NaN into 0.
-    zero = base < _smallest_normal(base)
+    zero = base < smallest_normal(base)
     safe = ops.where(zero, ops.ones_like(base), base)
     of_zero = ops.zeros_like(base)
     if not is_number(exponent):
@@ -199,7 +199,8 @@ def _power_of_tensors(base: Tensor, exponent: Tensor) -> Tensor:
     return exponential * ops.stop_gradient(correction)
 
 
-def _smallest_normal(x: Tensor) -> float:
+def smallest_normal(x: Tensor) -> float:
+    """Return the smallest number of the dtype of x whose reciprocal does not overflow."""
     return 2.0**-1022 if is_double(x) else 2.0**-126
 
 

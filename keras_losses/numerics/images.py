@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from keras import ops
 
@@ -17,7 +19,7 @@ def largest_of_neighbours(x: Tensor, axis: int) -> Tensor:
     shape = ops.shape(x)
     # In one dimension, because TensorFlow's pooling in three has no float64. Slices that are compared with
     # each other would be a fifth as fast in a compiled step.
-    lines = ops.reshape(x, (_product(shape[:axis]), shape[axis], _product(shape[axis + 1 :])))
+    lines = ops.reshape(x, (math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])))
     pooled = ops.max_pool(lines, 3, strides=1, padding="same", data_format="channels_last")
     return ops.reshape(pooled, shape)
 
@@ -45,24 +47,17 @@ def _nearest_along(squares: Tensor, axis: int) -> Tensor:
     """
     moved = ops.moveaxis(squares, axis, 0)
     shape = ops.shape(moved)
-    lines = ops.reshape(moved, (shape[0], _product(shape[1:])))
+    lines = ops.reshape(moved, (shape[0], math.prod(shape[1:])))
     places = ops.cast(ops.arange(shape[0]), squares.dtype)
 
     def with_place(index: int | Tensor, nearest: Tensor) -> Tensor:
         steps = ops.square(places - places[index])
         return minimum(nearest, lines[index] + ops.expand_dims(steps, 1))
 
-    is_small = None not in tuple(moved.shape) and _product(moved.shape) * moved.shape[0] <= _AT_ONCE
+    is_small = None not in tuple(moved.shape) and math.prod(moved.shape) * moved.shape[0] <= _AT_ONCE
     if is_small:
         steps = ops.square(ops.expand_dims(places, 0) - ops.expand_dims(places, 1))
         nearest = ops.min(ops.expand_dims(lines, 1) + ops.expand_dims(steps, 2), axis=0)
     else:
         nearest = ops.fori_loop(0, shape[0], with_place, lines)
     return ops.moveaxis(ops.reshape(nearest, shape), 0, axis)
-
-
-def _product(lengths: tuple[int | Tensor, ...]) -> int | Tensor:
-    product: int | Tensor = 1
-    for length in lengths:
-        product = product * length
-    return product

@@ -189,11 +189,6 @@ def pools(case: Case) -> bool:
     return bool(case.build().pools_batch)
 
 
-def differs_by_element(case: Case) -> bool:
-    """Whether the gradient has to be compared element by element, because elements share a value."""
-    return pools(case) or len(case.batch.leading) < case.batch.y_pred.ndim - 1
-
-
 # Results, evaluated once ---------------------------------------------------------------------------------
 
 

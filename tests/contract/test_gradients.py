@@ -7,7 +7,7 @@ from keras_losses import HuberLoss
 from tests import thorough
 from tests.backends import double_precision, second_derivative, value_and_gradient
 from tests.cases import BESIDE_KINKS
-from tests.contract.cases import about, cases, differs_by_element, double, every_loss, first
+from tests.contract.cases import about, cases, double, every_loss, first
 from tests.every_loss import ALONE
 from tests.oracles import REGISTRY, differentiated
 
@@ -17,7 +17,7 @@ STEP = 1e-4
 def differences(values, x, axis=-1, pools=False):
     """The derivative of each sample's value in each output: central differences of the fourth order.
 
-    With `pools`, that of the sum of the values in each element.
+    With `pools`, that of the sum of the values in each element. A sample may be an image of many outputs.
     """
     result, steps = np.empty_like(x), step_sizes(x)
     if pools:
@@ -63,11 +63,10 @@ def test_first_derivative(loss):
         with about(case):
             built, batch, found = case.build(), case.batch, double(case).gradient
             values = differentiated(built, batch.y_true, batch.y_pred)
-            by_element = differs_by_element(case)
-            exact = differences(values, batch.y_pred, batch.axis, by_element)
+            exact = differences(values, batch.y_pred, batch.axis, built.pools_batch)
             # What the differences themselves lose to rounding: the values' last digits over the step.
             largest = np.abs(double(case).exact).max()
-            summed = len(batch.y_pred) if by_element else 1
+            summed = len(batch.y_pred) if built.pools_batch else 1
             rounding = 1e-15 * summed * largest / step_sizes(batch.y_pred)
             error = np.abs(found - exact)
             wrong = error > 1e-6 * np.abs(exact) + 10 * rounding

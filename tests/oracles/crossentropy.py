@@ -141,11 +141,7 @@ def _of_outputs(y, pred, term, alpha, z_loss, from_logits, smoothing, class_weig
     values = smooth * pos_weight * positive + (1 - smooth) * negative
     if z_loss:
         values = values + z_loss * np.logaddexp(0, pred) ** 2
-    if class_weight is not None and pred.shape[-1] == 1:
-        weights = vector(class_weight, 2)
-        values = values * (y * weights[1] + (1 - y) * weights[0])
-    elif class_weight is not None:
-        values = values * vector(class_weight, pred.shape[-1])
+    values = with_class_weights(values, y, class_weight)
     return np.where(known, values, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
 
 
@@ -182,6 +178,16 @@ def distribution(
     ids = y.reshape(shape[:-1]).astype("int64")
     known = np.ones(ids.shape, bool) if ignore_class is None else ids != ignore_class
     return np.eye(shape[-1])[np.where(known, ids, 0)], known
+
+
+def with_class_weights(values: np.ndarray, y: np.ndarray, class_weight: Any) -> np.ndarray:
+    """Values of outputs, each multiplied by its class weight; that of one output depends on its label."""
+    if class_weight is None:
+        return values
+    if y.shape[-1] > 1:
+        return values * vector(class_weight, y.shape[-1])
+    weights = vector(class_weight, 2)
+    return values * (y * weights[1] + (1 - y) * weights[0])
 
 
 def vector(weights: Mapping[int, float] | Sequence[float], classes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, log_softmax
 
 from tests.oracles import oracle
-from tests.oracles.crossentropy import classes_last, vector
+from tests.oracles.crossentropy import classes_last, with_class_weights
 
 Formula = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """The value of each output, of y, p, 1 - p, -log p and -log(1 - p)."""
@@ -34,11 +34,7 @@ def of_outputs(
         values = formula(y, expit(x), expit(-x), np.logaddexp(0, -x), np.logaddexp(0, x))
     else:
         values = formula(y, x, 1 - x, -np.log(x), -np.log1p(-x))
-    if class_weight is not None and x.shape[-1] == 1:
-        weights = vector(class_weight, 2)
-        values = values * (y * weights[1] + (1 - y) * weights[0])
-    elif class_weight is not None:
-        values = values * vector(class_weight, x.shape[-1])
+    values = with_class_weights(values, y, class_weight)
     return np.where(known, values, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from tests.oracles import oracle
-from tests.oracles.crossentropy import classes_last, vector
+from tests.oracles.crossentropy import classes_last, with_class_weights
 
 
 def _magnified(y_true: Any, y_pred: Any, *, alpha: float, beta: float, **options: Any) -> np.ndarray:
@@ -38,11 +38,7 @@ def heatmap_focal(
     y = np.where(known, y, 0.0)
     peaks = y == 1
     values = np.where(peaks, q**alpha * costs[0], (1 - y) ** beta * p**alpha * costs[1])
-    if class_weight is not None and z.shape[-1] == 1:
-        weights = vector(class_weight, 2)
-        values = values * (y * weights[1] + (1 - y) * weights[0])
-    elif class_weight is not None:
-        values = values * vector(class_weight, z.shape[-1])
+    values = with_class_weights(values, y, class_weight)
     rows = (len(z), -1)
     total = np.where(known, values, 0.0).reshape(rows).sum(-1)
     return total / np.maximum((peaks & known).reshape(rows).sum(-1), 1)
