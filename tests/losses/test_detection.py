@@ -14,6 +14,7 @@ from keras_losses import (
     FocalLoss,
     QualityFocalLoss,
     VarifocalLoss,
+    config,
 )
 from tests import thorough
 from tests.backends import BACKEND, numpy, second_derivative, tensor, value, value_and_gradient
@@ -125,12 +126,43 @@ def test_the_mean_is_that_of_the_distribution(from_logits):
             (6, 3),
             r"for each row of bins, of shape \(6,\) or \(6, 1\)\. Received: y_true of shape \(6, 4",
         ),
+        ((6, 4), (6, 2, 3), r"of shape \(6, 2\) or \(6, 2, 1\)\. Received: y_true of shape \(6, 4\)"),
         ((6, 4), (6, 2, 3), r"for each row .* End the model with Reshape\(\(\.\.\., 3\)\)"),
     ],
 )
 def test_advice_on_shapes(true, pred, words):
     with pytest.raises(ValueError, match=words):
         DistributionFocalLoss(bins=3)(np.zeros(true), np.full(pred, 1 / 3))
+
+
+def test_labels_may_have_an_axis_of_1():
+    """It is the last one, on any number of axes."""
+    y, logits = np.array([[0.5, 1.0], [2.0, 0.0]]), np.zeros((2, 2, 3), "float32")
+    loss = DistributionFocalLoss(bins=3, from_logits=True, reduction="none")
+    for y_true in (y, y[..., None]):
+        np.testing.assert_allclose(value(loss, y_true, logits), np.full((2, 2), math.log(3)), rtol=1e-6)
+
+
+@pytest.fixture
+def no_checks():
+    """Let eager mode mark invalid values as compiled steps do."""
+    config.validate_values(False)
+    yield
+    config.validate_values(True)
+
+
+def test_only_labels_beyond_the_bins_are_nan(no_checks):
+    """The first and the last bin are valid labels; so are all logits, and no probability above 1."""
+    y, p = np.array([0.0, 2.0, -0.25, 2.25, 1.0]), np.array([[0.25, 0.25, 0.5]] * 4 + [[0.25, 1.5, 0.25]])
+    found = value(DistributionFocalLoss(bins=3, reduction="none"), y, p)
+    np.testing.assert_allclose(found, [math.log(4), math.log(2), np.nan, np.nan, np.nan], rtol=1e-6)
+    found = value(DistributionFocalLoss(bins=3, from_logits=True, reduction="none"), y, 0 * p + 5.0)
+    np.testing.assert_allclose(found, np.log([3, 3, np.nan, np.nan, 3]), rtol=1e-6)
+
+
+def test_a_label_beyond_the_bins_is_shown_with_their_range():
+    with pytest.raises(ValueError, match=r"numbers in \[0, 2\], in units of a bin\. Received: 2\.25\."):
+        DistributionFocalLoss(bins=3, from_logits=True)(np.array([2.25, 7.0]), np.zeros((2, 3)))
 
 
 def test_the_mean_needs_the_axis_of_the_bins():
