@@ -30,8 +30,8 @@ def squares_across_contour(inside: Tensor, counted: Tensor | None, dtype: str) -
     sides = [inside, ops.logical_not(inside)]
     if counted is not None:
         sides = [ops.logical_and(side, counted) for side in sides]
-    to_inside, to_outside = (numerics.squared_distances(side, dtype) for side in sides)
-    return ops.where(inside, to_outside, to_inside)
+    to_inside, to_outside = map(numerics.squared_distances, sides)
+    return ops.cast(ops.where(inside, to_outside, to_inside), dtype)
 
 
 class BoundaryLoss(RegionLoss):
