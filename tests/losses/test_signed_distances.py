@@ -32,7 +32,7 @@ def test_a_picture_by_hand():
     np.testing.assert_allclose(inside, np.where(mask[0] == 1, 1, 1 - far), rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(2, 9), (2, 6, 7), (1, 4, 5, 3)])
+@pytest.mark.parametrize("shape", [(2, 20), (2, 6, 7), (1, 4, 5, 3)])
 def test_against_the_code_of_the_authors(shape):
     """`one_hot2dist` of the paper's repository, of classes that are present."""
     ids = R.integers(0, 3, shape)
