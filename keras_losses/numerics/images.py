@@ -44,7 +44,8 @@ def squared_distances_by_scipy(members: np.ndarray) -> np.ndarray:
     squares = np.full(members.shape, np.inf, "float32")
     if members.ndim == 2:
         return np.where(members, np.float32(0), squares)
-    for image, channel in zip(*members.any(tuple(range(1, members.ndim - 1))).nonzero(), strict=True):
+    present = np.any(members, axis=tuple(range(1, members.ndim - 1)))
+    for image, channel in np.argwhere(present):
         where = (image, ..., channel)
         distances = ndimage.distance_transform_edt(~members[where])
         squares[where] = np.rint(np.square(distances))
