@@ -159,7 +159,7 @@ def test_hausdorff_loss_of_masks_that_are_entirely_wrong():
 
 
 def test_centre_lines_of_one_output():
-    """MONAI's SoftclDiceLoss drops the first channel, so that it is 0 for any mask of one output."""
+    """A line of the width 1 that is predicted faintly, by hand."""
     y_true = np.zeros((1, 7, 7, 1), "float32")
     y_true[:, 3] = 1
     found, slope = value_and_gradient(CenterlineDiceLoss(), y_true, 0.25 * y_true)
