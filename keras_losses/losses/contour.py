@@ -30,8 +30,8 @@ def squares_across_contour(inside: Tensor, counted: Tensor | None, dtype: str) -
     sides = [inside, ops.logical_not(inside)]
     if counted is not None:
         sides = [ops.logical_and(side, counted) for side in sides]
-    to_inside, to_outside = (numerics.squared_distances(side, dtype) for side in sides)
-    return ops.where(inside, to_outside, to_inside)
+    to_inside, to_outside = map(numerics.squared_distances, sides)
+    return ops.cast(ops.where(inside, to_outside, to_inside), dtype)
 
 
 class BoundaryLoss(RegionLoss):
@@ -47,12 +47,13 @@ class BoundaryLoss(RegionLoss):
 
     `HausdorffLoss` also measures distances from the predicted contour, in every step.
 
-    Distances are computed from the labels in each step, at a cost that grows with the length of the image's
-    sides. On a CPU it is faster to compute them in the pipeline of data, by `signed_distances`.
+    Distances are computed from the labels in each step: by SciPy in eager mode on a CPU if it is installed,
+    elsewhere by comparing all pixels of each line. The pipeline of data can compute them before, with
+    `signed_distances`.
 
     Args:
         distance_maps: whether `y_true` are the distances that `signed_distances` made of masks, of the shape
-            of `y_pred`. Any numbers are taken. `ignore_class` is then an argument of `signed_distances`.
+            of `y_pred`. Any numbers are taken. Pass `ignore_class` to `signed_distances` then.
 
     Other arguments, shapes and errors: see `keras_losses.losses.regions.RegionLoss` and
     `keras_losses.DiceLoss`. Soft labels are cut at 0.5. Pixels that do not count belong to neither side of a
@@ -152,7 +153,7 @@ class HausdorffLoss(RegionLoss):
 
     The Hausdorff distance itself depends on one pixel, and so does its gradient. This estimate learns from
     all wrong pixels. The paper adds it to `DiceLoss`, with weights that make both equally large. Distances
-    are computed in each step, at a cost that grows with the length of the image's sides.
+    are computed in each step, as in `BoundaryLoss`.
 
     Args:
         alpha: exponent of the distances, in (0, inf). The larger it is, the more the farthest errors count.

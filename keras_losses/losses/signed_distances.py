@@ -44,8 +44,8 @@ def signed_distances(
         one_hot: whether the last axis is that of the classes.
         ignore_class: the label of pixels that belong to neither side of a contour: distances are those to
             the nearest pixel with a label. The map is 0 there. Give them the weight 0 in the loss.
-        spacing: the length of a pixel along each axis of the space, by default 1. The distance inside is then
-            that of the shortest length, less d.
+        spacing: the length of a pixel along each axis of the space, by default 1. The distance
+            inside is then the shortest of these lengths less d.
 
     Returns:
         A float32 array `(batch, *space, C)`, with C = 1 for masks of one output.

@@ -96,6 +96,12 @@ def on_host(
     return ops.convert_to_tensor(function(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors)))
 
 
+def is_on_cpu(x: Tensor) -> bool:
+    """Return whether a concrete tensor is in the memory of the processor."""
+    # PyTorch: cpu. TensorFlow: /job:localhost/replica:0/task:0/device:CPU:0. JAX: TFRT_CPU_0.
+    return "cpu" in str(x.device).lower()
+
+
 def to_numpy(x: Tensor) -> np.ndarray:
     """Return the values of a concrete tensor as an array, floats as float64."""
     values = np.asarray(ops.convert_to_numpy(x))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import numpy as np
 from keras import ops
 
-from keras_losses.numerics.arrays import minimum
+from keras_losses.numerics.arrays import full_like
+from keras_losses.numerics.backends import is_concrete, is_on_cpu
 from keras_losses.numerics.derivatives import Tensor
-
-_AT_ONCE = 2**22
-"""Number of pairs of pixels whose distances are held in memory at once, unless one line needs more."""
 
 
 def largest_of_neighbours(x: Tensor, axis: int) -> Tensor:
@@ -24,40 +23,58 @@ def largest_of_neighbours(x: Tensor, axis: int) -> Tensor:
     return ops.reshape(pooled, shape)
 
 
-def squared_distances(members: Tensor, dtype: str) -> Tensor:
+def squared_distances(members: Tensor) -> Tensor:
     """Return each pixel's squared Euclidean distance to the nearest member of its channel.
 
-    The distance is exact, in pixels. It is infinite if the channel of the image has no members.
+    It is a whole number, exact in float32 for images with diagonals of up to 4096 pixels, and infinite if the
+    channel of the image has no members.
 
     Args:
         members: a mask `(batch, *space, C)`.
-        dtype: the dtype of the result.
     """
-    x = ops.where(members, ops.zeros_like(members, dtype=dtype), ops.full(ops.shape(members), np.inf, dtype))
+    # In eager mode on a CPU, SciPy's algorithm of linear cost is a hundred times as fast as comparisons.
+    if is_concrete(members) and is_on_cpu(members) and importlib.util.find_spec("scipy"):
+        return ops.convert_to_tensor(squared_distances_by_scipy(ops.convert_to_numpy(members)))
+    return squared_distances_by_comparison(members)
+
+
+def squared_distances_by_scipy(members: np.ndarray) -> np.ndarray:
+    """Return `squared_distances` of an array."""
+    from scipy import ndimage
+
+    squares = np.full(members.shape, np.inf, "float32")
+    if members.ndim == 2:
+        return np.where(members, np.float32(0), squares)
+    present = np.any(members, axis=tuple(range(1, members.ndim - 1)))
+    for image, channel in np.argwhere(present):
+        where = (image, ..., channel)
+        distances = ndimage.distance_transform_edt(~members[where])
+        squares[where] = np.rint(np.square(distances))
+    return squares
+
+
+def squared_distances_by_comparison(members: Tensor) -> Tensor:
+    """Return `squared_distances` with operations that compilers and accelerators can do.
+
+    One axis after the other, each place is compared with all places of its line.
+    """
+    zeros = ops.zeros_like(members, dtype="float32")
+    squares = ops.where(members, zeros, full_like(zeros, np.inf))
     for axis in range(1, len(members.shape) - 1):
-        x = _nearest_along(x, axis)
-    return x
+        squares = _nearest_along(squares, axis)
+    return squares
 
 
 def _nearest_along(squares: Tensor, axis: int) -> Tensor:
-    """Return min_j (i - j)^2 + squares_j for each place i along an axis.
-
-    All pairs of places are compared. An algorithm with linear cost takes its decisions one after another,
-    which compilers and accelerators cannot do for many lines at a time.
-    """
+    """Return min_j (i - j)^2 + squares_j for each place i along an axis."""
     moved = ops.moveaxis(squares, axis, 0)
     shape = ops.shape(moved)
     lines = ops.reshape(moved, (shape[0], math.prod(shape[1:])))
-    places = ops.cast(ops.arange(shape[0]), squares.dtype)
+    places = ops.cast(ops.arange(shape[0]), "float32")
 
     def with_place(index: int | Tensor, nearest: Tensor) -> Tensor:
         steps = ops.square(places - places[index])
-        return minimum(nearest, lines[index] + ops.expand_dims(steps, 1))
+        return ops.minimum(nearest, lines[index] + ops.expand_dims(steps, 1))
 
-    is_small = None not in tuple(moved.shape) and math.prod(moved.shape) * moved.shape[0] <= _AT_ONCE
-    if is_small:
-        steps = ops.square(ops.expand_dims(places, 0) - ops.expand_dims(places, 1))
-        nearest = ops.min(ops.expand_dims(lines, 1) + ops.expand_dims(steps, 2), axis=0)
-    else:
-        nearest = ops.fori_loop(0, shape[0], with_place, lines)
+    nearest = ops.fori_loop(0, shape[0], with_place, lines)
     return ops.moveaxis(ops.reshape(nearest, shape), 0, axis)

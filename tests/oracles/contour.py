@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,20 @@ def mean_of_pixels(of: Pixels, x: np.ndarray) -> np.ndarray:
     return of.mean(np.divide((of.w * x).sum(1), count, out=np.zeros_like(count), where=count > 0))
 
 
+def remembered(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """The function with its last results kept: those of labels do not change with the predictions."""
+
+    @functools.lru_cache(maxsize=64)
+    def of_bytes(*arrays: tuple[bytes, str, tuple[int, ...]], **options: Any) -> np.ndarray:
+        return function(*(np.frombuffer(x, dtype).reshape(shape) for x, dtype, shape in arrays), **options)
+
+    def call(*arrays: np.ndarray, **options: Any) -> np.ndarray:
+        return of_bytes(*((x.tobytes(), x.dtype.str, x.shape) for x in arrays), **options)
+
+    return call
+
+
+@remembered
 def across(inside: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance of each pixel to the nearest known one on the other side; 0 if there is none."""
     found = np.zeros(inside.shape)
@@ -76,7 +92,8 @@ def hausdorff(y_true: Any, y_pred: Any, *, alpha: float, held: Any = None, **opt
     return mean_of_pixels(of, error**2 * (from_contour(of.t, of) ** alpha + predicted**alpha))
 
 
-def skeleton(x: np.ndarray, known: np.ndarray, iterations: int) -> np.ndarray:
+@remembered
+def skeleton(x: np.ndarray, known: np.ndarray, *, iterations: int) -> np.ndarray:
     """The paper's algorithm 1, in which pixels that are unknown or outside are no neighbours."""
     space = x.ndim - 2
     if space == 0:
@@ -106,7 +123,9 @@ def centerline_dice(
 ) -> np.ndarray:
     of = pixels(y_true, y_pred, **options)
     known = images(of.w, of) > 0
-    of_t, of_p = (skeleton(images(x, of), known, iterations).reshape(of.p.shape) for x in (of.t, of.p))
+    of_t, of_p = (
+        skeleton(images(x, of), known, iterations=iterations).reshape(of.p.shape) for x in (of.t, of.p)
+    )
     precision = ((of.w * of_p * of.t).sum(1) + smooth) / ((of.w * of_p).sum(1) + smooth)
     sensitivity = ((of.w * of_t * of.p).sum(1) + smooth) / ((of.w * of_t).sum(1) + smooth)
     return of.mean(1 - 2 * precision * sensitivity / (precision + sensitivity))
