@@ -13,8 +13,9 @@ import pytest
 
 import keras_losses
 import keras_losses.callbacks
+from keras_losses import BoundaryLoss
 from keras_losses.tools import catalogue
-from tests.backends import thorough_on_jax, value_and_gradient
+from tests.backends import thorough_on_jax, value, value_and_gradient
 from tests.every_loss import LOSSES
 
 ROOT = Path(__file__).parent.parent
@@ -208,6 +209,20 @@ def test_the_examples_of_the_callbacks_run(monkeypatch, capsys):
     np.testing.assert_allclose(rates, [1.0, 1 / 1.25, 1 / 1.5, 1 / 1.75, 0.5], rtol=1e-6)
     names["Printed"]().scalar("train", "epoch/loss", 0.25, 7, 0.0)
     assert capsys.readouterr().out == "     7 train      0.2500\n"
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+def test_the_example_of_distance_maps_runs(tmp_path):
+    """The pipeline's maps give the loss of the masks, also in a model that is loaded."""
+    random = np.random.default_rng(0)
+    names = {"images": random.random((4, 8, 8, 1)), "masks": random.integers(0, 3, (4, 8, 8))}
+    exec(block("docs/images.md", 1).replace("epochs=5", "epochs=1, verbose=0"), names)
+    names["model"].save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    found = model.evaluate(names["data"], return_dict=True, verbose=0)
+    logits = model.predict(names["images"], verbose=0)["contour"]
+    exact = value(BoundaryLoss(from_logits=True), names["masks"], logits)
+    assert found["contour_loss"] == pytest.approx(float(exact), rel=1e-4)
 
 
 def test_a_new_loss_costs_its_author_under_forty_lines():

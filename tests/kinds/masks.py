@@ -66,6 +66,7 @@ class Masks(Classes):
                 PICTURES,
                 SMALL,
                 "one-hot",
+                {"from_logits": False},
                 predictions=lambda random, shape: softmax_of(random.standard_normal(shape, "float32")),
             ),
         }

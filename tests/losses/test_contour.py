@@ -1,6 +1,5 @@
 """Contours and centre lines: crops, dimensions, compiled steps, distance maps, defects of other libraries."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -104,26 +103,6 @@ def test_what_distance_maps_refuse():
         loss(IDS, LOGITS)
     with pytest.raises(ValueError, match="from_logits=True"):  # predictions are checked nevertheless
         loss(signed_distances(IDS, 3), LOGITS)
-
-
-def test_distance_maps_in_a_pipeline_of_data(tmp_path):
-    """As the documentation of `signed_distances` shows: a map of batches, training, a saved model."""
-    import tensorflow as tf
-
-    images, ids = R.random((4, 8, 8, 1)).astype("float32"), R.integers(0, 3, (4, 8, 8))
-
-    def with_distances(image, mask):
-        maps = tf.numpy_function(lambda x: signed_distances(x, num_classes=3), [mask], tf.float32)
-        return image, tf.ensure_shape(maps, (*mask.shape, 3))
-
-    data = tf.data.Dataset.from_tensor_slices((images, ids)).batch(2).map(with_distances)
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 3, padding="same")])
-    model.compile("sgd", loss=BoundaryLoss(distance_maps=True, from_logits=True), jit_compile=False)
-    model.fit(data, epochs=1, shuffle=False, verbose=0)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    exact = value(BoundaryLoss(from_logits=True), ids, model.predict(images, verbose=0))
-    assert again.evaluate(data, verbose=0) == pytest.approx(float(exact), rel=1e-4)
 
 
 def test_boundary_loss_is_smallest_at_the_labels():
