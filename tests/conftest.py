@@ -1,5 +1,6 @@
 """What has to be settled before a backend starts."""
 
+import gc
 import os
 import random
 import sys
@@ -49,6 +50,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         loss = item.callspec.params.get("loss") if hasattr(item, "callspec") else None
         group = loss if isinstance(loss, str) else item.nodeid.split("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Takes what is imported by now out of garbage collection, so that collections are cheap and frequent.
+
+    Models of tests hold iterators of TensorFlow in circles. To free hundreds of them at once takes half a
+    minute, because the time grows with the square of their number.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 
+@pytest.mark.thorough
 def test_the_domain_in_words_is_there_without_docstrings():
     """`python -OO` removes docstrings, of which errors once took their words."""
     code = "import keras; print('imported'); import keras_losses; keras_losses.FocalLoss(alpha='high')"
