@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -56,7 +57,7 @@ def main() -> int:
         settings = Settings(arguments.rounds, tuple(arguments.losses))
         Path(path).write_text(json.dumps(module(section).measure(settings)))
         return 0
-    run: dict[str, Any] = {"machine": report.machine(), "command": "", "sections": {}}
+    run: dict[str, Any] = {"commands": [], "sections": {}}
     if arguments.read:
         run = json.loads(Path(arguments.read).read_text())
     failed = measure(run, arguments)
@@ -98,7 +99,7 @@ def module(section: str) -> Any:
 def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
     """Measures what is not yet there, and losses that are named once more; whether something failed."""
     found: Found = run["sections"]
-    commands = "\n".join(dict.fromkeys([*run["command"].splitlines(), command(arguments)]))
+    told = {"command": command(arguments), "machine": report.machine()}
     failed = False
     for section in arguments.sections:
         for backend in arguments.backends:
@@ -112,7 +113,8 @@ def measure(run: dict[str, Any], arguments: argparse.Namespace) -> bool:
                 continue
             failed = failed or bool(data.get("errors"))
             found.setdefault(section, {})[backend] = data if known is None else renewed(known, data)
-            run["command"] = commands
+            if told not in run["commands"]:
+                run["commands"].append(told)
             if arguments.save:  # what has been found is kept, whatever comes
                 save(run, Path(arguments.save))
     return failed
@@ -165,13 +167,17 @@ def save(run: Mapping[str, Any], path: Path) -> None:
 
 def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Prints what has become slower, in multiples of what was measured beside it; whether anything has."""
-    if before["machine"] != now["machine"]:
+    if machines(before) != machines(now):
         console.print("[yellow]The other run was on another machine or with other versions.")
     rows = list(slower(before["sections"], now["sections"]))
     console.print(f"Slower by more than {SLOWER - 1:.0%}:" if rows else "Nothing is slower.")
     for row in rows:
         console.print(row, soft_wrap=True)
     return bool(rows)
+
+
+def machines(run: Mapping[str, Any]) -> set[str]:
+    return {report.in_words(told["machine"]) for told in run["commands"]}
 
 
 def slower(before: Found, now: Found) -> Iterator[str]:
@@ -192,9 +198,15 @@ def is_slower(before: timing.Spread, now: timing.Spread) -> bool:
 
 
 def document(run: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("# What it costs", "", "Wholly written by these commands; do not edit.", "", "```sh")
-    yield from run["command"].splitlines()
-    yield from ("```", "", report.in_words(run["machine"]))
+    yield from ("# What it costs", "", "Wholly written by these commands; do not edit.")
+    for machine, told in itertools.groupby(run["commands"], lambda told: report.in_words(told["machine"])):
+        yield from ("", "```sh", *(each["command"] for each in told), "```", "", machine)
+    if len(machines(run)) > 1:
+        yield ""
+        yield (
+            "A loss that a later command names was measured on the machine of that command. Compare it with "
+            "the others by its ratios."
+        )
     for section in SECTIONS:
         if section in run["sections"]:
             yield ""

@@ -225,7 +225,7 @@ def test_a_ratio_above_1_is_bold_and_one_whose_quartiles_reach_1_italic(ratio, w
 )
 def test_slower_is_beyond_the_bound_and_beyond_the_noise(before, now, slower, capsys):
     runs = [
-        {"machine": {}, "sections": {"losses": {"tensorflow": {"rows": [row(floors=floors)]}}}}
+        {"commands": [], "sections": {"losses": {"tensorflow": {"rows": [row(floors=floors)]}}}}
         for floors in (before, now)
     ]
     assert command.compare(*runs) is slower
@@ -233,7 +233,7 @@ def test_slower_is_beyond_the_bound_and_beyond_the_noise(before, now, slower, ca
 
 
 def test_a_run_is_read_as_it_was_saved(tmp_path):
-    run = {"machine": {"cores": 2}, "sections": {"losses": {"jax": {"rows": [row(), row()], "errors": []}}}}
+    run = {"commands": [], "sections": {"losses": {"jax": {"rows": [row(), row()], "errors": []}}}}
     command.save(run, tmp_path / "run.json")
     assert json.loads((tmp_path / "run.json").read_text()) == run
 
@@ -256,13 +256,21 @@ def test_losses_that_are_named_are_measured_again_and_nothing_else(monkeypatch):
 
     monkeypatch.setattr(command, "in_a_process", in_a_process)
     before = {"losses": {"jax": {"rows": [row()]}}, "steps": {"jax": {"rows": [step]}}}
-    run = {"command": "python -m benchmarks --write", "sections": before}
+    other = {
+        "command": "python -m benchmarks --write",
+        "machine": {**report.machine(), "processor": "another"},
+    }
+    run = {"commands": [other], "sections": before}
     told = "--losses HuberLoss --sections losses steps"
     arguments = command.parser().parse_args([*told.split(), "--read", "run.json", "--backends", "jax"])
     for _ in range(2):
         assert command.measure(run, arguments) is False
     assert asked == [("losses", "jax")] * 2
     assert run["sections"] == {"losses": {"jax": {"rows": [again]}}, "steps": {"jax": {"rows": [step]}}}
-    first, second = run["command"].splitlines()
-    assert first == "python -m benchmarks --write"
-    assert second.endswith("--losses HuberLoss --read docs/performance.json --write")
+    first, second = run["commands"]
+    assert first is other
+    assert second["command"].endswith("--losses HuberLoss --read docs/performance.json --write")
+    text = list(command.document({**run, "sections": {}}))
+    assert "cores of another, " in text[text.index(first["command"]) + 3]
+    assert text.index(second["command"]) > text.index(first["command"]) + 3
+    assert "by its ratios" in text[-1]
