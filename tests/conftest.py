@@ -19,22 +19,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long a machine takes says nothing of a loss.
 _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile(
-    "default", max_examples=2 if thorough.ON_JAX else 8, derandomize=True, database=None, **_UNTIMED
-)
+settings.register_profile("default", max_examples=8, derandomize=True, database=None, **_UNTIMED)
+settings.register_profile("few", max_examples=2, derandomize=True, database=None, **_UNTIMED)
 settings.register_profile("thorough", max_examples=500, print_blob=True, **_UNTIMED)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     words = "everything, and drawn data at length: for a release, or a change of what all losses share"
     parser.addoption("--thorough", action="store_true", help=words)
+    words = "two cases of each loss, as on JAX: for a run beside another one that tries all of them"
+    parser.addoption("--few-cases", action="store_true", help=words)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Settles whether the suite is thorough, which decides what the tests are parametrised with."""
+    """Settles how much is tried, which decides what the tests are parametrised with."""
     config.addinivalue_line("markers", "thorough: runs with --thorough only")
     thorough.ASKED = config.getoption("thorough")
-    settings.load_profile("thorough" if thorough.ASKED else "default")
+    thorough.FEW = thorough.FEW or config.getoption("few_cases")
+    settings.load_profile("thorough" if thorough.ASKED else "few" if thorough.FEW else "default")
     _share_what_jax_compiles(config)
 
 

@@ -9,9 +9,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 ASKED = False
-"""Whether `--thorough` was asked for; set by tests/conftest.py before tests are collected."""
+"""Whether `--thorough` was asked for; set by tests/conftest.py before tests are collected, as is FEW."""
 
-ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
+FEW = os.environ.get("KERAS_BACKEND") == "jax"
+"""Whether few cases are tried: on JAX, which compiles each operation for each shape, a hundred times what a
+call takes, and with `--few-cases`. Formulas are the same on all backends, and other runs try all cases."""
 
 
 def spread(found: Sequence[T], most: int) -> Sequence[T]:
@@ -19,14 +21,11 @@ def spread(found: Sequence[T], most: int) -> Sequence[T]:
     return found if ASKED else found[:: -(-len(found) // most) or 1]
 
 
-def on_jax(found: Sequence[T], most: int) -> Sequence[T]:
-    """On JAX at most so many: it compiles each operation for each shape, a hundred times what a call takes.
-
-    The formulas are the same on all backends, and the others try all of them.
-    """
-    return spread(found, most) if ON_JAX else found
+def few(found: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many where few cases are tried."""
+    return spread(found, most) if FEW else found
 
 
-def paths_on_jax(found: Iterable[T], of_paths: Sequence[T]) -> Iterable[T]:
-    """All losses; on JAX one for each path through the base, where a law compiles a shape of its own."""
-    return of_paths if ON_JAX and not ASKED else found
+def few_paths(found: Iterable[T], of_paths: Sequence[T]) -> Iterable[T]:
+    """All losses; where few cases are tried, one for each path through the base."""
+    return of_paths if FEW and not ASKED else found

@@ -28,10 +28,8 @@ from tests.kinds.kind import Batch
 from tests.oracles import REGISTRY, expected, rounded_terms, shares
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
-every_loss_but_on_jax = pytest.mark.parametrize(
-    "loss", thorough.paths_on_jax(LOSSES, losses.ONE_OF_EACH_PATH)
-)
-"""On JAX one loss for each path through the base."""
+every_loss_or_path = pytest.mark.parametrize("loss", thorough.few_paths(LOSSES, losses.ONE_OF_EACH_PATH))
+"""All losses; where few cases are tried, one for each path through the base."""
 every_loss_alone = pytest.mark.parametrize("loss", losses.ALONE)
 
 MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
@@ -97,7 +95,7 @@ def batches(loss: str) -> tuple[Batch, ...]:
 
 def cases(loss: str) -> Sequence[Case]:
     """What the laws of a loss are tried on."""
-    return thorough.on_jax(every_case(loss), 2)
+    return thorough.few(every_case(loss), 2)
 
 
 @functools.cache

@@ -135,9 +135,9 @@ def test_wrong_shapes(loss):
 
 
 # How shapes are told is the base's, and the same on every backend.
-ELEMENTWISE = thorough.on_jax([x for x in LOSSES if kind_of(x).name in ("numbers", "signs")], 4)
-SPARSE = thorough.on_jax([x for x in LOSSES if kind_of(x).class_ids], 4)
-OUTPUTS_OF = thorough.on_jax([x for x in LOSSES if kind_of(x).one_output], 4)
+ELEMENTWISE = thorough.few([x for x in LOSSES if kind_of(x).name in ("numbers", "signs")], 4)
+SPARSE = thorough.few([x for x in LOSSES if kind_of(x).class_ids], 4)
+OUTPUTS_OF = thorough.few([x for x in LOSSES if kind_of(x).one_output], 4)
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE)
@@ -373,7 +373,7 @@ def test_checks_of_values_can_be_turned_off(loss):
     """config.validate_values(False) turns the checks of values off, and those of shapes stay."""
     # A class id that is no class has no defined value.
     defined = [bad for bad in bad_values(loss) if np.ndim(bad[1]) == np.ndim(bad[2])]
-    for options, y_true, y_pred, _ in thorough.on_jax(defined[:2], 1):
+    for options, y_true, y_pred, _ in thorough.few(defined[:2], 1):
         built = build(loss, options, outputs_of(y_pred))
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
         keras_losses.config.validate_values(False)

@@ -19,7 +19,7 @@ from tests.models import arguments
 from tests.oracles import expected
 
 drawn_losses = pytest.mark.parametrize(
-    "loss", LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH, 5)
+    "loss", LOSSES if thorough.ASKED else thorough.few(ONE_OF_EACH_PATH, 5)
 )
 # Powers of two change no digits, so that what cancels in a gradient is rounded the same with them.
 WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 4.0])

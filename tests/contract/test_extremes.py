@@ -15,7 +15,7 @@ from tests.kinds.kind import CLASSES, hot
 from tests.oracles import differentiated, expected, shares
 
 DTYPES = dict(kind.DTYPES)
-if thorough.ON_JAX and not thorough.ASKED:
+if thorough.FEW and not thorough.ASKED:
     del DTYPES["float16"]
 LARGEST = 1e37
 """Where the exact value is beyond float32, infinity is the right answer."""
@@ -30,11 +30,11 @@ def cases(loss, dtype):
         if batch.options.keys() <= LOSSES[loss].hyperparameters.keys()
     ]
     single = dtype == "float32"
-    fitting = thorough.on_jax(fitting, 2 if single else 1)
-    if not single and not thorough.ASKED and not thorough.ON_JAX:
+    fitting = thorough.few(fitting, 2 if single else 1)
+    if not single and not thorough.ASKED and not thorough.FEW:
         # Each of the half precisions on every other batch.
         fitting = fitting[dtype == "bfloat16" :: 2]
-    wanted = len(rows(loss)) if thorough.ASKED else 2 if single and not thorough.ON_JAX else 1
+    wanted = len(rows(loss)) if thorough.ASKED else 2 if single and not thorough.FEW else 1
     found = []
     for turn, batch in enumerate(fitting):
         # In single precision the defaults first, elsewhere other rows; of sums, whose terms may overflow one
@@ -207,7 +207,7 @@ def assert_learns(case, dtype):
 def test_predictions_equal_to_targets(loss):
     """A prediction equal to its target has a finite value, and a finite gradient."""
     flat = [case for case in plain(loss) if case.batch.known is None and len(case.batch.leading) == 1]
-    for case in thorough.on_jax(thorough.spread(flat, 4), 1):
+    for case in thorough.few(thorough.spread(flat, 4), 1):
         with about(case):
             data = kind_of(loss)
             perfect = data.perfect(case.batch, case.build())
@@ -224,7 +224,7 @@ def test_predictions_equal_to_targets(loss):
 # Losses of whole images have tests of their own, in tests/losses.
 OF_PIXELS = [
     name
-    for name in (LOSSES if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH[::2], 4))
+    for name in (LOSSES if thorough.ASKED else thorough.few(ONE_OF_EACH_PATH[::2], 4))
     if not kind_of(name).whole_images
 ]
 

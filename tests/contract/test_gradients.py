@@ -59,7 +59,7 @@ def gradient(loss, y_true, y_pred):
 @every_loss
 def test_first_derivative(loss):
     """In float64 the gradient is the reference's fourth-order central difference to 1e-6."""
-    for case in thorough.on_jax(cases(loss), 1):
+    for case in thorough.few(cases(loss), 1):
         with about(case):
             built, batch, found = case.build(), case.batch, double(case).gradient
             values = differentiated(built, batch.y_true, batch.y_pred)
@@ -98,7 +98,7 @@ def test_at_the_joints_of_huber(at):
 
 # The gradient of a loss that holds something constant is no derivative of its value, and the law says
 # nothing of it: differences of it would move what is held, which the second derivative does not.
-CURVED = thorough.on_jax([name for name in ALONE if REGISTRY[name].held is None], 12)
+CURVED = thorough.few([name for name in ALONE if REGISTRY[name].held is None], 12)
 
 
 @pytest.mark.parametrize("loss", CURVED)

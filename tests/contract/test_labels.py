@@ -23,7 +23,7 @@ DTYPES = ("bool", "int32", "int64", "uint8", "int16", "float16", "float32")
 def test_dtypes_of_labels(loss):
     """The same labels in any dtype that can hold them have the same values, bit for bit."""
     tried = [case for case in plain(loss) if (case.y_true == np.round(case.y_true)).all()][:2]
-    tried = thorough.on_jax(tried, 1)
+    tried = thorough.few(tried, 1)
     for turn, case in enumerate(tried):
         with about(case):
             same = [dtype for dtype in DTYPES if (case.y_true.astype(dtype) == case.y_true).all()]
@@ -41,7 +41,7 @@ def test_one_hot_labels_are_their_ids(loss):
         for case in cases(loss)
         if case.batch.name.startswith("sparse") and "ignore_class" not in case.batch.options
     ]
-    for case in thorough.on_jax(sparse[:4], 1):
+    for case in thorough.few(sparse[:4], 1):
         with about(case):
             rows = np.moveaxis(hot(case.y_true, case.batch.outputs), -1, case.batch.axis)
             found = value(case.build(reduction="none"), rows.astype("float32"), case.y_pred)

@@ -37,7 +37,7 @@ SETTINGS = [
     # What is declared in a base is tried on one loss of each path through the base.
     if parameter.live and (key in vars(loss) or name in ONE_OF_EACH_PATH or thorough.ASKED)
 ]
-SETTINGS = thorough.on_jax(SETTINGS, 24)
+SETTINGS = thorough.few(SETTINGS, 24)
 
 
 def domain(setting: Setting) -> Interval:

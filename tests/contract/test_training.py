@@ -21,7 +21,7 @@ from tests.models import arguments, reloaded, small_model
 from tests.oracles import REGISTRY
 
 needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="a facility of TensorFlow's")
-PATHS = list(LOSSES) if thorough.ASKED else thorough.on_jax(ONE_OF_EACH_PATH, 8)
+PATHS = list(LOSSES) if thorough.ASKED else thorough.few(ONE_OF_EACH_PATH, 8)
 # A loss that counts samples by shares is among them, since its mean has a divisor of its own.
 FEW = [*thorough.spread(PATHS, 3), *(name for name in LOSSES if REGISTRY[name].shares)]
 # The mask of a layer is one of time steps, which images do not have.
@@ -192,7 +192,7 @@ def test_mixed_precision_trains(loss, policy):
 
 
 @pytest.mark.parametrize("masking", [keras.layers.Masking, keras.layers.Embedding])
-@pytest.mark.parametrize("loss", MASKED[:: 3 if thorough.ON_JAX else 1])
+@pytest.mark.parametrize("loss", MASKED[:: 3 if thorough.FEW else 1])
 def test_mask_of_a_layer_arrives(loss, masking):
     """Padding that a layer masks out changes neither the loss nor the step, whatever is in it."""
     case = for_a_layer(loss)

@@ -14,7 +14,7 @@ from tests.contract.cases import (
     divisor,
     every_loss,
     every_loss_alone,
-    every_loss_but_on_jax,
+    every_loss_or_path,
     first,
     like,
     plain,
@@ -42,7 +42,7 @@ def taken_out(case: Case, gone):
     return y_true, y_pred
 
 
-@every_loss_but_on_jax
+@every_loss_or_path
 def test_weights_masks_and_reductions(loss):
     """Weights scale value and gradient; weight 0 and a mask take NaN out; every reduction is NumPy's."""
     for turn, case in enumerate(few(loss)):
@@ -102,7 +102,7 @@ def test_weight_two_is_the_sample_twice(loss):
     assert value(built, case.y_true, case.y_pred, weights[:, None]) == found
 
 
-@every_loss_but_on_jax
+@every_loss_or_path
 def test_ignored_labels_remove_samples(loss):
     """ignore_class removes samples, or single outputs, NaN and all, and the mean is over those left."""
     for case in [case for case in plain(loss) if case.batch.known is not None][:2]:
@@ -139,7 +139,7 @@ def test_nothing_left(loss):
         assert (slope == 0).all()
 
 
-@every_loss_but_on_jax
+@every_loss_or_path
 def test_empty_batch(loss):
     """An empty batch is worth a scalar 0, with every reduction to one number."""
     case = first(loss)

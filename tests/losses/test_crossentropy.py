@@ -48,7 +48,7 @@ FOCAL = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "y_true", "y_pred"), thorough.on_jax(FOCAL, 2))
+@pytest.mark.parametrize(("loss", "y_true", "y_pred"), thorough.few(FOCAL, 2))
 def test_derivatives_of_sure_samples_are_finite(loss, y_true, y_pred):
     """With an exponent below 1, base^(exponent - 2) overflows, and the derivatives must not."""
     found = second_derivative(loss, y_true, y_pred, np.ones_like(y_pred))
@@ -58,7 +58,7 @@ def test_derivatives_of_sure_samples_are_finite(loss, y_true, y_pred):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("gamma", thorough.on_jax([0.1, 0.5, 0.9], 1))
+@pytest.mark.parametrize("gamma", thorough.few([0.1, 0.5, 0.9], 1))
 def test_second_derivative_of_a_nearly_sure_sample(gamma):
     """For a large logit z the loss is e^(-(1 + gamma) z), with (1 + gamma)^2 of it as second derivative."""
     loss = FocalLoss(gamma, from_logits=True, reduction="sum")

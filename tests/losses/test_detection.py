@@ -46,7 +46,7 @@ SURE = np.array([[20.0], [40.0], [60.0], [88.0], [103.0], [1e4]], "float32")
 
 @pytest.mark.parametrize(
     ("loss", "sign"),
-    thorough.on_jax(
+    thorough.few(
         [
             (QualityFocalLoss(0.1, from_logits=True), 1),
             (QualityFocalLoss(0.1, from_logits=True), -1),
