@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_losses import LovaszLoss
-from tests.backends import double_precision, value, value_and_gradient
+from tests.backends import double_precision, thorough_on_jax, value, value_and_gradient
 
 R = np.random.default_rng(0)
 
@@ -63,6 +63,7 @@ def test_softmax_is_the_largest_sum_over_all_orders(weights):
     )
 
 
+@thorough_on_jax
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_a_pixel_of_weight_two_is_the_pixel_twice(multi_label):
     """Value and gradient: the two equal pixels share the gradient of the heavy one."""

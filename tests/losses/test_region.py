@@ -15,6 +15,7 @@ from keras_losses import (
     LovaszLoss,
 )
 from keras_losses.losses.regions import RegionLoss
+from tests import thorough
 from tests.backends import value, value_and_gradient
 
 LOSSES = [
@@ -22,9 +23,11 @@ LOSSES = [
     for loss in (getattr(keras_losses, name) for name in keras_losses.__all__)
     if isinstance(loss, type) and issubclass(loss, RegionLoss)
 ]
-every_region = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+every_region = pytest.mark.parametrize("loss", thorough.few(LOSSES, 4), ids=lambda loss: loss.__name__)
 every_overlap = pytest.mark.parametrize(
-    "loss", [loss for loss in LOSSES if loss.card.family == "region"], ids=lambda loss: loss.__name__
+    "loss",
+    thorough.few([loss for loss in LOSSES if loss.card.family == "region"], 4),
+    ids=lambda loss: loss.__name__,
 )
 """Losses of regions that are no means over pixels."""
 

@@ -8,6 +8,7 @@ from keras import layers
 from keras_losses import LossAwareModel, SquaredErrorLoss, regularize
 from keras_losses.penalties.weight_penalty import WeightPenalty
 from keras_losses.training.terms import LossTerms
+from tests import thorough
 from tests.backends import BACKEND, double_precision, numpy, value_and_gradient
 from tests.contract.test_gradients import differences
 
@@ -282,7 +283,7 @@ def from_orthonormal(w):
     return ((np.linalg.svd(w, compute_uv=False) ** 2 - 1) ** 2).sum()
 
 
-@pytest.mark.parametrize(("layer", "exact"), MATRICES)
+@pytest.mark.parametrize(("layer", "exact"), thorough.few(MATRICES, 3))
 def test_singular_values(layer, exact, tmp_path, recwarn):
     """Both penalties in the singular values of the layer's matrices, by NumPy; also when saved and loaded."""
     model, exact = model_of(layer), [x.astype("float64") for x in exact]
