@@ -243,6 +243,7 @@ class DetectionLoss(WeightedSum):
         elicits="inner loss",
         elicits_note="for the boxes of objects, and for the classes",
         gradient_bound="the terms', times their weights",
+        cost="that of the terms, each for every box",
     )
 
     class_loss: Any = parameter(convert=any_loss, domain=A_LOSS)

@@ -98,6 +98,7 @@ class IoULoss(Loss):
         elicits="location near the median",
         elicits_note="of the coordinates: the box that overlaps most with the labels",
         gradient_bound="some multiple of 1 / (side of the true box); unbounded for sides of 0",
+        cost="minima, maxima and ratios of areas, in forms that do not overflow or cancel",
     )
 
     kind: str = parameter(default="giou", choices=("iou", "giou", "diou", "ciou", "eiou", "siou"))

@@ -89,6 +89,7 @@ class VarifocalLoss(ClassProbabilityLoss):
         elicits_note="all probabilities are pulled up, since negatives weigh less",
         gradient_bound="max(1, 1.13 alpha) per logit at gamma=2",
         conditioning="relative error of negatives: gamma + 1 times that of p",
+        cost="a power of p for each output",
     )
 
     alpha: float = parameter(default=0.75, within="[0, inf)", live=True)

@@ -63,6 +63,7 @@ class HeatmapFocalLoss(ClassProbabilityLoss):
         elicits="order of probabilities",
         elicits_note="a peak is predicted where the label is 1 often enough",
         gradient_bound="the number of pixels, in a logit",
+        cost="powers of p, 1 - p and 1 - y for each output",
     )
 
     alpha: float = parameter(default=2.0, within="[0, inf)", live=True)

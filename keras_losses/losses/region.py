@@ -228,6 +228,7 @@ class FocalTverskyLoss(RegionLoss):
         gradient_bound="unbounded for gamma > 1, at perfect overlap",
         identities=(Identity({"gamma": 1.0}, "TverskyLoss"),),
         conditioning=CONDITIONING + "; a root of it has fewer digits",
+        cost="1 - p of every class, accurate where p is near 1, and sums of both kinds of errors",
     )
 
     alpha: float = parameter(default=0.3, within="[0, inf)", live=True)

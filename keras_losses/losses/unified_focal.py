@@ -64,6 +64,7 @@ class UnifiedFocalLoss(RegionLoss):
         elicits_note="of a constant, between the focal loss's and the region of best overlap",
         gradient_bound="unbounded for gamma > 0, at perfect overlap",
         conditioning="a root of the errors of a region has fewer digits where they are small",
+        cost="a logarithm and a power of 1 - p for each class, and sums of both kinds of errors",
     )
 
     weight: float = parameter(default=0.5, within="[0, 1]", live=True)
