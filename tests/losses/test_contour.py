@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from keras_losses import BoundaryLoss, CenterlineDiceLoss, DiceLoss, HausdorffLoss, signed_distances
+from keras_losses import (
+    BoundaryLoss,
+    CenterlineDiceLoss,
+    DiceLoss,
+    HausdorffLoss,
+    config,
+    signed_distances,
+)
 from tests import thorough
 from tests.backends import BACKEND, MODES, compiled, value, value_and_gradient
 
@@ -106,6 +113,19 @@ def test_what_distance_maps_refuse():
         loss(IDS, LOGITS)
     with pytest.raises(ValueError, match="from_logits=True"):  # predictions are checked nevertheless
         loss(signed_distances(IDS, 3), LOGITS)
+
+
+def test_distance_maps_may_hold_any_numbers_and_probabilities_may_not():
+    """In a compiled step, where nothing is raised, the image of a probability of 1.5 is NaN."""
+    maps = np.array([[[-7.0], [9.0]], [[0.0], [1.0]]], "float32")
+    y_pred = np.array([[[0.5], [0.25]], [[0.5], [1.5]]], "float32")
+    loss = BoundaryLoss(distance_maps=True, reduction="none")
+    config.validate_values(False)
+    try:
+        found = value(loss, maps, y_pred)
+    finally:
+        config.validate_values(True)
+    np.testing.assert_allclose(found, [(-3.5 + 2.25) / 2, np.nan], rtol=1e-6)
 
 
 def test_boundary_loss_is_smallest_at_the_labels():

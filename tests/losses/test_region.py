@@ -85,6 +85,16 @@ def test_weights_of_pixels_by_hand():
     np.testing.assert_allclose(found, 1 - 2 * 2.5 / (4 + 3), rtol=1e-6)
 
 
+def test_weights_of_pixels_beside_ignored_labels_by_hand():
+    """The first output has the pixels of weight 1 and 2, the second also the one of weight 3."""
+    y_true = np.array([[[1.0, 0.0], [0.0, 1.0], [255.0, 1.0]]])
+    y_pred = np.array([[[0.5, 0.5], [0.25, 0.5], [0.5, 0.75]]])
+    loss = DiceLoss(smooth=0.0, multi_label=True, ignore_class=255)
+    found = value(loss, y_true, y_pred, np.array([[1.0, 2.0, 3.0]], "float32"))
+    # T = 1, P = 0.5 + 0.5, I = 0.5; T = 2 + 3, P = 0.5 + 1 + 2.25, I = 1 + 2.25.
+    np.testing.assert_allclose(found, (1 - 1.0 / 2 + 1 - 6.5 / 8.75) / 2, rtol=1e-6)
+
+
 @every_region
 def test_empty_masks(loss):
     """Where nothing is labelled and nothing predicted the value is 0; each pixel that is predicted costs."""
