@@ -15,6 +15,8 @@ from keras import ops
 # The tests put a mask where Keras's layers put it; there is no public way to.
 from keras.src.backend import set_keras_mask
 
+from keras_losses import config
+
 BACKEND = keras.backend.backend()
 COMPILED = {"tensorflow": ("graph", "xla"), "jax": ("jit",), "torch": ()}[BACKEND]
 
@@ -47,6 +49,16 @@ def double_precision() -> Iterator[None]:
     enable = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
     with enable(True):
         yield
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """No checks of values for the time being: eager mode then marks invalid values as compiled steps do."""
+    config.validate_values(False)
+    try:
+        yield
+    finally:
+        config.validate_values(True)
 
 
 def tensor(x: Any, dtype: str | None = None) -> Any:

@@ -233,7 +233,8 @@ def test_slower_is_beyond_the_bound_and_beyond_the_noise(before, now, slower, ca
 
 
 def test_a_run_is_read_as_it_was_saved(tmp_path):
-    run = {"commands": [], "sections": {"losses": {"jax": {"rows": [row(), row()], "errors": []}}}}
+    commands = [{"command": "python -m benchmarks --write", "machine": {"cores": 2}}]
+    run = {"commands": commands, "sections": {"losses": {"jax": {"rows": [row(), row()], "errors": []}}}}
     command.save(run, tmp_path / "run.json")
     assert json.loads((tmp_path / "run.json").read_text()) == run
 

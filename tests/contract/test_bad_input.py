@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-import keras_losses
 from keras_losses import (
     CrossentropyLoss,
     FocalLoss,
@@ -21,7 +20,7 @@ from keras_losses.core.interval import Interval
 from keras_losses.core.loss import COMMON
 from keras_losses.core.parameters import REQUIRED
 from tests import thorough
-from tests.backends import BACKEND, numpy, tensor, value
+from tests.backends import BACKEND, numpy, tensor, unchecked, value
 from tests.cases import REFUSED
 from tests.cases.arguments import argument
 from tests.contract.cases import about, every_loss, first, plain
@@ -376,13 +375,10 @@ def test_checks_of_values_can_be_turned_off(loss):
     for options, y_true, y_pred, _ in thorough.few(defined[:2], 1):
         built = build(loss, options, outputs_of(y_pred))
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred, "float32")
-        keras_losses.config.validate_values(False)
-        try:
+        with unchecked():
             assert value(built, y_true, y_pred).shape == ()
             with pytest.raises(ValueError):
                 built(y_true[:, None, None, None], y_pred)
-        finally:
-            keras_losses.config.validate_values(True)
         with pytest.raises(ValueError):
             value(built, y_true, y_pred)
 

@@ -12,7 +12,7 @@ from keras_losses import (
     SeesawLoss,
     config,
 )
-from tests.backends import BACKEND, numpy, tensor, value
+from tests.backends import BACKEND, numpy, tensor, unchecked, value
 from tests.contract.cases import about
 from tests.contract.test_bad_input import bad_values, outputs_of
 from tests.every_loss import LOSSES, build
@@ -22,9 +22,8 @@ from tests.kinds.classes import THIRDS
 @pytest.fixture
 def no_checks():
     """Let eager mode mark invalid values as compiled steps do."""
-    config.validate_values(False)
-    yield
-    config.validate_values(True)
+    with unchecked():
+        yield
 
 
 def is_exception(message, y_true, y_pred):
